@@ -1,0 +1,54 @@
+/**
+ * A parameter, declared once. From tables of these come the query grammar, the TypeScript types, the CLI flags, the
+ * generated documentation and the cache key. Keys of a table are camelCase (`perChannel`); the query writes
+ * `per_channel`, the command line `--per-channel`.
+ */
+export interface ParamSpec {
+  /**
+   * - `enum`: one of `values`
+   * - `boolean`: `key`, `key=true`, `key=false`
+   * - `number` / `integer`: within `min..max`
+   * - `string`: any text
+   * - `list`: comma-separated texts (names, globs); an array in JS; repeated keys add up
+   * - `map`: comma-separated `name:value` pairs (`input_ids:1x128`); an object of strings in JS
+   */
+  type: 'enum' | 'boolean' | 'number' | 'integer' | 'string' | 'list' | 'map'
+  /** What the parameter means, in one line of plain words. */
+  doc: string
+  /** Value when nobody sets it; `undefined` means "off" or "decided by the pass". */
+  default?: string | number | boolean
+  values?: readonly string[]
+  min?: number
+  max?: number
+  /** Text shown for the value in help, e.g. `glob`, `name:1x128`. */
+  placeholder?: string
+  /** True if two builds that differ only here give the same bytes: such a parameter is no part of the cache key. */
+  presentation?: boolean
+}
+
+export type ParamTable = { readonly [key: string]: ParamSpec }
+
+/** The JS value of one parameter. */
+export type ParamValue<S extends ParamSpec> = S['type'] extends 'enum'
+  ? S extends { values: readonly (infer V)[] }
+    ? V
+    : string
+  : S['type'] extends 'boolean'
+    ? boolean
+    : S['type'] extends 'number' | 'integer'
+      ? number
+      : S['type'] extends 'list'
+        ? readonly string[]
+        : S['type'] extends 'map'
+          ? { readonly [name: string]: string }
+          : string
+
+/** What a user may write: every key optional. */
+export type ParamInput<T extends ParamTable> = { [K in keyof T]?: ParamValue<T[K]> | undefined }
+
+/** What a pass reads: keys with a default are always there. */
+export type ParamOutput<T extends ParamTable> = {
+  [K in keyof T as T[K] extends { default: unknown } ? K : never]: ParamValue<T[K]>
+} & {
+  [K in keyof T as T[K] extends { default: unknown } ? never : K]?: ParamValue<T[K]> | undefined
+}

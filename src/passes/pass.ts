@@ -1,0 +1,55 @@
+import type { Model } from '../graph/model.ts'
+import type { OrtService } from '../ort/service.ts'
+import type { ParamOutput, ParamTable } from '../params/spec.ts'
+
+/** Something the user should know about what a pass did or left undone. Printed in the build table and in `--json`. */
+export interface Note {
+  level: 'info' | 'warn'
+  /** Stable code, e.g. `quantize/skipped-node`. */
+  code: string
+  message: string
+  node?: string
+}
+
+/** What a pass is given besides the model and its options. */
+export interface PassContext {
+  ort: OrtService
+  /** Where the model came from: relative paths (calibration data, adapters) are resolved against its folder. */
+  file: string
+  /** Execution device of the target: decides which ops may be emitted. */
+  device: string
+  /** Number of threads that heavy arithmetic may use. */
+  threads: number
+  note(note: Note): void
+  /** Progress of this pass, 0..1. */
+  progress(fraction: number): void
+  signal?: AbortSignal
+}
+
+export interface PassResult {
+  /** How many edits were made. 0 promises that the model is exactly as before: nothing to encode again. */
+  changes: number
+  /** Count per fused operator, for passes that fuse. */
+  fused?: Record<string, number>
+  /** Anything else worth showing or keeping, as plain JSON. */
+  data?: unknown
+}
+
+/** A pass is data about itself plus a function. */
+export interface Pass<T extends ParamTable = ParamTable> {
+  /** Kebab-case name, unique. */
+  name: string
+  /** Raised whenever the output for the same input may change: part of the cache key. */
+  version: number
+  doc: string
+  params: T
+  /** Whether these options ask for the pass at all. */
+  enabled(options: ParamOutput<T>): boolean
+  /** True if outputs equal the input model's to floating-point rounding. */
+  lossless: boolean
+  /** True if the result depends on the machine that builds: then CPU features join the cache key. */
+  hardwareDependent?(options: ParamOutput<T>): boolean
+  /** Files besides the model whose content decides the result (calibration data ...), as absolute paths. */
+  dependencies?(options: ParamOutput<T>, file: string): Promise<string[]> | string[]
+  run(model: Model, options: ParamOutput<T>, context: PassContext): Promise<PassResult> | PassResult
+}

@@ -1,0 +1,83 @@
+import type { DType } from '../onnx/dtypes.ts'
+import type { Note } from '../passes/pass.ts'
+
+/** One graph input or output as the user of the model sees it. */
+export interface IoInfo {
+  name: string
+  /** Element type; undefined for sequences, maps and optionals, described by `type`. */
+  dtype?: DType
+  /** ONNX type in words: `tensor(float32)`, `sequence(tensor(float32))`, ... */
+  type: string
+  /** A number is fixed, a string is a named dynamic dimension, null is unknown; undefined when the rank is unknown. */
+  shape?: (number | string | null)[]
+}
+
+/** What is known of a model without running it: goes into the wrapper, the types and `?as=info`. */
+export interface ModelInfo {
+  inputs: IoInfo[]
+  outputs: IoInfo[]
+  /** Opset version by domain ('' is ai.onnx). */
+  opsets: Record<string, number>
+  irVersion: number
+  producer: string
+  /** `metadata_props` of the model. */
+  metadata: Record<string, string>
+  /** Nodes by operator type (`domain:Op` outside ai.onnx), main graph and subgraphs. */
+  ops: Record<string, number>
+}
+
+/** A file that belongs to an artifact, in the cache folder. */
+export interface ArtifactFile {
+  /** Absolute path in the cache. */
+  file: string
+  /** File name to emit under, without hash, e.g. `bert.onnx` or `bert.onnx_data`. */
+  name: string
+  bytes: number
+  /** Hex SHA-256 of the content. */
+  hash: string
+}
+
+/** One row of `build --json` and of the build-end table. */
+export interface BuildReport {
+  input: string
+  output?: string
+  bytesBefore: number
+  bytesAfter: number
+  ms: number
+  cache: 'hit' | 'miss' | 'off'
+  passes: { name: string; ms: number; changes: number; data?: unknown }[]
+  opsBefore: Record<string, number>
+  opsAfter: Record<string, number>
+  fused: Record<string, number>
+  notes: Note[]
+}
+
+/** The result of a build of one model with one set of options: files in the cache and what is known of them. */
+export interface Artifact {
+  /** The cache key. */
+  key: string
+  model: ArtifactFile
+  /** External data; `name` is the `location` that the model refers to, so it must be found beside it under that name. */
+  external: ArtifactFile[]
+  info: ModelInfo
+  report: BuildReport
+}
+
+/** Options of one build after all layers are merged: every parameter by its camelCase key. */
+export interface ResolvedOptions {
+  /** Name of the chosen target, if any. */
+  target?: string
+  /** `cpu`, `wasm`, `webgpu`, ... */
+  device: string
+  /** Values of all parameters, defaults included. */
+  params: Readonly<Record<string, unknown>>
+}
+
+/** What a front end (bundler plugin, CLI, API) asks of the pipeline. */
+export interface BuildRequest {
+  /** Absolute path of the source model. */
+  file: string
+  options: ResolvedOptions
+  /** The importing module, for error messages. */
+  importSite?: string
+}
