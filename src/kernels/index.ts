@@ -1,0 +1,37 @@
+/**
+ * Fast exact arithmetic over weights: WebAssembly SIMD (`assembly/`) behind functions that take float data where it
+ * lies, in whatever float type and at whatever offset, or read it piece by piece from a file. Memory use is a few
+ * megabytes plus the result. All functions are synchronous; each thread has its own instance.
+ */
+export { codeReader, dequantize } from './dequantize.ts'
+export {
+  FLOAT16_MAX,
+  FLOAT16_SMALLEST,
+  type Float16Limits,
+  type Float16Result,
+  toBfloat16,
+  toFloat16,
+} from './float16.ts'
+export {
+  type ByteReader,
+  type FloatData,
+  type FloatInput,
+  type FloatType,
+  forEachChunk,
+  lengthOf,
+  toFloat32,
+} from './floats.ts'
+export { type ChannelLayout, channelLayout } from './layout.ts'
+export { type QuantizedBias, quantize, quantizeBias, quantizePerChannel } from './quantize.ts'
+export { absMax, allFinite, type ChannelRanges, minMax, minMaxPerChannel, type Range } from './range.ts'
+export {
+  type ChannelScales,
+  CODE_RANGES,
+  type QuantizedType,
+  roundHalfEven,
+  roundToFloat16,
+  type ScaleOptions,
+  type ScaleZeroPoint,
+  scaleZeroPoint,
+  scaleZeroPoints,
+} from './scale.ts'
