@@ -10,6 +10,8 @@ export interface IoInfo {
   type: string
   /** A number is fixed, a string is a named dynamic dimension, null is unknown; undefined when the rank is unknown. */
   shape?: (number | string | null)[]
+  /** True for an input that has a default value (an initializer of the same name) and may be left out. */
+  optional?: boolean
 }
 
 /** What is known of a model without running it: goes into the wrapper, the types and `?as=info`. */

@@ -1,0 +1,119 @@
+import { OnnxError } from '../onnx/errors.ts'
+import type { ModelInfo } from '../pipeline/types.ts'
+import { ortEntry, type RuntimeName, wrapperEntry } from './entries.ts'
+import { literal } from './literal.ts'
+
+/** Shape of the JS value of an import: `?as=...`. */
+export type ImportShape = 'session' | 'url' | 'bytes' | 'path' | 'info'
+
+/** A file that the emitted module refers to. */
+export interface EmittedFile {
+  /** For external data: the `location` that the model has for it. */
+  name: string
+  /** Size of the file. */
+  bytes: number
+  /**
+   * JavaScript expression for its URL (a string or a `URL`): whatever the bundler needs, such as
+   * `new URL('./a.onnx', import.meta.url).href`, `import.meta.ROLLUP_FILE_URL_x` or `"file:///..."`. In Node a path does too.
+   */
+  urlExpression: string
+}
+
+/** One build of the model, for one target. */
+export interface VariantInput {
+  /** Name of the target: what `session.target` says. */
+  target: string
+  /** `cpu`, `wasm`, `webgpu`, ... */
+  device: string
+  info: ModelInfo
+  /** Size of the model file. */
+  bytes: number
+  urlExpression: string
+  /** External data of the model; empty if none. */
+  external: readonly EmittedFile[]
+  /** WebGPU features without which this variant can't run, e.g. `shader-f16` for float16 models. */
+  requires?: readonly string[]
+  /** ONNX Runtime session options of the target, as plain JSON. The caller of the model can override each. */
+  sessionOptions?: Readonly<Record<string, unknown>>
+  /** Specifier of ONNX Runtime, where it is not the one of `ortEntry(device, runtime)`. */
+  ort?: string
+  /** JavaScript expressions for the URLs of the .mjs and .wasm files that belong to this ONNX Runtime entry. */
+  wasm?: { mjs?: string; wasm?: string }
+}
+
+export interface ModuleInput {
+  as: ImportShape
+  /** In order of preference; at least one. All but `session` use the first. */
+  variants: readonly VariantInput[]
+  runtime: RuntimeName
+  /** Specifier of the wrapper; `unplugin-onnx/runtime/<runtime>` unless said. */
+  importRuntime?: string
+}
+
+/**
+ * The JavaScript (ESM) module that an import of a model resolves to. Its default export is the session factory, or what
+ * `as` asks for: the URL, an async function that gives the bytes, the file's path (Node only), or the model's info.
+ */
+export function generateModule(input: ModuleInput): string {
+  const { as, runtime } = input
+  const [first] = input.variants
+  if (!first) throw new OnnxError('CODEGEN_NO_VARIANT', 'no variant of the model to make a module of')
+  const wrapper = JSON.stringify(input.importRuntime ?? wrapperEntry(runtime))
+  const url = `String(${first.urlExpression})`
+  switch (as) {
+    case 'info':
+      return `export default ${literal(first.info)}\n`
+    case 'url':
+      return `export default ${url}\n`
+    case 'bytes':
+      return `import { loadBytes } from ${wrapper}\nexport default () => loadBytes(${url}, ${first.bytes})\n`
+    case 'path':
+      if (runtime === 'node') return `import { toPath } from ${wrapper}\nexport default toPath(${url})\n`
+      throw new OnnxError('AS_PATH_IN_BROWSER', '`as=path` has no meaning in a browser', {
+        hint: 'use `as=url`, or import it from server code',
+      })
+    case 'session':
+      return sessionModule(input, wrapper)
+  }
+}
+
+function sessionModule({ variants, runtime }: ModuleInput, wrapper: string): string {
+  const infos: string[] = []
+  const definitions = variants.map((variant) => {
+    const info = literal(variant.info)
+    if (!infos.includes(info)) infos.push(info)
+    return definition(variant, runtime, `info${infos.indexOf(info)}`)
+  })
+  return [
+    `import { defineModel } from ${wrapper}`,
+    ...infos.map((info, index) => `const info${index} = ${info}`),
+    `export default /* @__PURE__ */ defineModel([${definitions.join(', ')}])`,
+    '',
+  ].join('\n')
+}
+
+function definition(variant: VariantInput, runtime: RuntimeName, info: string): string {
+  const { wasm, requires, sessionOptions, external } = variant
+  const fields = [
+    `target: ${literal(variant.target)}`,
+    `device: ${literal(variant.device)}`,
+    `info: ${info}`,
+    `bytes: ${variant.bytes}`,
+    `url: ${variant.urlExpression}`,
+    // The specifier stands in the source as a literal: only so do bundlers see it, and only so is the rest left out.
+    `ort: () => import(${JSON.stringify(variant.ort ?? ortEntry(variant.device, runtime))})`,
+  ]
+  if (external.length) {
+    const files = external.map(
+      (file) => `{ path: ${literal(file.name)}, bytes: ${file.bytes}, url: ${file.urlExpression} }`,
+    )
+    fields.push(`external: [${files.join(', ')}]`)
+  }
+  if (requires?.length) fields.push(`requires: ${literal(requires)}`)
+  if (wasm?.mjs || wasm?.wasm) {
+    const paths = [wasm.mjs && `mjs: ${wasm.mjs}`, wasm.wasm && `wasm: ${wasm.wasm}`]
+    fields.push(`wasm: { ${paths.filter(Boolean).join(', ')} }`)
+  }
+  if (sessionOptions && Object.keys(sessionOptions).length) fields.push(`sessionOptions: ${literal(sessionOptions)}`)
+  return `{\n${fields.map((field) => `  ${field},\n`).join('')}}`
+}
