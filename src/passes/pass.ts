@@ -45,6 +45,8 @@ export interface Pass<T extends ParamTable = ParamTable> {
   params: T
   /** Whether these options ask for the pass at all. */
   enabled(options: ParamOutput<T>): boolean
+  /** Throws an `OnnxError` if these options contradict each other or the device. Called only if the pass is enabled. */
+  check?(options: ParamOutput<T>, device: string): void
   /** True if outputs equal the input model's to floating-point rounding. */
   lossless: boolean
   /** True if the result depends on the machine that builds: then CPU features join the cache key. */
@@ -52,4 +54,16 @@ export interface Pass<T extends ParamTable = ParamTable> {
   /** Files besides the model whose content decides the result (calibration data ...), as absolute paths. */
   dependencies?(options: ParamOutput<T>, file: string): Promise<string[]> | string[]
   run(model: Model, options: ParamOutput<T>, context: PassContext): Promise<PassResult> | PassResult
+}
+
+/** Values of parameters by key, where the pass is not known by its type. */
+export type AnyOptions = Readonly<Record<string, unknown>>
+
+/** Any pass: what code sees that treats all passes alike. The options given to its functions must hold its defaults. */
+export interface AnyPass extends Omit<Pass, 'enabled' | 'check' | 'hardwareDependent' | 'dependencies' | 'run'> {
+  enabled(options: AnyOptions): boolean
+  check?(options: AnyOptions, device: string): void
+  hardwareDependent?(options: AnyOptions): boolean
+  dependencies?(options: AnyOptions, file: string): Promise<string[]> | string[]
+  run(model: Model, options: AnyOptions, context: PassContext): Promise<PassResult> | PassResult
 }

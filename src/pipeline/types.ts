@@ -1,5 +1,8 @@
 import type { DType } from '../onnx/dtypes.ts'
+import type { ResolvedOptions } from '../options/types.ts'
 import type { Note } from '../passes/pass.ts'
+
+export type { ResolvedOptions }
 
 /** One graph input or output as the user of the model sees it. */
 export interface IoInfo {
@@ -63,16 +66,6 @@ export interface Artifact {
   external: ArtifactFile[]
   info: ModelInfo
   report: BuildReport
-}
-
-/** Options of one build after all layers are merged: every parameter by its camelCase key. */
-export interface ResolvedOptions {
-  /** Name of the chosen target, if any. */
-  target?: string
-  /** `cpu`, `wasm`, `webgpu`, ... */
-  device: string
-  /** Values of all parameters, defaults included. */
-  params: Readonly<Record<string, unknown>>
 }
 
 /** What a front end (bundler plugin, CLI, API) asks of the pipeline. */

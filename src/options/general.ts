@@ -1,0 +1,54 @@
+/** Where a model can run, and whether that place is a browser (or a runtime built for one) or Node. */
+export const DEVICES = {
+  cpu: 'server',
+  cuda: 'server',
+  tensorrt: 'server',
+  dml: 'server',
+  coreml: 'server',
+  qnn: 'server',
+  wasm: 'client',
+  webgpu: 'client',
+  webnn: 'client',
+} as const
+
+export type Device = keyof typeof DEVICES
+
+/** Parameters that belong to no pass and may stand everywhere, in a target too. */
+export const generalParams = {
+  device: {
+    type: 'enum',
+    doc: 'Execution device of the target: decides which operators may be emitted and which runtime the wrapper imports',
+    values: ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'qnn', 'wasm', 'webgpu', 'webnn'],
+  },
+  dtype: {
+    type: 'enum',
+    doc: 'Precision by the names and recipes of Hugging Face; sets the parameters of the passes that do it',
+    values: ['fp32', 'fp16', 'q8', 'int8', 'uint8', 'q4', 'q4f16', 'bnb4'],
+  },
+  preset: {
+    type: 'list',
+    doc: 'Bundles of parameters by name: a CPU preset (`arm64`, `avx2`, `avx512`, `avx512_vnni`, `auto`) or one of `presets`',
+    placeholder: 'name',
+  },
+} as const
+
+/** What the import gives: no matter of targets. */
+export const shapeParams = {
+  as: {
+    type: 'enum',
+    doc: 'What the import gives: a typed session factory, the URL, the bytes, the file path (Node), or the model info alone',
+    values: ['session', 'url', 'bytes', 'path', 'info'],
+    default: 'session',
+    presentation: true,
+  },
+} as const
+
+/** Parameters that choose targets: legal in a query, on the command line and in `models`, not inside of a target. */
+export const choiceParams = {
+  target: { type: 'string', doc: 'Build for this target', placeholder: 'name' },
+  targets: {
+    type: 'list',
+    doc: 'Build for several targets; the wrapper takes the first that the browser can run',
+    placeholder: 'name',
+  },
+} as const

@@ -1,0 +1,69 @@
+import { OnnxError } from '../onnx/errors.ts'
+import { nearest } from '../params/nearest.ts'
+import { OPTIONS, readParams, type Surface } from '../params/read.ts'
+import type { ParamTable } from '../params/spec.ts'
+import { orList } from '../params/value.ts'
+import { DTYPES_BY_NAME } from './dtypes.ts'
+import { BUILT_IN_PRESETS, type Bundle, builtInPreset } from './presets.ts'
+import { targetTable } from './table.ts'
+
+/** Parameters by camelCase key; a key that is there with `undefined` takes back what a lower layer set. */
+export type Layer = Readonly<Record<string, unknown>>
+
+/**
+ * One layer of options as the user wrote it -> its parameters, with `preset` and `dtype` spelled out. Within a layer
+ * presets give way to the dtype, and both to what the user set by name.
+ */
+export function expandLayer(
+  input: Iterable<readonly [string, unknown]>,
+  from: {
+    table: ParamTable
+    presets: Readonly<Record<string, object>>
+    surface?: Surface | undefined
+    where?: string | undefined
+    /** Other keys that are legal beside the table's: suggested for a misspelt one. */
+    alsoKnown?: readonly string[] | undefined
+  },
+): Layer {
+  const own = readParams(from.table, input, from.surface ?? OPTIONS, from)
+  const result: Record<string, unknown> = {}
+  for (const name of (own['preset'] as readonly string[] | undefined) ?? [])
+    Object.assign(result, presetParams(name, from.presets))
+  const dtype = (own['dtype'] ?? result['dtype']) as string | undefined
+  if (dtype !== undefined) {
+    const bundle = registered(`dtype '${dtype}'`, DTYPES_BY_NAME[dtype]!.params)
+    // A preset of the same layer may refine the recipe (per channel ...) but not undo it.
+    Object.assign(result, own['dtype'] === undefined ? { ...bundle, ...result } : bundle)
+  }
+  return Object.assign(result, own)
+}
+
+function presetParams(name: string, presets: Readonly<Record<string, object>>): Layer {
+  if (Object.hasOwn(presets, name)) {
+    const entries = Object.entries(presets[name]!)
+    if (entries.some(([key]) => key === 'preset'))
+      throw new OnnxError('PRESET_NESTED', `preset '${name}' uses \`preset\`: presets cannot be nested`)
+    return readParams(targetTable, entries, OPTIONS, { where: `presets['${name}']` })
+  }
+  const builtIn = builtInPreset(name)
+  if (builtIn) return registered(`preset '${name}'`, builtIn)
+  const names = [...Object.keys(presets), ...BUILT_IN_PRESETS]
+  const near = nearest(name, names)
+  throw new OnnxError('PRESET_UNKNOWN', `there is no preset '${name}'`, {
+    hint: `${near ? `Did you mean '${near}'? ` : ''}Presets are ${orList(names)}.`,
+  })
+}
+
+/** The bundle, after a check that some pass has each of the parameters it sets. */
+function registered(what: string, bundle: Bundle): Layer {
+  const missing = Object.keys(bundle).filter((key) => bundle[key] !== undefined && !Object.hasOwn(targetTable, key))
+  const wrong = Object.keys(bundle).filter((key) => {
+    const values = targetTable[key]?.values
+    return typeof bundle[key] === 'string' && values !== undefined && !values.includes(bundle[key])
+  })
+  if (missing.length + wrong.length > 0)
+    throw new OnnxError('OPTION_UNAVAILABLE', `${what} is not available in this version`, {
+      hint: `No pass offers ${[...missing, ...wrong.map((key) => `${key}=${bundle[key]}`)].join(', ')}.`,
+    })
+  return Object.fromEntries(Object.entries(bundle).filter(([key]) => Object.hasOwn(targetTable, key)))
+}

@@ -1,0 +1,89 @@
+import type { ParamInput, ParamTable } from '../params/spec.ts'
+import type { passes } from '../passes/index.ts'
+import type { choiceParams, generalParams, shapeParams } from './general.ts'
+
+/** Options of one build after all layers are merged: every parameter by its camelCase key. */
+export interface ResolvedOptions {
+  /** Name of the chosen target, if any. */
+  target?: string
+  /** `cpu`, `wasm`, `webgpu`, ... */
+  device: string
+  /** Values of all parameters of passes, defaults included; besides, `dtype` and `preset` where they are set. */
+  params: Readonly<Record<string, unknown>>
+}
+
+type Intersection<U> = (U extends unknown ? (x: U) => void : never) extends (x: infer I) => void ? I : never
+type Flat<T> = { [K in keyof T]: T[K] }
+type InputsOf<Passes extends readonly { params: ParamTable }[]> = {
+  [I in keyof Passes]: ParamInput<Passes[I]['params']>
+}[number]
+
+/** Parameters of all registered passes, by camelCase key. */
+export type PassOptions = Flat<Intersection<InputsOf<typeof passes>>>
+
+/** What a target sets: its device, and any parameter of a pass as this target's default. */
+export type TargetOptions = Flat<ParamInput<typeof generalParams> & PassOptions>
+
+/** What a preset sets. */
+export type PresetOptions = TargetOptions
+
+/** Options of models that match a glob: as in a target, and the target itself. */
+export type ModelOptions = Flat<ParamInput<typeof choiceParams> & ParamInput<typeof shapeParams> & TargetOptions>
+
+/** Where builds are kept between runs. */
+export interface CacheOptions {
+  /** Folder; default `node_modules/.cache/unplugin-onnx` of the root. */
+  dir?: string | undefined
+  /** Entries not used for this many days are pruned; default 30. */
+  maxAgeDays?: number | undefined
+  /** Least recently used entries beyond this size are pruned; default 20 GiB. */
+  maxBytes?: number | undefined
+  /** A shared second level for a team: any `unstorage` storage (redis, s3, fs ...). */
+  storage?: RemoteStorage | undefined
+}
+
+/** The part of an `unstorage` storage that the cache uses. */
+export interface RemoteStorage {
+  getItemRaw(key: string): Promise<unknown>
+  setItemRaw(key: string, value: unknown): Promise<void>
+  removeItem?(key: string): Promise<void>
+}
+
+/** What the importing bundle runs on, and the bundler's mode. */
+export interface Environment {
+  kind: EnvironmentKind
+  mode?: string | undefined
+}
+
+/** Environments by what they run on. */
+export type EnvironmentKind = 'client' | 'server'
+
+/** Options of the plugin itself. Everything else at the top level is a default of a parameter. */
+export interface PluginSettings {
+  /**
+   * Name of the target to build for (or names, for several). An object chooses by the bundler's mode (`production` ...) or
+   * by environment (`client`, `server`); the mode comes first. Without it: the environment variable `ONNX_TARGET`, else what
+   * the bundler builds for.
+   */
+  target?: string | readonly string[] | Readonly<Record<string, string | readonly string[]>> | undefined
+  /** Targets by name. `node`, `web`, `webgpu` and one per device are built in; the same name here replaces one. */
+  targets?: Readonly<Record<string, TargetOptions>> | undefined
+  /** Options by glob of the model's path, relative to the root; a glob without `/` is matched with the file name. */
+  models?: Readonly<Record<string, ModelOptions>> | undefined
+  /** Bundles of parameters, used by name with `preset`. */
+  presets?: Readonly<Record<string, PresetOptions>> | undefined
+  /** Cache settings; `false` builds every time. */
+  cache?: CacheOptions | false | undefined
+  /** Write types of the imports: on where the project has a tsconfig; a text is the file's path. Default `onnx-models.d.ts`. */
+  dts?: boolean | string | undefined
+  /** Project folder; default the bundler's root. */
+  root?: string | undefined
+  /** Print the table at the end of a build; default true. */
+  report?: boolean | undefined
+}
+
+/** What a user passes to the plugin: settings, and defaults of parameters. */
+export type PluginOptions = PluginSettings & Flat<ParamInput<typeof shapeParams> & TargetOptions>
+
+/** Shape of the JS value of an import. */
+export type As = (typeof shapeParams)['as']['values'][number]

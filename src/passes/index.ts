@@ -1,0 +1,11 @@
+import type { AnyPass } from './pass.ts'
+
+/**
+ * All passes, in the order in which the pipeline runs them. Registration is this list: options, types, flags, docs and
+ * the cache key follow from it. Write the type out as a tuple (`readonly [typeof clean, typeof shape]`): the
+ * options' TypeScript types come from it.
+ */
+export const passes: readonly [] = []
+
+/** The same list where passes are treated alike. */
+export const allPasses: readonly AnyPass[] = passes
