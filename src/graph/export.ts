@@ -1,17 +1,22 @@
-import type { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from '../onnx/proto.ts'
+import type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../onnx/proto.ts'
 import type { AttributeValue } from './attributes.ts'
 import type { Graph } from './graph.ts'
 import { ATTRIBUTE_CODES } from './import.ts'
 import type { Model } from './model.ts'
 import type { Node } from './node.ts'
+import type { Tensor } from './tensor.ts'
 import { typeToProto } from './types.ts'
 import type { Value } from './value.ts'
 
+/** Gives the wire form of an initializer, for writers that put its data elsewhere; undefined: embed it as usual. */
+export type PlaceTensor = (tensor: Tensor, name: string) => TensorProto | undefined
+
 /**
  * The wire form of a model. What no pass touched is what was read, so that an untouched model encodes to the same bytes.
- * Nodes are put into topological order. Data of external tensors is embedded (by reference: nothing is read yet).
+ * Nodes are put into topological order. Data of external tensors is embedded (by reference: nothing is read yet) unless
+ * `place` puts it elsewhere.
  */
-export function modelToProto(model: Model): ModelProto {
+export function modelToProto(model: Model, place: PlaceTensor = () => undefined): ModelProto {
   const { opsetProtos, ...extra } = model.extra
   const proto: ModelProto = { ...extra }
   if (model.irVersion) proto.irVersion = model.irVersion
@@ -20,10 +25,10 @@ export function modelToProto(model: Model): ModelProto {
     return Number(original?.version) === version ? original! : { domain, version }
   })
   if (model.metadata.size) proto.metadataProps = [...model.metadata].map(([key, value]) => ({ key, value }))
-  proto.graph = graphToProto(model.graph)
+  proto.graph = graphToProto(model.graph, place)
   if (model.functions.length)
     proto.functions = model.functions.map((fn) => {
-      const { node, valueInfo } = graphToProto(fn.graph)
+      const { node, valueInfo } = graphToProto(fn.graph, place)
       return {
         ...fn.extra,
         name: fn.name,
@@ -41,16 +46,18 @@ export function modelToProto(model: Model): ModelProto {
   return proto
 }
 
-function graphToProto(graph: Graph): GraphProto {
+function graphToProto(graph: Graph, place: PlaceTensor): GraphProto {
   graph.sort()
   const { strayInfos, ...extra } = graph.extra ?? {}
   const proto: GraphProto = { ...extra }
   if (graph.name) proto.name = graph.name
-  proto.node = [...graph.nodes()].map(nodeToProto)
+  proto.node = [...graph.nodes()].map((node) => nodeToProto(node, place))
   proto.input = graph.inputs.map(infoToProto)
   proto.output = graph.outputs.map(infoToProto)
   const initializers = [...graph.initializers]
-  proto.initializer = initializers.filter(({ tensor }) => tensor).map(({ tensor, name }) => tensor!.toProto(name))
+  proto.initializer = initializers
+    .filter(({ tensor }) => tensor)
+    .map(({ tensor, name }) => place(tensor!, name) ?? tensor!.toProto(name))
   proto.sparseInitializer = initializers.filter(({ sparse }) => sparse).map(({ sparse }) => sparse!)
   proto.valueInfo = [...graph.declared].filter((value) => !value.isOutput).map(infoToProto)
   if (strayInfos) proto.valueInfo.push(...strayInfos)
@@ -65,7 +72,7 @@ function infoToProto(value: Value): ValueInfoProto {
   return proto
 }
 
-function nodeToProto(node: Node): NodeProto {
+function nodeToProto(node: Node, place: PlaceTensor): NodeProto {
   const { attributeProtos, ...extra } = node.extra ?? {}
   const proto: NodeProto = { ...extra, opType: node.opType }
   if (node.name) proto.name = node.name
@@ -73,7 +80,7 @@ function nodeToProto(node: Node): NodeProto {
   proto.input = node.inputs.map((value) => value?.name ?? '')
   proto.output = node.outputs.map((value) => value?.name ?? '')
   proto.attribute = [...node.attributes].map(([name, value]) =>
-    attributeToProto(name, value, attributeProtos?.get(value)),
+    attributeToProto(name, value, attributeProtos?.get(value), place),
   )
   return proto
 }
@@ -82,6 +89,7 @@ function attributeToProto(
   name: string,
   attribute: AttributeValue,
   original: AttributeProto | undefined,
+  place: PlaceTensor,
 ): AttributeProto {
   const hasGraph = attribute.kind === 'graph' || attribute.kind === 'graphs'
   if (original && !hasGraph && original.name === name) return original
@@ -101,7 +109,7 @@ function attributeToProto(
     case 'tensor':
       return { ...proto, t: attribute.value.toProto(original?.t?.name ?? '') }
     case 'graph':
-      return { ...proto, g: graphToProto(attribute.value) }
+      return { ...proto, g: graphToProto(attribute.value, place) }
     case 'sparse_tensor':
       return { ...proto, sparseTensor: attribute.value }
     case 'type_proto':
@@ -115,7 +123,7 @@ function attributeToProto(
     case 'tensors':
       return { ...proto, tensors: attribute.value.map((tensor) => tensor.toProto('')) }
     case 'graphs':
-      return { ...proto, graphs: attribute.value.map(graphToProto) }
+      return { ...proto, graphs: attribute.value.map((graph) => graphToProto(graph, place)) }
     case 'sparse_tensors':
       return { ...proto, sparseTensors: [...attribute.value] }
     case 'type_protos':

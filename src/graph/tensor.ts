@@ -152,7 +152,7 @@ export class Tensor {
   float32(): Float32Array {
     if (this.dtype !== 'float32') throw new Error(`not a float32 tensor but ${this.dtype}`)
     const bytes = this.bytes()
-    const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()
+    const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes)
     return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4)
   }
 

@@ -30,6 +30,10 @@ function toInt64(lo: number, hi: number, signed: boolean): Int64 {
 
 /** protobufjs reader whose 64-bit integers are exact without another library. */
 export class Reader extends NodeReader {
+  /** A plain Uint8Array: `slice` of a Buffer would not copy. */
+  override raw(start: number, end: number): Uint8Array {
+    return new Uint8Array(this.buf.buffer, this.buf.byteOffset + start, end - start)
+  }
   override int64(): never {
     const { lo, hi } = varint64(this)
     return toInt64(lo, hi, true) as never

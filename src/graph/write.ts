@@ -1,0 +1,105 @@
+import { rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { encodeModel, writeSegments } from '../onnx/encode.ts'
+import type { TensorProto } from '../onnx/proto.ts'
+import type { Segment } from '../onnx/wire.ts'
+import { modelToProto } from './export.ts'
+import type { Model } from './model.ts'
+import type { Tensor } from './tensor.ts'
+
+/** `TensorProto.data_location` for data in another file. */
+const EXTERNAL = 1
+/** Largest model that goes into one file: protobuf ends at 2 GiB, and the graph needs some room. */
+const SINGLE_FILE_LIMIT = 2 ** 31 - 2 ** 24
+/** Data of initializers from this size on goes to the data file; small ones stay where shape inference sees them. */
+const EXTERNAL_FROM = 1024
+/** Large tensors start on a page of the data file, so that runtimes can map them into memory. */
+const PAGE = 4096
+
+export interface WriteOptions {
+  /**
+   * Where weights go. `auto` (default): into the model file, or into a data file if the model would exceed 2 GiB.
+   * `always`: into a data file. `never`: into the model file, an error above 2 GiB.
+   */
+  external?: 'auto' | 'always' | 'never'
+  /** Name of the data file, in the model's folder; it is what the model refers to. */
+  location: string
+  /** Sees every piece of every file as it is written, for hashing and progress. `name` is '' for the model itself. */
+  onChunk?: (chunk: Uint8Array, name: string) => void
+}
+
+/** A file that `writeModel` wrote. */
+export interface WrittenFile {
+  path: string
+  /** '' for the model, else the location of the data file. */
+  name: string
+  bytes: number
+}
+
+/**
+ * Writes a model to a new file, and its data file where one is needed. Memory does not grow with the weights. If writing
+ * fails nothing is left behind.
+ *
+ * @throws OnnxError `MODEL_TOO_LARGE` above 2 GiB with `external: 'never'`
+ */
+export function writeModel(model: Model, path: string, options: WriteOptions): WrittenFile[] {
+  const { external = 'auto', location, onChunk } = options
+  const data =
+    external === 'always' || (external === 'auto' && weightBytes(model) > SINGLE_FILE_LIMIT)
+      ? new DataFile(location)
+      : undefined
+  const encoded = encodeModel(modelToProto(model, data && ((tensor, name) => data.place(tensor, name))))
+  const dataPath = join(dirname(path), location)
+  const files: WrittenFile[] = [{ path, name: '', bytes: encoded.length }]
+  try {
+    if (data?.length) {
+      writeSegments(dataPath, data.segments(), onChunk && ((chunk) => onChunk(chunk, location)))
+      files.push({ path: dataPath, name: location, bytes: data.length })
+    }
+    writeSegments(path, encoded.segments(), onChunk && ((chunk) => onChunk(chunk, '')))
+  } catch (error) {
+    for (const file of [path, dataPath])
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') rmSync(file, { force: true })
+    throw error
+  }
+  return files
+}
+
+function weightBytes(model: Model): number {
+  let bytes = 0
+  for (const graph of model.allGraphs()) for (const { tensor } of graph.initializers) bytes += tensor?.byteLength ?? 0
+  return bytes
+}
+
+/** Lays tensors out one after another in a data file. */
+class DataFile {
+  readonly #location: string
+  readonly #segments: Segment[] = []
+  length = 0
+
+  constructor(location: string) {
+    this.#location = location
+  }
+
+  place(tensor: Tensor, name: string): TensorProto | undefined {
+    if (tensor.dtype === 'string' || tensor.byteLength < EXTERNAL_FROM) return undefined
+    const alignment = tensor.byteLength >= PAGE ? PAGE : 16
+    const padding = (alignment - (this.length % alignment)) % alignment
+    if (padding) this.#segments.push(new Uint8Array(padding))
+    this.#segments.push(tensor.source)
+    const offset = this.length + padding
+    this.length = offset + tensor.byteLength
+    const entries = { location: this.#location, offset, length: tensor.byteLength }
+    return {
+      dims: [...tensor.dims],
+      dataType: tensor.code,
+      name,
+      externalData: Object.entries(entries).map(([key, value]) => ({ key, value: String(value) })),
+      dataLocation: EXTERNAL,
+    }
+  }
+
+  segments(): Iterable<Segment> {
+    return this.#segments
+  }
+}
