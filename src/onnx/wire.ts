@@ -30,6 +30,12 @@ function toInt64(lo: number, hi: number, signed: boolean): Int64 {
 
 /** protobufjs reader whose 64-bit integers are exact without another library. */
 export class Reader extends NodeReader {
+  constructor(buffer: Uint8Array) {
+    super(buffer)
+    // What this schema does not know is carried along.
+    this.discardUnknown = false
+  }
+
   /** A plain Uint8Array: `slice` of a Buffer would not copy. */
   override raw(start: number, end: number): Uint8Array {
     return new Uint8Array(this.buf.buffer, this.buf.byteOffset + start, end - start)
