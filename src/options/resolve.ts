@@ -5,6 +5,7 @@ import { OPTIONS, QUERY, readParams, type Surface, splitQuery } from '../params/
 import { allPasses } from '../passes/index.ts'
 import { type Device, shapeParams } from './general.ts'
 import { expandLayer, type Layer } from './layers.ts'
+import { checkSettings, SETTINGS } from './settings.ts'
 import { fullTable, passTable, pluginTable, targetTable } from './table.ts'
 import { defaultTargets, findTarget, namedTargets, targetOfDevice } from './targets.ts'
 import type { As, Environment, PluginOptions, ResolvedOptions } from './types.ts'
@@ -31,9 +32,6 @@ export interface ResolvedRequest {
   as: As
   targets: ResolvedOptions[]
 }
-
-/** Keys of the plugin's options that are no parameters. */
-const SETTINGS = ['target', 'targets', 'models', 'presets', 'cache', 'dts', 'root', 'report'] as const
 
 /** Query keys that bundlers add on their own. */
 const BUNDLER_KEYS = new Set(['import', 't', 'v'])
@@ -126,7 +124,8 @@ const defaultsOf = new WeakMap<PluginOptions, Layer>()
 function pluginDefaults(plugin: PluginOptions): Layer {
   let layer = defaultsOf.get(plugin)
   if (!layer) {
-    const entries = Object.entries(plugin).filter(([key]) => !(SETTINGS as readonly string[]).includes(key))
+    checkSettings(plugin)
+    const entries = Object.entries(plugin).filter(([key]) => !SETTINGS.includes(key))
     layer = expandLayer(entries, {
       table: pluginTable,
       alsoKnown: SETTINGS,

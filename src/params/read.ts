@@ -3,20 +3,24 @@ import { foldCase, kebabCase, snakeCase } from './case.ts'
 import { nearest } from './nearest.ts'
 import type { ParamTable } from './spec.ts'
 import { percentDecode } from './split.ts'
-import { parseValue, type RawValue } from './value.ts'
+import { parseValue, type RawValue, type Spelling } from './value.ts'
 
-/** How a surface spells keys and escapes text. */
-export interface Surface {
+/** How a surface spells keys and values. */
+export interface Surface extends Spelling {
   /** Name for error messages: `query`, `option`, `flag`. */
   noun: string
   /** camelCase key of a table -> how the user writes it here. */
   spell: (key: string) => string
-  decode: (text: string) => string
 }
 
-export const QUERY: Surface = { noun: 'query parameter', spell: snakeCase, decode: percentDecode }
-export const FLAGS: Surface = { noun: 'flag', spell: (key) => `--${kebabCase(key)}`, decode: String }
-export const OPTIONS: Surface = { noun: 'option', spell: String, decode: String }
+export const QUERY: Surface = { noun: 'query parameter', spell: snakeCase, decode: percentDecode, literalItems: false }
+export const FLAGS: Surface = {
+  noun: 'flag',
+  spell: (key) => `--${kebabCase(key)}`,
+  decode: String,
+  literalItems: false,
+}
+export const OPTIONS: Surface = { noun: 'option', spell: String, decode: String, literalItems: true }
 
 const foldedKeys = new WeakMap<ParamTable, ReadonlyMap<string, string>>()
 
@@ -57,7 +61,7 @@ export function readParams(
       )
     spelled.set(key, written)
     try {
-      result[key] = parseValue(table[key]!, surface.spell(key), raw, surface.decode)
+      result[key] = parseValue(table[key]!, surface.spell(key), raw, surface)
     } catch (error) {
       throw error instanceof OnnxError ? withWhere(error, where) : error
     }

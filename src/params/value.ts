@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { OnnxError } from '../onnx/errors.ts'
 import { nearest } from './nearest.ts'
 import type { ParamSpec } from './spec.ts'
@@ -5,6 +6,14 @@ import { splitOutside } from './split.ts'
 
 /** A value as some surface hands it over; `true` stands for a key without a value. */
 export type RawValue = string | true | readonly string[]
+
+/** How a surface writes texts inside of a value. */
+export interface Spelling {
+  /** Undoes the surface's escaping of a text or list item. */
+  decode: (text: string) => string
+  /** True if the items of an array are meant as they are, commas and colons included (JS); false if each is a list (query). */
+  literalItems: boolean
+}
 
 /** What the allowed values of a parameter look like, in words: `dynamic, static or weights`, `a number from 0 to 1`. */
 export function describeValues(spec: ParamSpec): string {
@@ -37,16 +46,11 @@ export function orList(values: readonly string[]): string {
 
 /**
  * Reads one value from JS (`true`, `3`, `['a']`, `{ a: 'b' }`) or from text (`'true'`, `'3'`, `'a,b'`, `'a:b'`).
- * `key` is the parameter as the user spells it on this surface; `decode` undoes the surface's escaping of list items.
+ * `key` is the parameter as the user spells it on this surface.
  * @returns the JS value of the parameter: see {@link ParamSpec.type}
  * @throws OnnxError `OPTION_VALUE` that names the key, the value and the valid values
  */
-export function parseValue(
-  spec: ParamSpec,
-  key: string,
-  raw: unknown,
-  decode: (text: string) => string = String,
-): unknown {
+export function parseValue(spec: ParamSpec, key: string, raw: unknown, { decode, literalItems }: Spelling): unknown {
   switch (spec.type) {
     case 'boolean': {
       if (typeof raw === 'boolean') return raw
@@ -72,7 +76,7 @@ export function parseValue(
     case 'string':
       return decode(scalar(spec, key, raw))
     case 'list':
-      return listItems(spec, key, raw, decode)
+      return listItems(spec, key, raw, { decode, literalItems })
     case 'map':
       return mapEntries(spec, key, raw, decode)
   }
@@ -91,12 +95,11 @@ function toNumber(text: string): number {
   return match ? Number(match[1]) / (match[2] ? 100 : 1) : Number.NaN
 }
 
-function listItems(spec: ParamSpec, key: string, raw: unknown, decode: (text: string) => string): string[] {
-  const parts = typeof raw === 'number' ? [String(raw)] : Array.isArray(raw) ? raw : [raw]
-  const items = parts.flatMap((part) => {
-    if (typeof part === 'number') return [String(part)]
-    if (typeof part !== 'string') throw invalid(spec, key, raw)
-    return splitOutside(part, ',').map((item) => decode(item).trim())
+function listItems(spec: ParamSpec, key: string, raw: unknown, { decode, literalItems }: Spelling): string[] {
+  const split = (text: string) => splitOutside(text, ',').map((item) => decode(item).trim())
+  const items = [raw].flat().flatMap((part) => {
+    if (typeof part !== 'string' && typeof part !== 'number') throw invalid(spec, key, raw)
+    return literalItems && Array.isArray(raw) ? String(part) : split(String(part))
   })
   const kept = items.filter((item) => item !== '')
   if (kept.length === 0 && !(Array.isArray(raw) && raw.length === 0)) throw invalid(spec, key, raw)
@@ -155,6 +158,6 @@ function invalid(spec: ParamSpec, key: string, raw: unknown, near?: string): Onn
 }
 
 function show(raw: unknown): string {
-  const text = typeof raw === 'string' ? raw : (JSON.stringify(raw) ?? String(raw))
+  const text = typeof raw === 'string' ? raw : inspect(raw, { breakLength: Number.POSITIVE_INFINITY, depth: 1 })
   return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }
