@@ -46,6 +46,7 @@ export interface ArtifactFile {
 export interface BuildReport {
   input: string
   output?: string
+  /** Size of the source, external data included. */
   bytesBefore: number
   bytesAfter: number
   ms: number
@@ -66,6 +67,8 @@ export interface Artifact {
   external: ArtifactFile[]
   info: ModelInfo
   report: BuildReport
+  /** Absolute paths of all files that the result depends on (model, external data, calibration data): watch these. */
+  sources: string[]
 }
 
 /** What a front end (bundler plugin, CLI, API) asks of the pipeline. */
@@ -75,4 +78,16 @@ export interface BuildRequest {
   options: ResolvedOptions
   /** The importing module, for error messages. */
   importSite?: string
+  /** Calls the build off. Another request for the same result goes on. */
+  signal?: AbortSignal
+}
+
+/** How far a build is. */
+export interface BuildProgress {
+  /** The source model. */
+  file: string
+  /** `hash`, `read`, `write`, or the name of a pass. */
+  phase: string
+  /** 0..1 within the phase. */
+  fraction: number
 }

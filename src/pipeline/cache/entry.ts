@@ -1,0 +1,54 @@
+import type { BuildReport, ModelInfo } from '../types.ts'
+
+/** One file of an entry; `name` is its base name in the entry's folder and the name to emit it under. */
+export interface EntryFile {
+  name: string
+  bytes: number
+  hash: string
+}
+
+/** What a build makes, without anything that depends on where, when or how fast it ran. */
+export interface EntryReport extends Pick<BuildReport, 'bytesBefore' | 'bytesAfter' | 'opsBefore' | 'opsAfter' | 'fused' | 'notes'> {
+  passes: BuildReport['passes']
+}
+
+/** The sidecar of an entry: everything but the bytes. */
+export interface Entry {
+  key: string
+  model: EntryFile
+  external: EntryFile[]
+  info: ModelInfo
+  report: EntryReport
+}
+
+/** Name of the sidecar in an entry's folder. No model file can have it: those come from names that end otherwise. */
+export const SIDECAR = 'artifact.json'
+
+/** All files of an entry, the model first. */
+export function filesOf(entry: Entry): EntryFile[] {
+  return [entry.model, ...entry.external]
+}
+
+/** Reads a sidecar's text; undefined when it is cut off, foreign or for another key. */
+export function parseEntry(text: string, key: string): Entry | undefined {
+  let entry: Entry
+  try {
+    entry = JSON.parse(text) as Entry
+  } catch {
+    return undefined
+  }
+  const sound =
+    entry?.key === key &&
+    Array.isArray(entry.external) &&
+    entry.info !== undefined &&
+    entry.report !== undefined &&
+    [entry.model, ...entry.external].every(
+      (file) => isBaseName(file?.name) && Number.isSafeInteger(file.bytes) && /^[0-9a-f]{64}$/.test(file.hash),
+    )
+  return sound ? entry : undefined
+}
+
+/** Names come from sidecars of shared storage too: nothing may lead out of the entry's folder. */
+function isBaseName(name: unknown): boolean {
+  return typeof name === 'string' && name !== '' && name !== '.' && name !== '..' && name !== SIDECAR && !/[/\\\0]/.test(name)
+}

@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto'
+import type { BigIntStats } from 'node:fs'
+import { type FileHandle, open, stat } from 'node:fs/promises'
+import { OnnxError } from '../onnx/errors.ts'
+
+/** What tells that a file is still the one it was, without reading it. Big integers as decimal texts (plain JSON). */
+export interface FileStamp {
+  size: number
+  mtimeNs: string
+  ctimeNs: string
+  ino: string
+}
+
+/** A file's content and the stamp it had while it was read. */
+export interface HashedFile {
+  file: string
+  /** Hex SHA-256. */
+  hash: string
+  stamp: FileStamp
+}
+
+/** Reads of this size keep the hash busy and the memory small. */
+const CHUNK = 1 << 20
+const ATTEMPTS = 3
+
+/** Stamp of a stat taken with `bigint: true`. */
+export function stampOf(stats: BigIntStats): FileStamp {
+  return {
+    size: Number(stats.size),
+    mtimeNs: String(stats.mtimeNs),
+    ctimeNs: String(stats.ctimeNs),
+    ino: String(stats.ino),
+  }
+}
+
+/** Stamp of the file at `path` (links followed). */
+export async function stampFile(path: string): Promise<FileStamp> {
+  return stampOf(await stat(path, { bigint: true }))
+}
+
+export function sameStamp(a: FileStamp, b: FileStamp): boolean {
+  return a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs && a.ino === b.ino
+}
+
+/**
+ * SHA-256 of a file, streamed through one small buffer. Retries when the file changes meanwhile, and gives up with
+ * `MODEL_CHANGED` when it never stands still. Hashing is CPU work: call it in a worker.
+ */
+export async function hashFile(path: string, onProgress?: (fraction: number) => void): Promise<HashedFile> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const handle = await open(path, 'r')
+    try {
+      const before = await handle.stat({ bigint: true })
+      if (before.isDirectory()) throw new OnnxError('MODEL_IS_FOLDER', 'this is a folder, not a model', { place: { file: path } })
+      const hash = await digest(handle, Number(before.size), onProgress)
+      const stamp = stampOf(before)
+      if (sameStamp(stamp, stampOf(await handle.stat({ bigint: true }))) && sameStamp(stamp, await stampFile(path)))
+        return { file: path, hash, stamp }
+    } finally {
+      await handle.close()
+    }
+  }
+  throw new OnnxError('MODEL_CHANGED', 'the file keeps changing while it is read', {
+    place: { file: path },
+    hint: 'Wait until it is written completely, then build again.',
+  })
+}
+
+async function digest(handle: FileHandle, size: number, onProgress?: (fraction: number) => void): Promise<string> {
+  const hash = createHash('sha256')
+  // Two buffers: the next chunk is read while this one is hashed.
+  const buffers = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)] as const
+  let done = 0
+  let which = 0
+  let pending = handle.read(buffers[0], 0, CHUNK, 0)
+  for (;;) {
+    const { bytesRead, buffer } = await pending
+    if (bytesRead === 0) return hash.digest('hex')
+    done += bytesRead
+    which ^= 1
+    pending = handle.read(buffers[which]!, 0, CHUNK, done)
+    hash.update(buffer.subarray(0, bytesRead))
+    onProgress?.(size > 0 ? Math.min(1, done / size) : 1)
+  }
+}

@@ -1,0 +1,7 @@
+export { SIDECAR } from './cache/entry.ts'
+export type { RemoteStorage } from './cache/remote.ts'
+export { type PruneOptions, type PruneResult, Store, type StoredEntry } from './cache/store.ts'
+export type { CacheConfig, PipelineConfig } from './config.ts'
+export { cacheFolders } from './folders.ts'
+export { createPipeline, type Pipeline } from './pipeline.ts'
+export type * from './types.ts'

@@ -1,0 +1,117 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { Pass } from '../../passes/pass.ts'
+import type { EntryFile, EntryReport } from '../cache/entry.ts'
+import { toOnnxError, toWire, type WireError } from '../failure.ts'
+import { type HashedFile, hashFile } from '../hash.ts'
+import type { ModelInfo } from '../types.ts'
+
+/** What a worker tells while it works. */
+export interface JobProgress {
+  /** `hash`, `read`, `write`, or the name of a pass. */
+  phase: string
+  /** 0..1 within the phase. */
+  fraction: number
+}
+
+/** Hash a file; with `model`, also find out which external data files it names and hash those. */
+export interface HashJob {
+  kind: 'hash'
+  file: string
+  model: boolean
+}
+
+export interface HashResult extends HashedFile {
+  external: (HashedFile & { location: string })[]
+}
+
+/** Run passes on a model and write the result into `folder`. */
+export interface BuildJob {
+  kind: 'build'
+  file: string
+  /** Base name of the result. */
+  name: string
+  /** Existing empty folder for the result. */
+  folder: string
+  device: string
+  threads: number
+  passes: { name: string; params: Record<string, unknown> }[]
+}
+
+/** A file that a build wrote. `hash` is left out when it is a copy of the source file of that name. */
+export interface BuiltFile extends Omit<EntryFile, 'hash'> {
+  hash?: string | undefined
+}
+
+export interface BuildResult {
+  model: BuiltFile
+  external: BuiltFile[]
+  info: ModelInfo
+  report: EntryReport
+}
+
+export type Job = HashJob | BuildJob
+export type ResultOf<J extends Job> = J extends HashJob ? HashResult : BuildResult
+
+/** What surrounds a job: the same for a job in a worker and one on the main thread. */
+export interface JobContext {
+  passes: readonly Pass[]
+  progress(progress: JobProgress): void
+  signal: AbortSignal
+}
+
+/** Does one job on this thread. Everything heavy is imported only when a job needs it. */
+export async function runJob<J extends Job>(job: J, context: JobContext): Promise<ResultOf<J>> {
+  try {
+    return (job.kind === 'hash' ? await hash(job, context) : await build(job, context)) as ResultOf<J>
+  } catch (error) {
+    throw toOnnxError(error, job.kind === 'hash' ? 'read' : 'write')
+  }
+}
+
+async function build(job: BuildJob, context: JobContext): Promise<BuildResult> {
+  const { runPasses } = await import('../run.ts')
+  return runPasses(job, context)
+}
+
+async function hash({ file, model }: HashJob, { progress }: JobContext): Promise<HashResult> {
+  const report = (fraction: number) => progress({ phase: 'hash', fraction })
+  const hashed = await hashFile(file, report)
+  if (!model) return { ...hashed, external: [] }
+  const { externalFiles } = await import('../external-files.ts')
+  const external: HashResult['external'] = []
+  for (const { location, path } of externalFiles(file)) external.push({ ...(await hashFile(path, report)), location })
+  return { ...hashed, external }
+}
+
+/** A job on its way to a worker. `port` carries progress back and 'cancel' forth. */
+export interface WorkerTask {
+  job: Job
+  port: MessagePort
+}
+
+/** Workers answer with data, never by throwing: an error loses its class and code on the way. */
+export type WorkerReply = { ok: true; result: HashResult | BuildResult } | { ok: false; error: WireError }
+
+/** Makes the task function of a worker that knows these passes. */
+export function createWorkerTask(load: () => Promise<readonly Pass[]>): (task: WorkerTask) => Promise<WorkerReply> {
+  return async ({ job, port }) => {
+    const controller = new AbortController()
+    port.on('message', () => controller.abort())
+    port.unref()
+    let last = 0
+    const progress = (progress: JobProgress) => {
+      const now = performance.now()
+      if (progress.fraction < 1 && now - last < 50) return
+      last = now
+      port.postMessage(progress)
+    }
+    try {
+      const passes = job.kind === 'build' ? await load() : []
+      return { ok: true, result: await runJob(job, { passes, progress, signal: controller.signal }) }
+    } catch (error) {
+      return { ok: false, error: toWire(error) }
+    } finally {
+      port.close()
+    }
+  }
+}
