@@ -34,4 +34,7 @@ export interface PipelineConfig {
 const DAY = 86_400_000
 
 /** Limits of the automatic pruning. */
-export const DEFAULT_LIMITS = { maxAge: 30 * DAY, maxBytes: 20 * 2 ** 30 } as const
+export const DEFAULT_LIMITS: { readonly maxAge: number; readonly maxBytes: number } = {
+  maxAge: 30 * DAY,
+  maxBytes: 20 * 2 ** 30,
+}

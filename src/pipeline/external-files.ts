@@ -32,5 +32,11 @@ export function externalFiles(file: string): ExternalFile[] {
 /** Size of a tensor's data, undefined for types that are too new. */
 function byteLength({ dataType, dims }: TensorProto): number | undefined {
   const dtype = dtypeOf(dataType ?? 0)
-  return dtype && byteLengthOf(dtype, (dims ?? []).reduce<number>((product, dim) => product * Number(dim), 1))
+  return (
+    dtype &&
+    byteLengthOf(
+      dtype,
+      (dims ?? []).reduce<number>((product, dim) => product * Number(dim), 1),
+    )
+  )
 }

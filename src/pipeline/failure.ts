@@ -54,7 +54,10 @@ export function toOnnxError(error: unknown, access: 'read' | 'write' = 'write'):
   if (error instanceof Error) {
     const known = describeSystemError(error, access === 'write')
     if (known) return known
-    if (error instanceof RangeError && /allocation failed|Invalid typed array length|ERR_OUT_OF_RANGE/.test(error.message))
+    if (
+      error instanceof RangeError &&
+      /allocation failed|Invalid typed array length|ERR_OUT_OF_RANGE/.test(error.message)
+    )
       return outOfMemory(error)
   }
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error)

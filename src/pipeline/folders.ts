@@ -7,7 +7,10 @@ import { defaultCacheFolder } from './cache/location.ts'
  * first can't be written (a read-only checkout, a container).
  */
 export function cacheFolders(root: string, dir: string | undefined): string[] {
-  return [dir === undefined ? defaultCacheFolder(root) : resolve(root, dir), join(tmpdir(), `unplugin-onnx-${userName()}`)]
+  return [
+    dir === undefined ? defaultCacheFolder(root) : resolve(root, dir),
+    join(tmpdir(), `unplugin-onnx-${userName()}`),
+  ]
 }
 
 function userName(): string {

@@ -63,7 +63,10 @@ function readOrtVersion(): string {
     let folder = dirname(createRequire(import.meta.url).resolve('onnxruntime-node'))
     for (; folder !== dirname(folder); folder = dirname(folder)) {
       try {
-        const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<string, string>
+        const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<
+          string,
+          string
+        >
         if (name === 'onnxruntime-node' && version) return version
       } catch {
         // No package.json in this folder: look further up.

@@ -282,7 +282,10 @@ class SourceChanged extends Error {}
 
 function entryOf(key: string, { model, external, info, report }: BuildResult, source: HashResult): Entry {
   // A copy was not hashed: it is what the source was, and the source did not change.
-  const hashes = new Map([[model.name, source.hash], ...source.external.map((data) => [data.location, data.hash] as const)])
+  const hashes = new Map([
+    [model.name, source.hash],
+    ...source.external.map((data) => [data.location, data.hash] as const),
+  ])
   const complete = ({ name, bytes, hash }: BuildResult['model']): EntryFile => ({
     name,
     bytes,

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type FileStamp, type HashedFile, sameStamp } from './hash.ts'
 
 /** A file that was written less than this long before it was hashed may change again with the same time stamp. */
-const RACY_NS = 2_000_000_000n
+const RACY_MS = 2000
 
 interface Remembered {
   path: string
@@ -43,9 +43,12 @@ export class StatIndex {
    * Remembers a hash. A file so fresh that a later write could leave the same stamp is not remembered, except `ours`:
    * a file of the cache, which nobody edits. Failure to write costs time later and nothing else.
    */
-  async set({ file, hash, stamp }: HashedFile, options: Pick<Remembered, 'external'> & { ours?: boolean } = {}): Promise<void> {
-    const newest = [stamp.mtimeNs, stamp.ctimeNs].map(BigInt).reduce((a, b) => (a > b ? a : b))
-    if (!options.ours && BigInt(Date.now()) * 1_000_000n - newest < RACY_NS) return
+  async set(
+    { file, hash, stamp }: HashedFile,
+    options: Pick<Remembered, 'external'> & { ours?: boolean } = {},
+  ): Promise<void> {
+    const newest = Math.max(Number(stamp.mtimeNs), Number(stamp.ctimeNs)) / 1e6
+    if (!options.ours && Date.now() - newest < RACY_MS) return
     const entry: Remembered = { path: file, hash, stamp }
     if (options.external) entry.external = options.external
     for (const folder of this.#folders) {
@@ -68,7 +71,8 @@ export class StatIndex {
       for (const name of await readdir(folder).catch(() => [] as string[])) {
         const file = join(folder, name)
         const modified = (await stat(file).catch(() => undefined))?.mtimeMs ?? Number.POSITIVE_INFINITY
-        if (Date.now() - modified > (name.endsWith('.json') ? maxAge : HOUR)) await rm(file, { force: true }).catch(() => {})
+        if (Date.now() - modified > (name.endsWith('.json') ? maxAge : HOUR))
+          await rm(file, { force: true }).catch(() => {})
       }
     }
   }

@@ -8,7 +8,8 @@ export interface EntryFile {
 }
 
 /** What a build makes, without anything that depends on where, when or how fast it ran. */
-export interface EntryReport extends Pick<BuildReport, 'bytesBefore' | 'bytesAfter' | 'opsBefore' | 'opsAfter' | 'fused' | 'notes'> {
+export interface EntryReport
+  extends Pick<BuildReport, 'bytesBefore' | 'bytesAfter' | 'opsBefore' | 'opsAfter' | 'fused' | 'notes'> {
   passes: BuildReport['passes']
 }
 
@@ -50,5 +51,12 @@ export function parseEntry(text: string, key: string): Entry | undefined {
 
 /** Names come from sidecars of shared storage too: nothing may lead out of the entry's folder. */
 function isBaseName(name: unknown): boolean {
-  return typeof name === 'string' && name !== '' && name !== '.' && name !== '..' && name !== SIDECAR && !/[/\\\0]/.test(name)
+  return (
+    typeof name === 'string' &&
+    name !== '' &&
+    name !== '.' &&
+    name !== '..' &&
+    name !== SIDECAR &&
+    !/[/\\\0]/.test(name)
+  )
 }

@@ -1,0 +1,126 @@
+import { constants } from 'node:fs'
+import { copyFile, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { readModel } from '../graph/import.ts'
+import type { Model } from '../graph/model.ts'
+import { OnnxError } from '../onnx/errors.ts'
+import { createOrtService } from '../ort/service.ts'
+import type { ParamOutput, ParamTable } from '../params/spec.ts'
+import type { Note, Pass, PassContext, PassResult } from '../passes/pass.ts'
+import { type EntryReport, SIDECAR } from './cache/entry.ts'
+import { externalFiles } from './external-files.ts'
+import { throwIfAborted } from './failure.ts'
+import { modelInfo } from './info.ts'
+import type { BuildJob, BuildResult, BuiltFile, JobContext } from './workers/jobs.ts'
+import { writeModel } from './write-model.ts'
+
+/** Reads a model, runs passes on it, and writes the result into the job's folder. */
+export async function runPasses(job: BuildJob, context: JobContext): Promise<BuildResult> {
+  const { progress, signal } = context
+  progress({ phase: 'read', fraction: 0 })
+  const model = readModel(job.file)
+  const external = externalFiles(job.file)
+  const sizes = await Promise.all(
+    [job.file, ...external.map(({ path }) => path)].map(async (path) => (await stat(path)).size),
+  )
+  const opsBefore = model.histogram()
+  const notes: Note[] = []
+  const passes: EntryReport['passes'] = []
+  const fused: Record<string, number> = {}
+  const ort = createOrtService()
+  let changes = 0
+  for (const { name, params } of job.passes) {
+    // Lets a 'cancel' in, which waits in the queue while passes compute.
+    await nextTurn()
+    throwIfAborted(signal)
+    const pass = context.passes.find((candidate) => candidate.name === name)
+    if (!pass) throw new Error(`the worker does not know the pass "${name}"`)
+    const start = performance.now()
+    progress({ phase: name, fraction: 0 })
+    const result = await runPass(pass, model, params, {
+      ort,
+      file: job.file,
+      device: job.device,
+      threads: job.threads,
+      note: (note) => notes.push(note),
+      progress: (fraction) => progress({ phase: name, fraction }),
+      signal,
+    })
+    changes += result.changes
+    for (const [op, count] of Object.entries(result.fused ?? {})) fused[op] = (fused[op] ?? 0) + count
+    const { data } = result
+    const ms = Math.round((performance.now() - start) * 10) / 10
+    passes.push({ name, ms, changes: result.changes, ...(data === undefined ? {} : { data }) })
+    progress({ phase: name, fraction: 1 })
+  }
+  throwIfAborted(signal)
+  const report = (fraction: number) => progress({ phase: 'write', fraction })
+  report(0)
+  const canCopy = changes === 0 && external.every(({ location }) => isPlainName(location, job.name))
+  const files = canCopy
+    ? await copySource(job, external)
+    : writeModel(model, job.folder, job.name, { onProgress: report })
+  report(1)
+  const [written, ...data] = files
+  const total = (numbers: readonly number[]): number => numbers.reduce((sum, size) => sum + size, 0)
+  return {
+    model: written!,
+    external: data,
+    info: modelInfo(model),
+    report: {
+      bytesBefore: total(sizes),
+      bytesAfter: total(files.map(({ bytes }) => bytes)),
+      passes,
+      opsBefore,
+      opsAfter: model.histogram(),
+      fused,
+      notes,
+    },
+  }
+}
+
+async function runPass(
+  pass: Pass,
+  model: Model,
+  params: Record<string, unknown>,
+  context: PassContext,
+): Promise<PassResult> {
+  try {
+    return await pass.run(model, params as ParamOutput<ParamTable>, context)
+  } catch (error) {
+    if (error instanceof OnnxError || context.signal?.aborted) throw error
+    const { code, name, message } = error as NodeJS.ErrnoException
+    // Disk and memory trouble is explained further out.
+    if (code?.startsWith('E') || error instanceof RangeError) throw error
+    throw new OnnxError('PASS_FAILED', `the pass "${pass.name}" failed: ${name}: ${message}`, {
+      cause: error,
+      hint: 'This is a fault of unplugin-onnx: please report it with the model, or the part of it you can share.',
+    })
+  }
+}
+
+/** Byte for byte, without passing through this process where the file system can do that. */
+async function copySource(
+  { file, folder, name }: BuildJob,
+  external: readonly { location: string; path: string }[],
+): Promise<BuiltFile[]> {
+  const copied: BuiltFile[] = []
+  for (const part of [{ location: name, path: file }, ...external]) {
+    const target = join(folder, part.location)
+    await copyFile(part.path, target, constants.COPYFILE_FICLONE)
+    copied.push({ name: part.location, bytes: (await stat(target)).size })
+  }
+  return copied
+}
+
+/** True if a data file can keep the name that the model has for it: no folders, and free. */
+function isPlainName(location: string, model: string): boolean {
+  return (
+    basename(location) === location &&
+    !/[\\]/.test(location) &&
+    location !== model &&
+    location !== SIDECAR &&
+    location !== '..'
+  )
+}
