@@ -1,4 +1,4 @@
-import type { Note, Pass } from '../passes/pass.ts'
+import type { AnyPass, Note } from '../passes/pass.ts'
 import type { RemoteStorage } from './cache/remote.ts'
 import type { BuildProgress } from './types.ts'
 
@@ -25,7 +25,7 @@ export interface PipelineConfig {
   /** True or the URL of the worker's file: builds run in worker threads; false: on this thread. Default: true when built. */
   workers?: boolean | URL | undefined
   /** The passes to choose from; only for builds on this thread. Default: all. */
-  passes?: readonly Pass[] | undefined
+  passes?: readonly AnyPass[] | undefined
   onProgress?: ((progress: BuildProgress) => void) | undefined
   /** Told what the user should know about the cache; what concerns a model is in its report. */
   onWarn?: ((note: Note) => void) | undefined

@@ -3,10 +3,12 @@ import { describeType } from '../graph/types.ts'
 import type { Value } from '../graph/value.ts'
 import type { IoInfo, ModelInfo } from './types.ts'
 
-/** What the users of a model need to know of it. Initializers that may be overridden are no inputs for them. */
+/** What the users of a model need to know of it. Before IR version 4 initializers are listed as inputs, but are none. */
 export function modelInfo(model: Model): ModelInfo {
   return {
-    inputs: model.graph.inputs.filter(({ tensor, sparse }) => !tensor && !sparse).map(ioInfo),
+    inputs: model.graph.inputs
+      .filter((value) => !hasDefault(value) || model.initializersAreOverridable)
+      .map((value) => (hasDefault(value) ? { ...ioInfo(value), optional: true } : ioInfo(value))),
     outputs: model.graph.outputs.map(ioInfo),
     opsets: Object.fromEntries(model.opsets),
     irVersion: model.irVersion,
@@ -14,6 +16,10 @@ export function modelInfo(model: Model): ModelInfo {
     metadata: Object.fromEntries(model.metadata),
     ops: model.histogram(),
   }
+}
+
+function hasDefault({ tensor, sparse }: Value): boolean {
+  return tensor !== undefined || sparse !== undefined
 }
 
 function ioInfo({ name, dtype, shape, type }: Value): IoInfo {

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { arch, cpus, platform } from 'node:os'
 import { dirname, join } from 'node:path'
+import { cacheOptions, cpuIdentity } from '../options/index.ts'
 import { canonicalJson } from './canonical.ts'
-import type { PlannedPass } from './plan.ts'
+import type { Plan } from './plan.ts'
 
 /** Raised when the layout of an entry, or what the pipeline itself does to a model, changes. */
 export const FORMAT = 1
@@ -21,31 +21,36 @@ export interface InputHashes {
 export interface KeyParts {
   /** Base name of the model: it names the files of the artifact. */
   name: string
-  device: string
   inputs: InputHashes
-  plan: readonly PlannedPass[]
-  ortVersion: string
-  cpu: string
+  plan: Plan
+  ortVersion?: string
+  /** What tells this processor from others; asked for only if a pass of the plan depends on it. */
+  cpu?: () => string
 }
 
 /**
  * The cache key: hex SHA-256 over everything that decides the bytes of the artifact. Parameters that only change how
- * the result is presented are left out; the processor counts only where a pass of the plan says that it matters.
+ * the result is presented are left out, and the device where no pass runs that could ask for it.
  */
-export function cacheKey({ name, device, inputs, plan, ortVersion, cpu }: KeyParts): string {
-  const hardware = plan.some(({ pass, params }) => pass.hardwareDependent?.(params) ?? false)
+export function cacheKey({
+  name,
+  inputs,
+  plan,
+  ortVersion = installedOrtVersion(),
+  cpu = cpuIdentity,
+}: KeyParts): string {
+  const { device, passes } = cacheOptions(
+    plan.options,
+    plan.steps.map(({ pass }) => pass),
+  )
   const text = canonicalJson({
     format: FORMAT,
     name,
-    device: plan.length > 0 ? device : undefined,
     inputs,
-    passes: plan.map(({ pass, params }) => ({
-      name: pass.name,
-      version: pass.version,
-      params: Object.fromEntries(Object.entries(params).filter(([key]) => !pass.params[key]?.presentation)),
-    })),
+    device: passes.length > 0 ? device : undefined,
+    passes,
     onnxruntime: ortVersion,
-    cpu: hardware ? cpu : undefined,
+    cpu: plan.steps.some(({ pass, params }) => pass.hardwareDependent?.(params)) ? cpu() : undefined,
   })
   return createHash('sha256').update(text).digest('hex')
 }
@@ -76,22 +81,4 @@ function readOrtVersion(): string {
     // Not installed.
   }
   return 'none'
-}
-
-let features: string | undefined
-
-/** What tells one kind of processor from another, as sorted words: architecture, and its flags or at least its model. */
-export function cpuFeatures(): string {
-  features ??= [platform(), arch(), ...cpuFlags()].join(' ')
-  return features
-}
-
-function cpuFlags(): string[] {
-  try {
-    const [, flags] = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8')) ?? []
-    if (flags) return flags.split(/\s+/).filter(Boolean).sort()
-  } catch {
-    // Not Linux.
-  }
-  return [cpus()[0]?.model ?? 'unknown']
 }

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { availableParallelism, freemem } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
-import type { Pass } from '../passes/pass.ts'
+import type { AnyPass } from '../passes/pass.ts'
 import { Depot, type Found, type Staged, temporaryFolder } from './cache/depot.ts'
 import { type Entry, type EntryFile, filesOf } from './cache/entry.ts'
 import { RemoteCache } from './cache/remote.ts'
@@ -13,8 +13,8 @@ import { placed } from './failure.ts'
 import { Flights } from './flight.ts'
 import { cacheFolders } from './folders.ts'
 import { Gate } from './gate.ts'
-import { cacheKey, cpuFeatures, installedOrtVersion } from './key.ts'
-import { type PlannedPass, planPasses } from './plan.ts'
+import { cacheKey } from './key.ts'
+import { type Plan, planBuild } from './plan.ts'
 import { Sources } from './sources.ts'
 import { StatIndex } from './stat-index.ts'
 import type { Artifact, ArtifactFile, BuildReport, BuildRequest } from './types.ts'
@@ -89,12 +89,10 @@ class CachedPipeline implements Pipeline {
     const start = performance.now()
     const file = resolve(this.#root, request.file)
     try {
-      const plan = planPasses(request.options, await this.#passes())
-      const { device } = request.options
-      const same = canonicalJson({ file, device, plan: plan.map(({ pass, params }) => [pass.name, params]) })
-      const outcome = await this.#requests.join(same, request.signal, (signal) =>
-        this.#resolve(file, device, plan, signal),
-      )
+      const plan = planBuild(request.options, await this.#passes())
+      const { device } = plan.options
+      const same = canonicalJson({ file, device, steps: plan.steps.map(({ pass, params }) => [pass.name, params]) })
+      const outcome = await this.#requests.join(same, request.signal, (signal) => this.#resolve(file, plan, signal))
       return artifactOf(outcome, file, performance.now() - start)
     } catch (error) {
       throw placed(error, { file, importSite: request.importSite })
@@ -109,16 +107,16 @@ class CachedPipeline implements Pipeline {
     await this.#executor.close()
   }
 
-  async #passes(): Promise<readonly Pass[]> {
-    return this.#config.passes ?? (await import('../passes/index.ts')).passes
+  async #passes(): Promise<readonly AnyPass[]> {
+    return this.#config.passes ?? (await import('../passes/index.ts')).allPasses
   }
 
   /** Finds the result in the cache, or builds it. Starts over when the model changes meanwhile. */
-  async #resolve(file: string, device: string, plan: PlannedPass[], signal: AbortSignal): Promise<Outcome> {
+  async #resolve(file: string, plan: Plan, signal: AbortSignal): Promise<Outcome> {
     this.#session ??= this.#open()
     const session = await this.#session
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const outcome = await this.#attempt(session, file, device, plan, signal)
+      const outcome = await this.#attempt(session, file, plan, signal)
       if (outcome) return outcome
     }
     throw new OnnxError('MODEL_CHANGED', 'the model keeps changing while it is built', {
@@ -126,18 +124,12 @@ class CachedPipeline implements Pipeline {
     })
   }
 
-  async #attempt(
-    session: Session,
-    file: string,
-    device: string,
-    plan: PlannedPass[],
-    signal: AbortSignal,
-  ): Promise<Outcome | undefined> {
+  async #attempt(session: Session, file: string, plan: Plan, signal: AbortSignal): Promise<Outcome | undefined> {
     const { depot, sources } = session
     const onProgress = this.#reporter(file)
     const remembered = await sources.remembered(file)
     const early = new AbortController()
-    const start = (): Promise<Built> => this.#run(session, file, device, plan, early.signal)
+    const start = (): Promise<Built> => this.#run(session, file, plan, early.signal)
     const started = remembered || !(await this.#shouldStartEarly(file)) ? undefined : start()
     started?.catch(() => {})
     let used = false
@@ -146,15 +138,12 @@ class CachedPipeline implements Pipeline {
       const dependencies = await this.#dependencies(sources, file, plan, signal)
       const key = cacheKey({
         name: basename(file),
-        device,
         inputs: {
           model: model.hash,
           external: model.external.map(({ location, hash }) => [location, hash]),
           dependencies: dependencies.map(({ hash }) => hash),
         },
         plan,
-        ortVersion: installedOrtVersion(),
-        cpu: cpuFeatures(),
       })
       const paths = [file, ...model.external.map((data) => data.file), ...dependencies.map((data) => data.file)]
       const described = { sources: paths, cache: this.#config.cache === false ? 'off' : 'hit' } as const
@@ -192,13 +181,7 @@ class CachedPipeline implements Pipeline {
   }
 
   /** Runs the passes in a worker, into a staging folder, when there is room for it. */
-  async #run(
-    { depot }: Session,
-    file: string,
-    device: string,
-    plan: PlannedPass[],
-    signal: AbortSignal,
-  ): Promise<Built> {
+  async #run({ depot }: Session, file: string, plan: Plan, signal: AbortSignal): Promise<Built> {
     const { size } = await stat(file)
     return this.#gate.run(BASE_MEMORY + size * MEMORY_PER_BYTE, signal, async () => {
       const staged = await depot.stage()
@@ -209,9 +192,9 @@ class CachedPipeline implements Pipeline {
             file,
             name: basename(file),
             folder: staged.folder,
-            device,
+            device: plan.options.device,
             threads: Math.max(1, Math.floor(availableParallelism() / Math.min(this.#slots, this.#gate.load))),
-            passes: plan.map(({ pass, params }) => ({ name: pass.name, params })),
+            passes: plan.steps.map(({ pass, params }) => ({ name: pass.name, params })),
           },
           { signal, onProgress: this.#reporter(file) },
         )
@@ -223,8 +206,8 @@ class CachedPipeline implements Pipeline {
     })
   }
 
-  async #dependencies(sources: Sources, file: string, plan: PlannedPass[], signal: AbortSignal) {
-    const paths = await Promise.all(plan.map(({ pass, params }) => pass.dependencies?.(params, file) ?? []))
+  async #dependencies(sources: Sources, file: string, plan: Plan, signal: AbortSignal) {
+    const paths = await Promise.all(plan.steps.map(({ pass, params }) => pass.dependencies?.(params, file) ?? []))
     return Promise.all(
       paths.flat().map((path) =>
         sources.hashOf(path, { signal }).catch((error: unknown) => {

@@ -1,26 +1,29 @@
-import type { ParamOutput, ParamTable } from '../params/spec.ts'
-import type { Pass } from '../passes/pass.ts'
+import { enabledPasses } from '../options/index.ts'
+import type { AnyOptions, AnyPass } from '../passes/pass.ts'
 import type { ResolvedOptions } from './types.ts'
 
-/** A pass that will run, with the values of its own parameters. Plain data but for `pass`. */
-export interface PlannedPass {
-  pass: Pass
-  params: ParamOutput<ParamTable>
+/** What a build will do. */
+export interface Plan {
+  /** The options with the defaults of all passes filled in. */
+  options: ResolvedOptions
+  /** The passes that run, in the order of the registry, with the values of their own parameters. */
+  steps: readonly { pass: AnyPass; params: AnyOptions }[]
 }
 
-/** The parameters of one pass out of all parameters: own keys only, defaults filled in, unset ones left out. */
-export function paramsOf(pass: Pass, options: ResolvedOptions): ParamOutput<ParamTable> {
+/** Finds out which passes these options ask for. */
+export function planBuild(options: ResolvedOptions, passes: readonly AnyPass[]): Plan {
+  const own = new Map(passes.map((pass) => [pass, paramsOf(pass, options.params)]))
+  const filled = { ...options, params: Object.assign({}, options.params, ...own.values()) }
+  const steps = enabledPasses(filled, passes).map((pass) => ({ pass, params: own.get(pass)! }))
+  return { options: filled, steps }
+}
+
+/** The parameters of one pass out of all: own keys only, defaults filled in, unset ones left out. */
+function paramsOf(pass: AnyPass, all: AnyOptions): Record<string, unknown> {
   const params: Record<string, unknown> = {}
   for (const [key, spec] of Object.entries(pass.params)) {
-    const value = options.params[key] ?? spec.default
+    const value = all[key] ?? spec.default
     if (value !== undefined) params[key] = value
   }
-  return params as ParamOutput<ParamTable>
-}
-
-/** The passes that these options ask for, in the order of the registry. */
-export function planPasses(options: ResolvedOptions, passes: readonly Pass[]): PlannedPass[] {
-  return passes
-    .map((pass) => ({ pass, params: paramsOf(pass, options) }))
-    .filter(({ pass, params }) => pass.enabled(params))
+  return params
 }

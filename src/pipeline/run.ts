@@ -1,19 +1,19 @@
+import { createHash, type Hash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { copyFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readModel } from '../graph/import.ts'
 import type { Model } from '../graph/model.ts'
+import { writeModel } from '../graph/write.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import { createOrtService } from '../ort/service.ts'
-import type { ParamOutput, ParamTable } from '../params/spec.ts'
-import type { Note, Pass, PassContext, PassResult } from '../passes/pass.ts'
+import type { AnyOptions, AnyPass, Note, PassContext, PassResult } from '../passes/pass.ts'
 import { type EntryReport, SIDECAR } from './cache/entry.ts'
 import { externalFiles } from './external-files.ts'
 import { throwIfAborted } from './failure.ts'
 import { modelInfo } from './info.ts'
 import type { BuildJob, BuildResult, BuiltFile, JobContext } from './workers/jobs.ts'
-import { writeModel } from './write-model.ts'
 
 /** Reads a model, runs passes on it, and writes the result into the job's folder. */
 export async function runPasses(job: BuildJob, context: JobContext): Promise<BuildResult> {
@@ -58,9 +58,7 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
   const report = (fraction: number) => progress({ phase: 'write', fraction })
   report(0)
   const canCopy = changes === 0 && external.every(({ location }) => isPlainName(location, job.name))
-  const files = canCopy
-    ? await copySource(job, external)
-    : writeModel(model, job.folder, job.name, { onProgress: report })
+  const files = canCopy ? await copySource(job, external) : writeHashed(model, job, report)
   report(1)
   const [written, ...data] = files
   const total = (numbers: readonly number[]): number => numbers.reduce((sum, size) => sum + size, 0)
@@ -80,14 +78,9 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
   }
 }
 
-async function runPass(
-  pass: Pass,
-  model: Model,
-  params: Record<string, unknown>,
-  context: PassContext,
-): Promise<PassResult> {
+async function runPass(pass: AnyPass, model: Model, params: AnyOptions, context: PassContext): Promise<PassResult> {
   try {
-    return await pass.run(model, params as ParamOutput<ParamTable>, context)
+    return await pass.run(model, params, context)
   } catch (error) {
     if (error instanceof OnnxError || context.signal?.aborted) throw error
     const { code, name, message } = error as NodeJS.ErrnoException
@@ -98,6 +91,33 @@ async function runPass(
       hint: 'This is a fault of unplugin-onnx: please report it with the model, or the part of it you can share.',
     })
   }
+}
+
+/** Writes the model and hashes what is written, in one go. */
+function writeHashed(model: Model, { folder, name }: BuildJob, onProgress: (fraction: number) => void): BuiltFile[] {
+  const hashes = new Map<string, Hash>()
+  const expected = weightBytes(model)
+  let done = 0
+  const files = writeModel(model, join(folder, name), {
+    location: `${name}_data`,
+    onChunk: (chunk, part) => {
+      const hash = hashes.get(part) ?? createHash('sha256')
+      hashes.set(part, hash.update(chunk))
+      done += chunk.length
+      onProgress(Math.min(1, done / expected))
+    },
+  })
+  return files.map(({ path, name, bytes }) => ({
+    name: basename(path),
+    bytes,
+    hash: (hashes.get(name) ?? createHash('sha256')).digest('hex'),
+  }))
+}
+
+function weightBytes(model: Model): number {
+  let bytes = 1
+  for (const graph of model.allGraphs()) for (const { tensor } of graph.initializers) bytes += tensor?.byteLength ?? 0
+  return bytes
 }
 
 /** Byte for byte, without passing through this process where the file system can do that. */

@@ -2,6 +2,6 @@ import { createWorkerTask, type WorkerReply, type WorkerTask } from './workers/j
 
 /** Entry of the worker threads: does one job and answers. */
 const task: (task: WorkerTask) => Promise<WorkerReply> = createWorkerTask(
-  async () => (await import('../passes/index.ts')).passes,
+  async () => (await import('../passes/index.ts')).allPasses,
 )
 export default task

@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
-import type { Pass } from '../../passes/pass.ts'
+import type { AnyOptions, AnyPass } from '../../passes/pass.ts'
 import type { EntryFile, EntryReport } from '../cache/entry.ts'
 import { toOnnxError, toWire, type WireError } from '../failure.ts'
 import { type HashedFile, hashFile } from '../hash.ts'
@@ -34,7 +34,7 @@ export interface BuildJob {
   folder: string
   device: string
   threads: number
-  passes: { name: string; params: Record<string, unknown> }[]
+  passes: { name: string; params: AnyOptions }[]
 }
 
 /** A file that a build wrote. `hash` is left out when it is a copy of the source file of that name. */
@@ -54,7 +54,7 @@ export type ResultOf<J extends Job> = J extends HashJob ? HashResult : BuildResu
 
 /** What surrounds a job: the same for a job in a worker and one on the main thread. */
 export interface JobContext {
-  passes: readonly Pass[]
+  passes: readonly AnyPass[]
   progress(progress: JobProgress): void
   signal: AbortSignal
 }
@@ -93,7 +93,7 @@ export interface WorkerTask {
 export type WorkerReply = { ok: true; result: HashResult | BuildResult } | { ok: false; error: WireError }
 
 /** Makes the task function of a worker that knows these passes. */
-export function createWorkerTask(load: () => Promise<readonly Pass[]>): (task: WorkerTask) => Promise<WorkerReply> {
+export function createWorkerTask(load: () => Promise<readonly AnyPass[]>): (task: WorkerTask) => Promise<WorkerReply> {
   return async ({ job, port }) => {
     const controller = new AbortController()
     port.on('message', () => controller.abort())

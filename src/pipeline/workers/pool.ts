@@ -1,7 +1,7 @@
 import { MessageChannel } from 'node:worker_threads'
 import type { Tinypool } from 'tinypool'
 import { OnnxError } from '../../onnx/errors.ts'
-import type { Pass } from '../../passes/pass.ts'
+import type { AnyPass } from '../../passes/pass.ts'
 import { abortError, fromWire, outOfMemory, throwIfAborted } from '../failure.ts'
 import { type Job, type JobProgress, type ResultOf, runJob, type WorkerReply } from './jobs.ts'
 
@@ -19,7 +19,7 @@ export interface Executor {
 }
 
 /** Does jobs on this thread: for tests that run the sources, and for `workers: false`. */
-export function inlineExecutor(load: () => Promise<readonly Pass[]>): Executor {
+export function inlineExecutor(load: () => Promise<readonly AnyPass[]>): Executor {
   return {
     parallel: false,
     async run(job, { signal, onProgress } = {}) {
@@ -91,7 +91,7 @@ export function threadExecutor(entry: URL, maxThreads: number): Executor {
 export function defaultExecutor(
   workers: boolean | URL | undefined,
   maxThreads: number,
-  load: () => Promise<readonly Pass[]>,
+  load: () => Promise<readonly AnyPass[]>,
 ): Executor {
   if (workers instanceof URL) return threadExecutor(workers, maxThreads)
   if (workers === false || import.meta.url.endsWith('.ts')) return inlineExecutor(load)
