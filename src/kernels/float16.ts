@@ -41,29 +41,39 @@ export function toFloat16(input: FloatInput, limits: Float16Limits = {}): Float1
     throw new RangeError(`the smallest half is 2^-24, not ${smallest}`)
   const values = new Uint16Array(lengthOf(input))
   const bytes = new Uint8Array(values.buffer)
-  return frame((allocate) => {
+  const result = { clipped: 0, raised: 0, flushed: 0, subnormal: 0, overflowed: 0, maxAbs: 0 }
+  const [largestBits, smallestBits] = new Uint32Array(Float32Array.of(Math.min(largest, FLOAT16_MAX), smallest).buffer)
+  frame((allocate) => {
     const kernels = wasm()
     const report = allocate(24)
     const halves = allocate(CHUNK * 2)
-    bytesAt(report, 24).fill(0)
     forEachChunk(input, (pointer, start, count) => {
-      const padded = Math.ceil(count / 4) * 4
+      const padded = Math.ceil(count / 8) * 8
       floatsAt(pointer + count * 4, padded - count).fill(0)
-      kernels.limitToF16(pointer, padded, largest, smallest, report)
-      kernels.f32ToF16(pointer, count, halves)
+      kernels.f32ToF16Plain(pointer, padded, halves, report)
+      const [most, leastMinus1, zeros, zeroHalves, smallHalves] = intsAt(report, 5)
+      const least = (leastMinus1! >>> 0) + 1
+      if (most! <= largestBits! && least >= smallestBits!) {
+        result.flushed += zeroHalves! - zeros!
+        result.subnormal += smallHalves! - zeroHalves!
+        result.maxAbs = Math.max(result.maxAbs, floatsAt(report, 1)[0]!)
+      } else {
+        // something here is out of limits or not finite: the slow way
+        bytesAt(report, 24).fill(0)
+        kernels.limitToF16(pointer, padded, largest, smallest, report)
+        kernels.f32ToF16(pointer, count, halves)
+        const [clipped, raised, flushed, subnormal, overflowed] = intsAt(report, 5)
+        result.clipped += clipped!
+        result.raised += raised!
+        result.flushed += flushed!
+        result.subnormal += subnormal!
+        result.overflowed += overflowed!
+        result.maxAbs = Math.max(result.maxAbs, floatsAt(report + 20, 1)[0]!)
+      }
       bytes.set(bytesAt(halves, count * 2), start * 2)
     })
-    const [clipped, raised, flushed, subnormal, overflowed] = intsAt(report, 5)
-    return {
-      values,
-      clipped: clipped!,
-      raised: raised!,
-      flushed: flushed!,
-      subnormal: subnormal!,
-      overflowed: overflowed!,
-      maxAbs: floatsAt(report + 20, 1)[0]!,
-    }
   })
+  return { values, ...result }
 }
 
 /** Converts to bfloat16 (bit patterns), rounding to nearest even; values beyond its range become infinite, NaN stays NaN. */

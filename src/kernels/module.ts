@@ -29,6 +29,7 @@ export interface Exports {
   ): void
   packNibbles(x: number, n: number, out: number): void
   f32ToF16(x: number, n: number, out: number): void
+  f32ToF16Plain(x: number, n: number, out: number, result: number): void
   f16ToF32(x: number, n: number, out: number): void
   f32ToBf16(x: number, n: number, out: number): void
   bf16ToF32(x: number, n: number, out: number): void

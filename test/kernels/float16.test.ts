@@ -109,6 +109,14 @@ describe('float32 to float16', () => {
     expect(tiny).toBeGreaterThan(1000)
   })
 
+  test('a report is the same whether or not other values in the tensor are out of limits', () => {
+    const x = weights(2000, 7, 0.001)
+    const { values, ...report } = toFloat16(x)
+    const withInfinity = toFloat16(Float32Array.of(...x, Infinity))
+    expect(withInfinity).toEqual({ values: Uint16Array.of(...values, 0x7c00), ...report })
+    expect(report.subnormal).toBeGreaterThan(10)
+  })
+
   test('every length and offset gives the same halves', () => {
     const x = weights(200, 2, 3)
     const whole = toFloat16(x).values

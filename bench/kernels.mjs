@@ -1,0 +1,107 @@
+// Times the kernels against plain JavaScript and ONNX Runtime (one thread each unless said), in one run.
+// Use: node bench/kernels.mjs [millions of floats, default 32]. Prints the best of several runs in GB/s of float32 input.
+import { copyFileSync, mkdirSync } from 'node:fs'
+import { performance } from 'node:perf_hooks'
+import { pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { buildKernels } from '../scripts/kernels.mjs'
+
+mkdirSync('.cache/bench', { recursive: true })
+copyFileSync(await buildKernels(), '.cache/bench/kernels.wasm')
+for (const [from, to] of [
+  ['src/kernels/index.ts', '.cache/bench/kernels.mjs'],
+  ['test/support/tiny-model.ts', '.cache/bench/tiny-model.mjs'],
+])
+  await build({ entryPoints: [from], outfile: to, bundle: true, platform: 'node', format: 'esm', logLevel: 'error' })
+const load = (name) => import(pathToFileURL(`.cache/bench/${name}`).href)
+const kernels = await load('kernels.mjs')
+const { tinyModel } = await load('tiny-model.mjs')
+
+const length = Math.round(Number(process.argv[2] ?? 32) * 2 ** 20)
+const x = Float32Array.from({ length }, (_, i) => Math.sin(i * 12.9898) * 0.1)
+const rows = length / 4096
+const columnsLayout = { outer: rows, channels: 4096, inner: 1 }
+const rowsLayout = { outer: 1, channels: rows, inner: 4096 }
+
+/** Gigabytes of input per second, best of five. */
+async function rate(job, count = length) {
+  let best = Number.POSITIVE_INFINITY
+  for (let i = 0; i < 5; i++) {
+    const start = performance.now()
+    await job()
+    best = Math.min(best, performance.now() - start)
+  }
+  return `${((count * 4) / best / 1e6).toFixed(2)} GB/s`
+}
+
+async function ort(nodes, inputs, output, feeds) {
+  const session = await InferenceSession.create(tinyModel(nodes, inputs, { y: output }), {
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: 'disabled',
+  })
+  return () => session.run(feeds)
+}
+const vector = { type: 1, dims: ['n'] }
+const feed = { x: new Tensor('float32', x, [length]) }
+const reduce = (op) =>
+  ort([{ op, inputs: ['x'], outputs: ['y'], attributes: { keepdims: 0 } }], { x: vector }, { type: 1, dims: [] }, feed)
+const [reduceMin, reduceMax] = [await reduce('ReduceMin'), await reduce('ReduceMax')]
+const cast = await ort(
+  [{ op: 'Cast', inputs: ['x'], outputs: ['y'], attributes: { to: 10 } }],
+  { x: vector },
+  { type: 10, dims: ['n'] },
+  feed,
+)
+const quantizeLinear = await ort(
+  [{ op: 'QuantizeLinear', inputs: ['x', 's', 'z'], outputs: ['y'] }],
+  { x: vector, s: { type: 1, dims: [] }, z: { type: 3, dims: [] } },
+  { type: 3, dims: ['n'] },
+  { ...feed, s: new Tensor('float32', [0.001], []), z: new Tensor('int8', [3], []) },
+)
+
+const javascript = {
+  minMax() {
+    let min = Infinity
+    let max = -Infinity
+    for (let i = 0; i < length; i++) {
+      if (x[i] < min) min = x[i]
+      if (x[i] > max) max = x[i]
+    }
+    return [min, max]
+  },
+  quantize() {
+    const out = new Int8Array(length)
+    for (let i = 0; i < length; i++) {
+      const v = Math.fround(x[i] / 0.001)
+      let r = Math.round(v)
+      if (r - v === 0.5 && r % 2 !== 0) r--
+      r += 3
+      out[i] = r < -128 ? -128 : r > 127 ? 127 : r
+    }
+    return out
+  },
+}
+const one = { scale: Math.fround(0.001), zeroPoint: 3 }
+const many = (n) => ({ scales: new Float32Array(n).fill(one.scale), zeroPoints: new Int32Array(n).fill(3) })
+const table = {
+  'min and max': {
+    wasm: await rate(() => kernels.minMax(x)),
+    javascript: await rate(javascript.minMax),
+    onnxruntime: await rate(async () => [await reduceMin(), await reduceMax()]),
+  },
+  'min and max per column': { wasm: await rate(() => kernels.minMaxPerChannel(x, columnsLayout)) },
+  'min and max per row': { wasm: await rate(() => kernels.minMaxPerChannel(x, rowsLayout)) },
+  'to int8': {
+    wasm: await rate(() => kernels.quantize(x, 'int8', one)),
+    javascript: await rate(javascript.quantize),
+    onnxruntime: await rate(quantizeLinear),
+  },
+  'to int8 per column': { wasm: await rate(() => kernels.quantizePerChannel(x, columnsLayout, 'int8', many(4096))) },
+  'to int8 per row': { wasm: await rate(() => kernels.quantizePerChannel(x, rowsLayout, 'int8', many(rows))) },
+  'to int4': { wasm: await rate(() => kernels.quantize(x, 'int4', one)) },
+  'to float16': { wasm: await rate(() => kernels.toFloat16(x)), onnxruntime: await rate(cast) },
+  'to bfloat16': { wasm: await rate(() => kernels.toBfloat16(x)) },
+}
+console.table(table)
