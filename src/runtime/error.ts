@@ -1,0 +1,40 @@
+/** What went wrong, for code that wants to react. */
+export type ErrorCode =
+  /** A feed's name is not an input of the model. */
+  | 'INPUT_UNKNOWN'
+  /** An input without default value was not fed. */
+  | 'INPUT_MISSING'
+  /** A feed's element type is not the input's, or an element is no value of that type. */
+  | 'INPUT_DTYPE'
+  /** A feed's shape is not the declared one, or contradicts another input. */
+  | 'INPUT_SHAPE'
+  /** A flat array fits several shapes: give `{ data, dims }`. */
+  | 'INPUT_AMBIGUOUS'
+  /** ONNX Runtime can't take this input from JavaScript. */
+  | 'INPUT_UNSUPPORTED'
+  /** `outputs` names something the model does not give. */
+  | 'OUTPUT_UNKNOWN'
+  /** The values of an output are on a device: `await tensor.getData()`. */
+  | 'OUTPUT_ON_DEVICE'
+  | 'RUN_FAILED'
+  | 'SESSION_FAILED'
+  | 'SESSION_DISPOSED'
+  | 'TARGET_UNKNOWN'
+  /** The model or its external data could not be read, or is not the file that was built. */
+  | 'DOWNLOAD_FAILED'
+
+/** An error of a model's session. */
+export class OnnxSessionError extends Error {
+  override name = 'OnnxSessionError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+  }
+}
+
+/** The text of whatever was thrown. */
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}

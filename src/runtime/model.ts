@@ -1,0 +1,111 @@
+import { OnnxSessionError, reasonOf } from './error.ts'
+import { type OpenSession, wrapSession } from './session.ts'
+import type { Model, ModelInfo, ModelOptions, Session, SessionOptions, TargetChoice } from './types.ts'
+
+/** One build of a model, as the emitted module describes it. */
+export interface VariantDefinition {
+  target: string
+  device: string
+  info: ModelInfo
+  /** Size of the model file. */
+  bytes: number
+  url: string | URL
+  /** Imports ONNX Runtime. */
+  ort: () => Promise<unknown>
+  /** External data; `path` is the location that the model has for it. */
+  external?: readonly { path: string; bytes: number; url: string | URL }[]
+  /** WebGPU features without which it can't run. */
+  requires?: readonly string[]
+  /** URLs of the parts of ONNX Runtime for the web. */
+  wasm?: { mjs?: string | URL; wasm?: string | URL }
+  sessionOptions?: SessionOptions
+}
+
+/** A model's files: bytes, or in Node a path, beside which ONNX Runtime finds the external data. */
+export interface ModelFiles {
+  model: Uint8Array | string
+  external?: { path: string; data: Uint8Array }[]
+}
+
+/** What differs between browser and Node. */
+export interface Platform {
+  /** The device that is always there. */
+  base: string
+  /** Why a variant can't run here, or undefined if it may. Cheap: loads no model. */
+  obstacle(variant: VariantDefinition): Promise<string | undefined>
+  load(variant: VariantDefinition, options: ModelOptions): Promise<ModelFiles>
+  open(
+    variant: VariantDefinition,
+    device: string,
+    files: Promise<ModelFiles>,
+    options: ModelOptions,
+  ): Promise<OpenSession>
+}
+
+/** Makes the callable that an import of a model gives. Does nothing until it is called. */
+export function createModel(platform: Platform, variants: readonly VariantDefinition[]): Model {
+  const described = variants.map(({ target, device, url, bytes, info, external = [] }) => ({
+    target,
+    device,
+    info,
+    url: String(url),
+    bytes: external.reduce((total, file) => total + file.bytes, bytes),
+  }))
+  const { url, info } = described[0]!
+  const { inputs, outputs } = info
+  const model = (options: ModelOptions = {}): Promise<Session> => start(platform, variants, options)
+  return Object.assign(model, { url, info, inputs, outputs, variants: described })
+}
+
+/** Takes the first variant that this machine can run, downloading no other. */
+async function start(
+  platform: Platform,
+  variants: readonly VariantDefinition[],
+  options: ModelOptions,
+): Promise<Session> {
+  const wanted = variants.filter(({ target }) => target === (options.target ?? target))
+  if (!wanted.length) {
+    const names = variants.map(({ target }) => `"${target}"`).join(', ')
+    throw new OnnxSessionError('TARGET_UNKNOWN', `no target "${options.target}"; there is ${names}`)
+  }
+  const attempts = wanted.map((variant) => ({ variant, device: variant.device }))
+  // Every build of ONNX Runtime also has the base device: slower, but the model runs.
+  if ((options.fallback ?? options.target === undefined) && !wanted.some(({ device }) => device === platform.base))
+    attempts.push({ variant: wanted[wanted.length - 1]!, device: platform.base })
+
+  const files = new Map<VariantDefinition, Promise<ModelFiles>>()
+  const skipped: TargetChoice['skipped'] = []
+  let failure: unknown
+  for (const { variant, device } of attempts) {
+    const { target } = variant
+    try {
+      const obstacle = device === platform.base ? undefined : await platform.obstacle(variant)
+      if (obstacle !== undefined) throw new OnnxSessionError('SESSION_FAILED', obstacle)
+      const loading = files.get(variant) ?? platform.load(variant, options)
+      files.set(variant, loading)
+      const open = await platform.open(variant, device, loading, options)
+      const choice = { target, device, skipped }
+      options.onTarget?.(choice)
+      return wrapSession(open, variant.info, choice)
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      failure = error
+      skipped.push({ target, device, reason: reasonOf(error) })
+    }
+  }
+  if (attempts.length === 1 && failure instanceof OnnxSessionError && failure.code === 'DOWNLOAD_FAILED') throw failure
+  const reasons = skipped.map(({ target, device, reason }) => `\n  ${target} (${device}): ${reason}`)
+  throw new OnnxSessionError('SESSION_FAILED', `the model can't be run here${reasons.join('')}`, failure)
+}
+
+/** Session options for a device: the target's, then what is derived, then the caller's. */
+export function sessionOptions(
+  variant: VariantDefinition,
+  device: string,
+  options: ModelOptions,
+  derived: SessionOptions,
+): SessionOptions {
+  const { executionProviders, ...declared } = variant.sessionOptions ?? {}
+  const own = device === variant.device ? executionProviders : undefined
+  return { executionProviders: own ?? [device], ...declared, ...derived, ...options.session }
+}

@@ -1,0 +1,72 @@
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { download, downloadFiles } from './download.ts'
+import { OnnxSessionError, reasonOf } from './error.ts'
+import { createModel, type Platform, sessionOptions, type VariantDefinition } from './model.ts'
+import type { OrtSession } from './ort.ts'
+import { loadOrt } from './ort.ts'
+import type { Model } from './types.ts'
+
+const node: Platform = {
+  base: 'cpu',
+  async obstacle({ device, ort }) {
+    const backends = (await loadOrt(ort)).listSupportedBackends?.().map(({ name }) => name)
+    // Providers that come as separate libraries show only at session creation whether they can be had.
+    return !backends || backends.includes(device) ? undefined : `onnxruntime-node has no ${device} on this platform`
+  },
+  load: async (variant, options) =>
+    isRemote(variant.url) ? downloadFiles(variant, String, options) : { model: toPath(variant.url) },
+  async open(variant, device, files, options) {
+    const [ort, { model, external = [] }] = await Promise.all([loadOrt(variant.ort), files])
+    const derived = {
+      ...(options.threads && { intraOpNumThreads: options.threads }),
+      ...(external.length > 0 && { externalData: external }),
+    }
+    const raw = await ort.InferenceSession.create(model as never, sessionOptions(variant, device, options, derived))
+    // onnxruntime-node runs one call after the other by itself.
+    return { ort, raw: device === 'webgpu' ? releasedAtExit(raw) : raw, queue: (task) => task() }
+  },
+}
+
+/** A process that ends with a WebGPU session open crashes: the device is gone before the session. */
+function releasedAtExit(raw: OrtSession): OrtSession {
+  const release = () => void raw.release()
+  process.once('exit', release)
+  return {
+    inputNames: raw.inputNames,
+    run: (feeds, outputs) => raw.run(feeds, outputs),
+    release() {
+      process.off('exit', release)
+      return raw.release()
+    },
+  }
+}
+
+function isRemote(url: string | URL): boolean {
+  return /^(https?|data|blob):/.test(String(url))
+}
+
+/** The file that a `file:` URL or a path names. */
+export function toPath(url: string | URL): string {
+  return String(url).startsWith('file:') ? fileURLToPath(url) : String(url)
+}
+
+/** The bytes of an emitted file. */
+export async function loadBytes(url: string, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  if (isRemote(url)) return download(url, bytes)
+  try {
+    const { buffer, byteOffset, byteLength } = await readFile(toPath(url))
+    return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength)
+  } catch (error) {
+    throw new OnnxSessionError('DOWNLOAD_FAILED', reasonOf(error), error)
+  }
+}
+
+/** What an emitted module calls: the model's builds, in order of preference. */
+export function defineModel(variants: readonly VariantDefinition[]): Model {
+  return createModel(node, variants)
+}
+
+export { OnnxSessionError } from './error.ts'
+export { OnnxTensor } from './tensor.ts'
+export type * from './types.ts'

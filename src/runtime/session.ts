@@ -1,0 +1,134 @@
+import { isSupported, zeros } from './elements.ts'
+import { OnnxSessionError, reasonOf } from './error.ts'
+import { type ReadFeed, readFeed } from './feed.ts'
+import type { Ort, OrtSession, OrtTensor } from './ort.ts'
+import type { Queue } from './queue.ts'
+import { resolveShapes } from './shapes.ts'
+import { OnnxTensor } from './tensor.ts'
+import type { IoInfo, ModelInfo, RunOptions, Session, TargetChoice } from './types.ts'
+
+/** A session on ONNX Runtime, with whatever is needed to talk to it. */
+export interface OpenSession {
+  ort: Ort
+  raw: OrtSession
+  /** Where calls into this runtime line up. */
+  queue: Queue
+}
+
+type AnyFeeds = { readonly [name: string]: unknown }
+type AnyOutputs = { [name: string]: OnnxTensor }
+
+/** The typed, checked session around one of ONNX Runtime. */
+export function wrapSession({ ort, raw, queue }: OpenSession, info: ModelInfo, choice: TargetChoice): Session {
+  const { inputs, outputs } = info
+  const outputNames = outputs.map(({ name }) => name)
+  /** Sequences and maps have no form in ONNX Runtime's JavaScript API: asking for them would fail the whole run. */
+  const readable = outputs.filter(({ dtype }) => isSupported(dtype)).map(({ name }) => name)
+  let disposal: Promise<void> | undefined
+
+  function execute(feeds: ReadonlyMap<string, ReadFeed>, fetches: readonly string[]): Promise<AnyOutputs> {
+    if (disposal) throw new OnnxSessionError('SESSION_DISPOSED', 'the session has been disposed')
+    const tensors = [...feeds].map(([name, { data, dims }]): [string, OrtTensor] => {
+      if (!raw.inputNames.includes(name))
+        throw new OnnxSessionError(
+          'INPUT_UNSUPPORTED',
+          `input "${name}" has a default value, and ONNX Runtime can't replace it from JavaScript`,
+        )
+      const { dtype } = inputs.find((input) => input.name === name)!
+      return [name, 'location' in data ? (data as OrtTensor) : new ort.Tensor(dtype as never, data as never, dims!)]
+    })
+    return queued(async () => {
+      try {
+        const results = await raw.run(Object.fromEntries(tensors), fetches)
+        return Object.fromEntries(fetches.map((name) => [name, new OnnxTensor(results[name]!)]))
+      } catch (error) {
+        throw new OnnxSessionError('RUN_FAILED', `ONNX Runtime could not run the model: ${reasonOf(error)}`, error)
+      }
+    })
+  }
+
+  const pending = new Set<Promise<unknown>>()
+  function queued<T>(task: () => Promise<T>): Promise<T> {
+    const result = queue(task)
+    const settled: Promise<unknown> = result.catch(() => {}).finally(() => pending.delete(settled))
+    pending.add(settled)
+    return result
+  }
+
+  const session = {
+    ...choice,
+    inputs,
+    outputs,
+    async run(feeds: AnyFeeds, options: RunOptions<string> = {}): Promise<AnyOutputs> {
+      const fetches = options.outputs ?? readable
+      for (const name of fetches) {
+        if (!outputNames.includes(name))
+          throw new OnnxSessionError('OUTPUT_UNKNOWN', `no output "${name}"; there is ${list(outputNames)}`)
+      }
+      return execute(readFeeds(inputs, feeds, options.checkShapes !== false), fetches)
+    },
+    async warmup(dims: { readonly [dim: string]: number } = {}): Promise<void> {
+      const feeds = inputs
+        .filter((input) => !input.optional)
+        .map((input): [string, ReadFeed] => [input.name, zeroFeed(input, dims)])
+      const results = await execute(new Map(feeds), readable)
+      for (const tensor of Object.values(results)) tensor.dispose()
+    },
+    dispose(): Promise<void> {
+      disposal ??= Promise.all(pending).then(() => queue(() => raw.release()))
+      return disposal
+    },
+    [Symbol.asyncDispose](): Promise<void> {
+      return session.dispose()
+    },
+  }
+  return session as unknown as Session
+}
+
+/** Reads and checks all feeds: names, element types, shapes. */
+function readFeeds(inputs: readonly IoInfo[], feeds: AnyFeeds, checkShapes: boolean): Map<string, ReadFeed> {
+  const given = new Map(Object.entries(feeds).filter(([, value]) => value !== undefined))
+  for (const name of given.keys()) {
+    if (!inputs.some((input) => input.name === name))
+      throw new OnnxSessionError(
+        'INPUT_UNKNOWN',
+        `no input "${name}"; there is ${list(inputs.map((input) => input.name))}`,
+      )
+  }
+  const read = new Map<string, ReadFeed>()
+  for (const input of inputs) {
+    const { name } = input
+    if (!given.has(name)) {
+      if (input.optional) continue
+      throw new OnnxSessionError('INPUT_MISSING', `input "${name}" is missing: ${describe(input)}`)
+    }
+    read.set(name, readFeed(name, supported(input), given.get(name)))
+  }
+  resolveShapes(inputs, read, checkShapes)
+  return read
+}
+
+function zeroFeed(input: IoInfo, sizes: { readonly [dim: string]: number }): ReadFeed {
+  const dtype = supported(input)
+  const dims = (input.shape ?? [1]).map((dim) => (typeof dim === 'number' ? dim : ((dim && sizes[dim]) ?? 1) || 1))
+  return {
+    dims,
+    data: zeros(
+      dtype,
+      dims.reduce((product, size) => product * size, 1),
+    ),
+  }
+}
+
+function supported({ name, dtype, type }: IoInfo): string {
+  if (isSupported(dtype)) return dtype
+  throw new OnnxSessionError('INPUT_UNSUPPORTED', `input "${name}" is a ${type}, which JavaScript can't pass`)
+}
+
+function describe({ type, shape }: IoInfo): string {
+  return shape ? `${type} [${shape.map((dim) => dim ?? '?').join(', ')}]` : type
+}
+
+function list(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(', ') || 'none'
+}

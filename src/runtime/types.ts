@@ -1,0 +1,196 @@
+import type { InferenceSession } from 'onnxruntime-node'
+import type { OnnxTensor } from './tensor.ts'
+
+/** What each element type is in JavaScript: the typed array of its data, what may be passed for it, one element. */
+export interface ElementTypes {
+  float32: { data: Float32Array; accepts: Float32Array; element: number }
+  /** Data are the raw 16 bits (`toFloat32()` reads them). Numbers are converted, to nearest even. */
+  float16: { data: Uint16Array; accepts: Uint16Array | Float32Array; element: number }
+  float64: { data: Float64Array; accepts: Float64Array | Float32Array; element: number }
+  int8: { data: Int8Array; accepts: Int8Array; element: number }
+  uint8: { data: Uint8Array; accepts: Uint8Array | Uint8ClampedArray; element: number }
+  int16: { data: Int16Array; accepts: Int16Array; element: number }
+  uint16: { data: Uint16Array; accepts: Uint16Array; element: number }
+  int32: { data: Int32Array; accepts: Int32Array; element: number }
+  uint32: { data: Uint32Array; accepts: Uint32Array; element: number }
+  int64: { data: BigInt64Array; accepts: BigInt64Array | Int32Array; element: number | bigint }
+  uint64: { data: BigUint64Array; accepts: BigUint64Array | Uint32Array; element: number | bigint }
+  bool: { data: Uint8Array; accepts: Uint8Array; element: boolean | 0 | 1 }
+  string: { data: string[]; accepts: never; element: string }
+  /** Two elements a byte, as packed by ONNX; no plain numbers. */
+  int4: { data: Uint8Array; accepts: Uint8Array; element: never }
+  uint4: { data: Uint8Array; accepts: Uint8Array; element: never }
+}
+/** Element types that a tensor can have in JavaScript. */
+export type DType = keyof ElementTypes
+
+/** A number is fixed, a string is a named dynamic dimension, null is unknown. */
+export type Dim = number | string | null
+export type Dims = readonly Dim[]
+
+/** Declaration of one input or output. Dims of open length mean an unknown rank. */
+export interface Io<T extends DType = DType, D extends Dims = Dims> {
+  dtype: T
+  dims: D
+}
+/** Declarations by name; an optional key is an input that may be left out. */
+export type IoMap = { [name: string]: Io | undefined }
+
+/** Sizes of an actual tensor: one number per declared dim. */
+export type Sizes<D extends Dims> = { readonly [K in keyof D]: D[K] extends number ? D[K] : number }
+
+/** Arrays nested once per dim; the innermost may be typed arrays. */
+export type Nested<T extends DType, D extends Dims> = number extends D['length']
+  ? AnyNested<T>
+  : D extends readonly []
+    ? ElementTypes[T]['element']
+    : D extends readonly [unknown]
+      ? readonly ElementTypes[T]['element'][] | ElementTypes[T]['accepts']
+      : D extends readonly [unknown, ...infer Rest extends Dims]
+        ? readonly Nested<T, Rest>[]
+        : never
+type AnyNested<T extends DType> = ElementTypes[T]['element'] | ElementTypes[T]['accepts'] | readonly AnyNested<T>[]
+
+/** A tensor of ONNX Runtime, or one that another session gave. */
+export interface TensorLike<T extends DType = DType> {
+  readonly type: T
+  readonly dims: readonly number[]
+  readonly data: ElementTypes[T]['data']
+}
+
+/**
+ * What may be passed for an input: nested arrays, a typed array (its shape follows from the declared one), one element
+ * where every dim is or can be 1, data with explicit dims, or a tensor.
+ */
+export type Feed<T extends DType, D extends Dims> = T extends DType
+  ?
+      | Nested<T, D>
+      | ElementTypes[T]['accepts']
+      | ([D[number]] extends [1 | string | null] ? ElementTypes[T]['element'] : never)
+      | {
+          readonly data: ElementTypes[T]['accepts'] | readonly ElementTypes[T]['element'][]
+          readonly dims: Sizes<D>
+          readonly type?: undefined
+        }
+      | TensorLike<T>
+  : never
+type FeedOf<I> = I extends Io<infer T, infer D> ? Feed<T, D> : never
+export type Feeds<I extends IoMap> = { readonly [K in keyof I]: FeedOf<I[K]> }
+
+type OutputOf<O> = O extends Io<infer T, infer D> ? OnnxTensor<T, D> : never
+/** Outputs by name. */
+export type Outputs<O extends IoMap, K extends keyof O = keyof O> = { [N in K]: OutputOf<O[N]> }
+
+/** One graph input or output. */
+export interface IoInfo {
+  readonly name: string
+  /** Element type; absent for sequences, maps and optionals, described by `type`. */
+  readonly dtype?: string
+  /** ONNX type in words: `tensor(float32)`, `sequence(tensor(float32))`, ... */
+  readonly type: string
+  /** Absent if the rank is unknown. */
+  readonly shape?: Dims
+  /** True for an input that has a default value and may be left out. */
+  readonly optional?: boolean
+}
+
+/** What is known of a model without running it. */
+export interface ModelInfo {
+  readonly inputs: readonly IoInfo[]
+  readonly outputs: readonly IoInfo[]
+  /** Opset version by domain ('' is ai.onnx). */
+  readonly opsets: { readonly [domain: string]: number }
+  readonly irVersion: number
+  readonly producer: string
+  /** `metadata_props` of the model. */
+  readonly metadata: { readonly [key: string]: string }
+  /** Number of nodes by operator type. */
+  readonly ops: { readonly [type: string]: number }
+}
+
+export interface RunOptions<K> {
+  /** Compute these outputs only. All by default. */
+  outputs?: readonly K[]
+  /**
+   * `false` passes feeds on without comparing them with the declared shapes: for models that declare wrong ones.
+   * Names and element types are checked all the same.
+   */
+  checkShapes?: boolean
+}
+
+/** The target that a session runs on, and what was tried before it. */
+export interface TargetChoice<Target extends string = string> {
+  target: Target
+  /** Execution provider: the target's device, or `cpu` or `wasm` if that could not be had. */
+  device: string
+  /** Targets that were preferred but can't run here, with the reason. */
+  skipped: { target: Target; device: string; reason: string }[]
+}
+
+/** A loaded model. Calls of `run` at the same time are fine: they queue where the runtime takes one at a time. */
+export interface Session<I extends IoMap = IoMap, O extends IoMap = IoMap, Target extends string = string>
+  extends Readonly<TargetChoice<Target>> {
+  readonly inputs: readonly IoInfo[]
+  readonly outputs: readonly IoInfo[]
+  /**
+   * Runs the model once.
+   * @throws OnnxSessionError `INPUT_*` if the feeds don't fit the model, before anything is computed; `RUN_FAILED` if
+   * ONNX Runtime fails; `SESSION_DISPOSED` after `dispose`.
+   */
+  run<K extends keyof O & string = keyof O & string>(feeds: Feeds<I>, options?: RunOptions<K>): Promise<Outputs<O, K>>
+  /**
+   * Runs once on zeros, so that the first real run is as fast as the others. Dynamic dims are 1 unless given by name.
+   */
+  warmup(dims?: { readonly [dim: string]: number }): Promise<void>
+  /** Frees the memory after runs under way have ended. Calling it again does nothing. */
+  dispose(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Session options of ONNX Runtime. */
+export type SessionOptions = InferenceSession.SessionOptions
+
+export interface ModelOptions<Target extends string = string> {
+  /** Take this target and no other. */
+  target?: Target
+  /** `false`: fail rather than run on `cpu` or `wasm` when no target's device can be had. */
+  fallback?: boolean
+  /** Called while the model downloads, in bytes of model and external data together. */
+  onProgress?: (loaded: number, total: number) => void
+  /** Called once, when a target has been taken. */
+  onTarget?: (choice: TargetChoice<Target>) => void
+  /** Stops a download that is no longer wanted. */
+  signal?: AbortSignal
+  /** Threads for one run. In a browser more than one needs a cross-origin isolated page. */
+  threads?: number
+  /** Session options of ONNX Runtime, over those of the target. */
+  session?: SessionOptions
+}
+
+/** One emitted build of a model. */
+export interface ModelVariant<Target extends string = string> {
+  readonly target: Target
+  readonly device: string
+  readonly url: string
+  /** Size of model and external data. */
+  readonly bytes: number
+  readonly info: ModelInfo
+}
+
+/** What an import of a model gives: call it for a session. The rest is there without loading anything. */
+export interface Model<I extends IoMap = IoMap, O extends IoMap = IoMap, Target extends string = string> {
+  /**
+   * Downloads the model and ONNX Runtime and makes a session. Each call makes one of its own.
+   * @throws OnnxSessionError `SESSION_FAILED` if no target can be run, with each one's reason.
+   */
+  (options?: ModelOptions<Target>): Promise<Session<I, O, Target>>
+  /** URL of the preferred variant. */
+  readonly url: string
+  readonly inputs: readonly IoInfo[]
+  readonly outputs: readonly IoInfo[]
+  readonly info: ModelInfo
+  readonly variants: readonly ModelVariant<Target>[]
+}
+
+export type { OnnxSessionError } from './error.ts'
+export type { OnnxTensor } from './tensor.ts'

@@ -1,0 +1,70 @@
+import { download, downloadFiles } from './download.ts'
+import { createModel, type Platform, sessionOptions, type VariantDefinition } from './model.ts'
+import { loadOrt, type Ort } from './ort.ts'
+import { type Queue, serialQueue } from './queue.ts'
+import type { Model, ModelOptions } from './types.ts'
+
+/** What the wrapper reads of a window or worker. */
+interface Scope {
+  document?: { baseURI: string }
+  location?: { href: string }
+  crossOriginIsolated?: boolean
+  navigator?: { gpu?: { requestAdapter(): Promise<{ features: ReadonlySet<string> } | null> }; ml?: unknown }
+}
+const scope = globalThis as Scope
+
+/** One line per copy of ONNX Runtime: its WebAssembly instance takes one call at a time, whichever session it is for. */
+const queues = new WeakMap<Ort, Queue>()
+
+const web: Platform = {
+  base: 'wasm',
+  async obstacle({ device, requires = [] }) {
+    if (device === 'webnn') return scope.navigator?.ml ? undefined : 'no WebNN in this browser'
+    if (device !== 'webgpu') return undefined
+    const gpu = scope.navigator?.gpu
+    if (!gpu) return 'no WebGPU in this browser'
+    const adapter = await gpu.requestAdapter()
+    if (!adapter) return 'no WebGPU adapter'
+    const missing = requires.filter((feature) => !adapter.features.has(feature))
+    return missing.length ? `the WebGPU adapter has no ${missing.join(', ')}` : undefined
+  },
+  load: (variant, options) => downloadFiles(variant, absolute, options),
+  async open(variant, device, files, options) {
+    const [ort, { model, external = [] }] = await Promise.all([loadOrt(variant.ort), files])
+    configure(ort, variant, options)
+    const queue = queues.get(ort) ?? serialQueue()
+    queues.set(ort, queue)
+    const derived = external.length ? { externalData: external } : {}
+    const raw = await queue(() =>
+      ort.InferenceSession.create(model as never, sessionOptions(variant, device, options, derived)),
+    )
+    return { ort, raw, queue }
+  },
+}
+
+/** Says where the parts of ONNX Runtime are, unless the page has said so itself. Takes effect before its first session. */
+function configure({ env: { wasm } }: Ort, variant: VariantDefinition, { threads }: ModelOptions): void {
+  if (variant.wasm)
+    wasm.wasmPaths ??= Object.fromEntries(Object.entries(variant.wasm).map(([part, url]) => [part, absolute(url)]))
+  // Threads need shared memory, which only an isolated page has.
+  if (!scope.crossOriginIsolated) wasm.numThreads = 1
+  else if (threads) wasm.numThreads = threads
+}
+
+function absolute(url: string | URL): string {
+  return new URL(url, scope.document?.baseURI ?? scope.location?.href).href
+}
+
+/** What an emitted module calls: the model's builds, in order of preference. */
+export function defineModel(variants: readonly VariantDefinition[]): Model {
+  return createModel(web, variants)
+}
+
+/** The bytes of an emitted file. */
+export function loadBytes(url: string, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  return download(absolute(url), bytes)
+}
+
+export { OnnxSessionError } from './error.ts'
+export { OnnxTensor } from './tensor.ts'
+export type * from './types.ts'
