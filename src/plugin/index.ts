@@ -1,11 +1,13 @@
 import { createUnplugin, type UnpluginInstance } from 'unplugin'
+import type { PluginOptions } from '../options/index.ts'
+import { createPlugin } from './plugin.ts'
 
-/** Options of the plugin. */
-export type PluginOptions = Record<string, unknown>
+export type { PluginOptions } from '../options/index.ts'
 
 type Instance = UnpluginInstance<PluginOptions | undefined, false>
 
 /** The factory for one bundler: takes the plugin's options, returns what the bundler's `plugins` takes. */
 export type PluginFor<Bundler extends keyof Instance> = Instance[Bundler]
 
-export const unpluginOnnx: Instance = createUnplugin(() => ({ name: 'unplugin-onnx' }))
+export const unpluginOnnx: Instance = createUnplugin(createPlugin)
+export default unpluginOnnx

@@ -32,12 +32,9 @@ export function findWebRuntime(specifier: string, from: string): WebRuntime {
   }
   const path = exports[`.${specifier.slice('onnxruntime-web'.length)}`]?.import?.[EXTERN_WASM]
   const entry = path && join(folder, path)
-  const text = entry ? readFileSync(entry, 'utf8') : ''
-  const file = (extension: string): EmitFile | undefined => {
-    const name = new RegExp(`ort-wasm[\\w.-]*\\.${extension}\\b`).exec(text)?.[0]
-    return name ? hashed(join(dirname(entry!), name), name) : undefined
-  }
-  const [mjs, wasm] = [file('mjs'), file('wasm')]
+  // The entry names the glue, and the glue its wasm; neither name is the same in all versions.
+  const mjs = entry && neighbour(entry, 'mjs')
+  const wasm = mjs && neighbour(mjs.file, 'wasm')
   if (!entry || !mjs || !wasm)
     throw new OnnxError('RUNTIME_UNKNOWN', `the installed onnxruntime-web has no usable entry \`${specifier}\``, {
       hint: 'Install the version of onnxruntime-web that this package names in its peerDependencies.',
@@ -54,6 +51,12 @@ function packageFolder(from: string): string {
       cause,
     })
   }
+}
+
+/** The file of ONNX Runtime with this extension that a module of it names. */
+function neighbour(module: string, extension: string): EmitFile | undefined {
+  const name = new RegExp(`ort-wasm[\\w.-]*\\.${extension}\\b`).exec(readFileSync(module, 'utf8'))?.[0]
+  return name ? hashed(join(dirname(module), name), name) : undefined
 }
 
 const known = new Map<string, EmitFile>()

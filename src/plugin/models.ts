@@ -1,0 +1,104 @@
+import { OnnxError } from '../onnx/errors.ts'
+import { type As, type Environment, type PluginOptions, resolveRequest, validatePluginOptions } from '../options/index.ts'
+import { type Artifact, createPipeline, type Pipeline, type ResolvedOptions } from '../pipeline/index.ts'
+import type { ModelId } from './id.ts'
+
+/** One import, built for each of its targets. */
+export interface BuiltImport {
+  id: ModelId
+  as: As
+  variants: { options: ResolvedOptions; artifact: Artifact }[]
+}
+
+/** What one instance of the plugin knows of its project: options, the pipeline, and the imports that it has built. */
+export class Models {
+  readonly options: PluginOptions
+  /** Folder of the project. */
+  root: string
+  /** Every import built so far by file and query, for types. */
+  readonly built: Map<string, BuiltImport> = new Map()
+  /** What the report at the end of this build has to show. */
+  #fresh: BuiltImport[] = []
+  #pipeline: Pipeline | undefined
+  #users = 0
+
+  constructor(options: PluginOptions, root: string) {
+    validatePluginOptions(options)
+    this.options = options
+    this.root = options.root ?? root
+  }
+
+  /**
+   * Builds one import, or takes it from the cache.
+   *
+   * @throws OnnxError with the import site
+   */
+  async build(id: ModelId, environment: Environment | undefined, importSite: string | undefined): Promise<BuiltImport> {
+    const place = importSite === undefined ? {} : { importSite }
+    const { as, targets } = resolveRequest({
+      plugin: this.options,
+      query: id.query,
+      file: id.file,
+      root: this.root,
+      environment,
+      ...place,
+    })
+    const pipeline = this.#open()
+    const variants = await Promise.all(
+      targets.map(async (options) => ({ options, artifact: await pipeline.build({ file: id.file, options, ...place }) })),
+    )
+    const built = { id, as, variants }
+    this.built.set(`${id.file}?${id.query}`, built)
+    this.#fresh.push(built)
+    return built
+  }
+
+  /** The imports built since the last call. */
+  takeFresh(): BuiltImport[] {
+    const fresh = this.#fresh
+    this.#fresh = []
+    return fresh
+  }
+
+  /** Says that a build begins; its end is told by {@link release}. Several environments of Vite build at once. */
+  retain(): void {
+    this.#users++
+  }
+
+  /** Ends the workers when nobody builds any more. */
+  async release(): Promise<void> {
+    this.#users = Math.max(0, this.#users - 1)
+    if (this.#users > 0) return
+    const pipeline = this.#pipeline
+    this.#pipeline = undefined
+    await pipeline?.close()
+  }
+
+  #open(): Pipeline {
+    const { cache } = this.options
+    this.#pipeline ??= createPipeline({
+      root: this.root,
+      cache:
+        cache === false
+          ? false
+          : { dir: cache?.dir, storage: cache?.storage, maxBytes: cache?.maxBytes, maxAge: days(cache?.maxAgeDays) },
+    })
+    return this.#pipeline
+  }
+}
+
+function days(count: number | undefined): number | undefined {
+  return count === undefined ? undefined : count * 86_400_000
+}
+
+/** An error that the user can act on; anything else is our mistake and says so, with its stack. */
+export function asOnnxError(error: unknown, importSite: string | undefined): OnnxError {
+  const known =
+    error instanceof OnnxError
+      ? error
+      : new OnnxError('INTERNAL', `unexpected failure: ${error instanceof Error ? error.stack : String(error)}`, {
+          hint: 'This is a fault of unplugin-onnx; please report it with the model, if you can share it.',
+          cause: error,
+        })
+  return known.at({ importSite })
+}

@@ -1,0 +1,75 @@
+import { ortEntry, runtimeOf } from '../codegen/entries.ts'
+import { type EmittedFile, generateModule, type VariantInput } from '../codegen/module.ts'
+import { OnnxError } from '../onnx/errors.ts'
+import type { Artifact } from '../pipeline/index.ts'
+import type { Emitter, Hook } from './emit/emitter.ts'
+import type { BuiltImport } from './models.ts'
+import { findWebRuntime } from './onnxruntime-web.ts'
+
+/** How modules are made for one bundler. */
+export interface ModuleSetting {
+  emitter: Emitter
+  /** Whether ONNX Runtime's wasm has to be emitted by us, because the bundler does not see it. */
+  emitsWasm: boolean
+  /** Where to look for `onnxruntime-web`. */
+  root: string
+}
+
+/**
+ * Emits what an import needs and writes its module.
+ *
+ * @throws OnnxError for targets that have no common place to run
+ */
+export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, setting: ModuleSetting): Promise<string> {
+  const runtimes = new Set(variants.map(({ options }) => runtimeOf(options.device)))
+  if (runtimes.size > 1)
+    throw new OnnxError('TARGETS_MIXED', '`targets` has both targets for browsers and for Node', {
+      hint: 'One module runs in one of them. In Vite each environment can have its own: target: { client, server }.',
+    })
+  const [runtime] = runtimes
+  if (as === 'path' && runtime === 'web')
+    throw new OnnxError('AS_PATH_IN_BROWSER', '`as=path` has no meaning in a browser', {
+      hint: 'Use `as=url`, or import it from server code.',
+    })
+  const setup: string[] = []
+  const used = as === 'session' ? variants : variants.slice(0, 1)
+  const inputs: VariantInput[] = []
+  for (const [index, { options, artifact }] of used.entries()) {
+    const { device, target = device } = options
+    const variant = { target, device, info: artifact.info, bytes: artifact.model.bytes }
+    if (as === 'info') {
+      inputs.push({ ...variant, urlExpression: '""', external: [] })
+      continue
+    }
+    const [url, ...external] = await emitModel(hook, artifact, setting.emitter, index, setup)
+    const wasm =
+      as === 'session' && runtime === 'web' && setting.emitsWasm
+        ? await emitWasm(hook, ortEntry(device, 'web'), setting, index, setup)
+        : undefined
+    inputs.push({ ...variant, urlExpression: url!.urlExpression, external, ...(wasm ? { wasm } : {}) })
+  }
+  const code = generateModule({ as, variants: inputs, runtime: runtime! })
+  return [...new Set(setup), code].join('\n')
+}
+
+async function emitModel(
+  hook: Hook,
+  { model, external }: Artifact,
+  emitter: Emitter,
+  index: number,
+  setup: string[],
+): Promise<EmittedFile[]> {
+  const files = [model, ...external]
+  const local = (i: number) => `__onnx_${index}_${i}`
+  const urls = await emitter.emit(hook, files, { together: external.length > 0, local })
+  setup.push(...urls.flatMap((one) => one.setup || []))
+  return files.map(({ name, bytes }, i) => ({ name, bytes, urlExpression: urls[i]!.url }))
+}
+
+async function emitWasm(hook: Hook, entry: string, { emitter, root }: ModuleSetting, index: number, setup: string[]) {
+  const { mjs, wasm } = findWebRuntime(entry, root)
+  const local = (i: number) => `__onnx_${index}_wasm_${i}`
+  const urls = await emitter.emit(hook, [mjs, wasm], { together: false, local })
+  setup.push(...urls.flatMap((one) => one.setup || []))
+  return { mjs: urls[0]!.url, wasm: urls[1]!.url }
+}

@@ -1,0 +1,118 @@
+import { relative } from 'node:path'
+import type { UnpluginContextMeta, UnpluginOptions } from 'unplugin'
+import { OnnxError } from '../onnx/errors.ts'
+import type { PluginOptions } from '../options/index.ts'
+import { bundlerOf } from './bundlers/index.ts'
+import type { Hook } from './emit/emitter.ts'
+import { environmentOf, type Framework } from './environment.ts'
+import { joinModelId, MODEL_ID, RESOLVE_MARK, splitModelId } from './id.ts'
+import { asOnnxError, Models } from './models.ts'
+import { moduleOf } from './module.ts'
+import { report } from './report.ts'
+import { resolverOf } from './resolve.ts'
+import { ownModule } from './runtime-modules.ts'
+import { MENTIONS_MODEL, mergeAttributes, rewriteSource } from './source/index.ts'
+import { writeTypes } from './types-file.ts'
+
+/** JavaScript and TypeScript of the project itself: where models are named. */
+const SCRIPT = /\.(?:[cm]?[jt]sx?|vue|svelte|astro)(?:\?.*)?$/
+
+/** The plugin for one bundler, out of hooks that all share and a part of its own. */
+export function createPlugin(options: PluginOptions | undefined, meta: UnpluginContextMeta): UnpluginOptions {
+  const framework = meta.framework as Framework
+  const models = new Models(options ?? {}, process.cwd())
+  const bundler = bundlerOf(framework, models, meta)
+  const resolve = resolverOf(framework)
+  /** Who imports a model, by its id: told in errors. */
+  const importers = new Map<string, string>()
+
+  const fail = (hook: Hook, error: unknown, importSite?: string): void => {
+    const known = asOnnxError(error, importSite)
+    if (bundler.throwsErrors) throw known
+    hook.error(known)
+  }
+
+  return {
+    name: 'unplugin-onnx',
+    ...(framework === 'webpack' || framework === 'rspack' ? { enforce: 'pre' as const } : {}),
+
+    buildStart() {
+      models.retain()
+    },
+
+    resolveId: {
+      order: 'pre',
+      filter: { id: [MODEL_ID, /^(?:unplugin-onnx\/runtime\/|onnxruntime-)/] },
+      async handler(this: Hook, specifier: string, importer: string | undefined, extra: object) {
+        const own = ownModule(specifier, importer, bundler, models.root)
+        if (own) return own
+        const asked = splitModelId(specifier)
+        if (!asked || asked.query === RESOLVE_MARK || bundler.isEmitted(asked.file)) return undefined
+        const importSite = importer && relative(models.root, importer.replace(/\?.*$/, ''))
+        try {
+          const { attributes = {} } = extra as { attributes?: Record<string, string> }
+          const merged = mergeAttributes(asked, attributes, importSite ?? '')
+          const file = await resolve(this, merged.file, importer)
+          if (!file || !splitModelId(file)) return undefined
+          const id = joinModelId({ file, query: merged.query }, bundler.virtualIds)
+          if (importSite) importers.set(id, importSite)
+          return id
+        } catch (error) {
+          fail(this, error, importSite)
+          return undefined
+        }
+      },
+    } as NonNullable<UnpluginOptions['resolveId']>,
+
+    load: {
+      order: 'pre',
+      filter: { id: bundler.virtualIds ? /\.onnx\.js(?:\?[^#]*)?$/ : MODEL_ID },
+      async handler(this: Hook, id: string) {
+        const model = splitModelId(id)
+        if (!model || bundler.isEmitted(model.file)) return undefined
+        const importSite = importers.get(id)
+        try {
+          this.addWatchFile(model.file)
+          const built = await models.build(model, environmentOf(this, bundler.environment()), importSite)
+          for (const { artifact } of built.variants) for (const source of artifact.sources) this.addWatchFile(source)
+          const { emitter, emitsWasm } = bundler
+          const code = await moduleOf(this, built, { emitter: emitter(this), emitsWasm, root: models.root })
+          return { code, map: { mappings: '' }, moduleType: 'js' }
+        } catch (error) {
+          fail(this, error, importSite)
+          return { code: 'export default undefined', map: { mappings: '' } }
+        }
+      },
+    } as NonNullable<UnpluginOptions['load']>,
+
+    transform: {
+      filter: { id: { include: SCRIPT, exclude: [/[\\/]node_modules[\\/]/, /\.onnx\.js(?:\?|$)/] }, code: MENTIONS_MODEL },
+      handler(this: Hook, code: string, id: string) {
+        // A single-file component before its compiler: its script comes again as plain JavaScript.
+        if (/^\s*(?:<|---)/.test(code)) return undefined
+        try {
+          return rewriteSource(code, id, { glob: framework !== 'vite' })
+        } catch (error) {
+          if (!(error instanceof OnnxError)) throw error
+          fail(this, error)
+          return undefined
+        }
+      },
+    } as NonNullable<UnpluginOptions['transform']>,
+
+    async writeBundle() {
+      if (framework !== 'vite') await finish()
+    },
+
+    ...bundler.hooks({ finish }),
+  }
+
+  /** What is told and written once a build is done. */
+  async function finish(): Promise<void> {
+    const warnings = await writeTypes(models)
+    const fresh = models.takeFresh()
+    if (models.options.report !== false) report(fresh, models.root, bundler.log)
+    for (const warning of warnings) bundler.log.warn(warning)
+    await models.release()
+  }
+}

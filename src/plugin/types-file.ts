@@ -1,0 +1,52 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join, relative, resolve, sep } from 'node:path'
+import { generateTypes } from '../codegen/types.ts'
+import { writeIfChanged } from '../codegen/write.ts'
+import type { Models } from './models.ts'
+
+const BLOCK = /^declare module '(.+)' \{\n[\s\S]*?^\}\n/gm
+
+/** Where the types go: undefined where nobody wants them. */
+export function typesFile({ options, root }: Models): string | undefined {
+  const { dts = existsSync(join(root, 'tsconfig.json')) } = options
+  return dts ? resolve(root, dts === true ? 'onnx-models.d.ts' : dts) : undefined
+}
+
+/**
+ * Writes the types of all imports that were built, if they changed. Types that the file has of other imports stay: a dev
+ * server sees modules one by one, and an app may have several builds.
+ *
+ * @returns what could not be told apart by types, in words for the user
+ */
+export async function writeTypes(models: Models): Promise<string[]> {
+  const file = typesFile(models)
+  if (!file || models.built.size === 0) return []
+  const entries = [...models.built.values()].map(({ id, as, variants }) => ({
+    file: relative(models.root, id.file).split(sep).join('/'),
+    query: id.query,
+    as,
+    variants: variants.map(({ options, artifact }) => ({
+      target: options.target ?? options.device,
+      info: artifact.info,
+    })),
+  }))
+  const { code, warnings } = generateTypes(entries)
+  const old = await readFile(file, 'utf8').catch(() => '')
+  await writeIfChanged(file, mergeBlocks(old, code))
+  return warnings
+}
+
+/** `code` with those declarations of `old` added that it lacks, in the order that {@link generateTypes} gives them. */
+export function mergeBlocks(old: string, code: string): string {
+  const isGeneric = (pattern: string) => !pattern.startsWith('*/')
+  const blocks = new Map<string, string>()
+  for (const text of [old, code]) for (const [block, pattern] of text.matchAll(BLOCK)) blocks.set(pattern!, block)
+  const depth = (pattern: string) => pattern.split('?')[0]!.split('/').length
+  const specific = [...blocks]
+    .filter(([pattern]) => !isGeneric(pattern))
+    .sort(([a], [b]) => depth(b) - depth(a) || (a < b ? -1 : 1))
+  const header = code.slice(0, code.search(BLOCK))
+  const generic = [...code.matchAll(BLOCK)].flatMap(([block, pattern]) => (isGeneric(pattern!) ? [block] : []))
+  return header + [...specific.map(([, block]) => block), ...generic].join('\n')
+}
