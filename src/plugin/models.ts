@@ -1,6 +1,14 @@
+import { createRequire } from 'node:module'
+import { sep } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
-import { type As, type Environment, type PluginOptions, resolveRequest, validatePluginOptions } from '../options/index.ts'
-import { type Artifact, createPipeline, type Pipeline, type ResolvedOptions } from '../pipeline/index.ts'
+import {
+  type As,
+  type Environment,
+  type PluginOptions,
+  resolveRequest,
+  validatePluginOptions,
+} from '../options/index.ts'
+import { type Artifact, cacheFolders, createPipeline, type Pipeline, type ResolvedOptions } from '../pipeline/index.ts'
 import type { ModelId } from './id.ts'
 
 /** One import, built for each of its targets. */
@@ -19,6 +27,7 @@ export class Models {
   readonly built: Map<string, BuiltImport> = new Map()
   /** What the report at the end of this build has to show. */
   #fresh: BuiltImport[] = []
+  readonly #artifacts = new Set<string>()
   #pipeline: Pipeline | undefined
   #users = 0
 
@@ -45,12 +54,33 @@ export class Models {
     })
     const pipeline = this.#open()
     const variants = await Promise.all(
-      targets.map(async (options) => ({ options, artifact: await pipeline.build({ file: id.file, options, ...place }) })),
+      targets.map(async (options) => ({
+        options,
+        artifact: await pipeline.build({ file: id.file, options, ...place }),
+      })),
     )
+    for (const { artifact } of variants)
+      for (const { file } of [artifact.model, ...artifact.external]) this.#artifacts.add(file)
     const built = { id, as, variants }
     this.built.set(`${id.file}?${id.query}`, built)
     this.#fresh.push(built)
     return built
+  }
+
+  /** Folders that artifacts are emitted from. */
+  cacheFolders(): string[] {
+    return cacheFolders(this.root, this.options.cache ? this.options.cache.dir : undefined)
+  }
+
+  /** True for a file that a build made: it goes to the bundler as it is. */
+  isArtifact(file: string): boolean {
+    return this.#artifacts.has(file) || this.cacheFolders().some((folder) => file.startsWith(folder + sep))
+  }
+
+  /** A text that differs where the same import may give another module: for caches that bundlers keep. */
+  identity(): string {
+    const { version } = createRequire(import.meta.url)('unplugin-onnx/package.json') as { version: string }
+    return JSON.stringify([version, process.env['ONNX_TARGET'], this.options])
   }
 
   /** The imports built since the last call. */

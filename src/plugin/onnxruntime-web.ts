@@ -6,7 +6,7 @@ import { OnnxError } from '../onnx/errors.ts'
 import type { EmitFile } from './emit/emitter.ts'
 
 /** The condition under which ONNX Runtime's package gives builds that load their wasm from where they are told. */
-const EXTERN_WASM = 'onnxruntime-web-use-extern-wasm'
+export const EXTERN_WASM = 'onnxruntime-web-use-extern-wasm'
 
 /** The build of `onnxruntime-web` behind one of its entries. */
 export interface WebRuntime {

@@ -10,7 +10,7 @@ import { asOnnxError, Models } from './models.ts'
 import { moduleOf } from './module.ts'
 import { report } from './report.ts'
 import { resolverOf } from './resolve.ts'
-import { ownModule } from './runtime-modules.ts'
+import { runtimeModule } from './runtime-modules.ts'
 import { MENTIONS_MODEL, mergeAttributes, rewriteSource } from './source/index.ts'
 import { writeTypes } from './types-file.ts'
 
@@ -21,7 +21,7 @@ const SCRIPT = /\.(?:[cm]?[jt]sx?|vue|svelte|astro)(?:\?.*)?$/
 export function createPlugin(options: PluginOptions | undefined, meta: UnpluginContextMeta): UnpluginOptions {
   const framework = meta.framework as Framework
   const models = new Models(options ?? {}, process.cwd())
-  const bundler = bundlerOf(framework, models, meta)
+  const bundler = bundlerOf(framework, models, finish)
   const resolve = resolverOf(framework)
   /** Who imports a model, by its id: told in errors. */
   const importers = new Map<string, string>()
@@ -44,10 +44,10 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
       order: 'pre',
       filter: { id: [MODEL_ID, /^(?:unplugin-onnx\/runtime\/|onnxruntime-)/] },
       async handler(this: Hook, specifier: string, importer: string | undefined, extra: object) {
-        const own = ownModule(specifier, importer, bundler, models.root)
+        const own = runtimeModule(specifier, importer, bundler.modules(this), models.root)
         if (own) return own
         const asked = splitModelId(specifier)
-        if (!asked || asked.query === RESOLVE_MARK || bundler.isEmitted(asked.file)) return undefined
+        if (!asked || asked.query === RESOLVE_MARK || models.isArtifact(asked.file)) return undefined
         const importSite = importer && relative(models.root, importer.replace(/\?.*$/, ''))
         try {
           const { attributes = {} } = extra as { attributes?: Record<string, string> }
@@ -69,24 +69,30 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
       filter: { id: bundler.virtualIds ? /\.onnx\.js(?:\?[^#]*)?$/ : MODEL_ID },
       async handler(this: Hook, id: string) {
         const model = splitModelId(id)
-        if (!model || bundler.isEmitted(model.file)) return undefined
+        if (!model || models.isArtifact(model.file)) return undefined
         const importSite = importers.get(id)
         try {
           this.addWatchFile(model.file)
           const built = await models.build(model, environmentOf(this, bundler.environment()), importSite)
           for (const { artifact } of built.variants) for (const source of artifact.sources) this.addWatchFile(source)
-          const { emitter, emitsWasm } = bundler
-          const code = await moduleOf(this, built, { emitter: emitter(this), emitsWasm, root: models.root })
-          return { code, map: { mappings: '' }, moduleType: 'js' }
+          const code = await moduleOf(this, built, {
+            emitter: bundler.emitter(this),
+            emitsWasm: bundler.emitsWasm(this),
+            root: models.root,
+          })
+          return { code, moduleType: 'js' }
         } catch (error) {
           fail(this, error, importSite)
-          return { code: 'export default undefined', map: { mappings: '' } }
+          return { code: 'export default undefined', moduleType: 'js' }
         }
       },
     } as NonNullable<UnpluginOptions['load']>,
 
     transform: {
-      filter: { id: { include: SCRIPT, exclude: [/[\\/]node_modules[\\/]/, /\.onnx\.js(?:\?|$)/] }, code: MENTIONS_MODEL },
+      filter: {
+        id: { include: SCRIPT, exclude: [/[\\/]node_modules[\\/]/, /\.onnx\.js(?:\?|$)/] },
+        code: MENTIONS_MODEL,
+      },
       handler(this: Hook, code: string, id: string) {
         // A single-file component before its compiler: its script comes again as plain JavaScript.
         if (/^\s*(?:<|---)/.test(code)) return undefined
@@ -101,10 +107,11 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
     } as NonNullable<UnpluginOptions['transform']>,
 
     async writeBundle() {
+      await bundler.written?.()
       if (framework !== 'vite') await finish()
     },
 
-    ...bundler.hooks({ finish }),
+    ...bundler.hooks,
   }
 
   /** What is told and written once a build is done. */

@@ -45,12 +45,15 @@ export function configureEsbuild(build: PluginBuild, beside: ReadonlyMap<string,
       for (const { file, name, hash } of beside.get(resolve(root, source ?? '')) ?? []) {
         const target = join(root, dirname(path), name)
         if ((taken.get(target) ?? hash) !== hash)
-          throw new OnnxError('EXTERNAL_DATA_CLASH', `two models need different files named ${relative(root, target)}`, {
-            hint: 'Rename the external data of one of them: its name is written inside of the model.',
-          })
+          throw new OnnxError(
+            'EXTERNAL_DATA_CLASH',
+            `two models need different files named ${relative(root, target)}`,
+            {
+              hint: 'Rename the external data of one of them: its name is written inside of the model.',
+            },
+          )
         taken.set(target, hash)
-        if (options.write === false)
-          outputFiles?.push({ path: target, contents: await readFile(file), hash, text: '' })
+        if (options.write === false) outputFiles?.push({ path: target, contents: await readFile(file), hash, text: '' })
         else await copyFile(file, target)
       }
     }

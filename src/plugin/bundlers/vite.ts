@@ -1,0 +1,92 @@
+import { dirname } from 'node:path'
+import sirv from 'sirv'
+import type { Plugin, ResolvedConfig } from 'vite'
+import { DEV_PREFIX, type DevFiles, devEmitter } from '../emit/dev.ts'
+import { rollupEmitter } from '../emit/rollup.ts'
+import { viteEnvironment } from '../environment.ts'
+import { cut } from '../id.ts'
+import type { Models } from '../models.ts'
+import { type Bundler, consoleLog } from './bundler.ts'
+
+/** Vite: builds for browsers and servers, and the dev server. */
+export function vite(models: Models, finish: () => Promise<void>): Bundler {
+  let config: ResolvedConfig | undefined
+  const served: DevFiles = new Map()
+  const built = rollupEmitter((hook) => viteEnvironment(hook)?.config.build.assetsDir ?? 'assets')
+  const dev = () => config?.command === 'serve'
+  const plugin: Partial<Plugin> = {
+    configEnvironment(_name, { consumer }) {
+      // By default Vite drops what a server build emits: a server needs its model as well.
+      return consumer === 'server' ? { build: { emitAssets: true } } : undefined
+    },
+    config: () => ({ build: { ssrEmitAssets: true } }),
+    configResolved(resolved) {
+      config = resolved
+      models.root = models.options.root ?? resolved.root
+    },
+    configureServer(server) {
+      server.middlewares.use(devMiddleware(served, server.config.base))
+    },
+    resolveFileUrl: {
+      order: 'pre',
+      handler({ fileName, relativePath, format }) {
+        // The browser's URL of an asset means nothing to a server: it needs the file beside its chunk.
+        const { consumer } = viteEnvironment(this as never)?.config ?? {}
+        if (consumer !== 'server' || !/\.(?:onnx|onnx[_.]data\w*)$/.test(fileName)) return null
+        return format === 'cjs'
+          ? `require('node:url').pathToFileURL(require('node:path').resolve(__dirname, ${JSON.stringify(relativePath)})).href`
+          : `new URL(${JSON.stringify(relativePath)}, import.meta.url).href`
+      },
+    },
+    closeBundle: finish,
+  }
+  return {
+    virtualIds: false,
+    throwsErrors: false,
+    emitsWasm: dev,
+    environment: () => undefined,
+    emitter: (hook) =>
+      dev() ? devEmitter(viteEnvironment(hook)?.config.consumer === 'server', config?.base ?? '/', served) : built,
+    modules: (hook) => ({
+      ownWrapper: true,
+      externWasm: dev(),
+      externalNode: !dev() && viteEnvironment(hook)?.config.consumer === 'server',
+    }),
+    log: {
+      info: (message) => (config?.logger ?? consoleLog).info(message),
+      warn: (message) => (config?.logger ?? consoleLog).warn(message),
+    },
+    hooks: { vite: plugin },
+  }
+}
+
+type Middleware = ReturnType<typeof sirv>
+
+/** Serves files of builds where they are, by ranges and with revalidation. */
+export function devMiddleware(served: DevFiles, base: string): Middleware {
+  const folders = new Map<string, Middleware>()
+  const prefix = base.replace(/\/$/, '') + DEV_PREFIX
+  return (request, response, next) => {
+    const [path] = cut(request.url ?? '', '?')
+    const file = path.startsWith(prefix) ? served.get(path.slice(prefix.length - DEV_PREFIX.length)) : undefined
+    if (!file) return next?.()
+    const folder = dirname(file.file)
+    let serve = folders.get(folder)
+    if (!serve) {
+      serve = sirv(folder, { dev: true, etag: true, dotfiles: true, setHeaders })
+      folders.set(folder, serve)
+    }
+    // The prefix keeps a hash: the content behind a path never changes while its name does.
+    const inFolder = Object.assign(Object.create(request) as typeof request, {
+      url: `/${encodeURIComponent(file.file.slice(folder.length + 1))}`,
+    })
+    serve(inFolder, response, next)
+  }
+}
+
+function setHeaders(response: { setHeader(name: string, value: string): void }, path: string): void {
+  response.setHeader('Accept-Ranges', 'bytes')
+  if (!/\.(?:mjs|wasm)$/.test(path)) response.setHeader('Content-Type', 'application/octet-stream')
+  // A page with COOP and COEP headers, which threads need, may load it too.
+  response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin')
+}

@@ -1,0 +1,28 @@
+import { fileURLToPath } from 'node:url'
+import { MODEL_ID } from './id.ts'
+import { findWebRuntime } from './onnxruntime-web.ts'
+
+/** How a bundler gets the modules that generated code imports. */
+export interface RuntimeModules {
+  /** The wrapper comes from this package's own files, wherever the project keeps its packages. */
+  ownWrapper: boolean
+  /** ONNX Runtime for browsers comes as the build that loads its wasm from where it is told. */
+  externWasm: boolean
+  /** ONNX Runtime for Node stays an import of the output: it loads native code from its own package. */
+  externalNode: boolean
+}
+
+/** Resolves what a generated module imports; undefined for everything that the bundler finds better on its own. */
+export function runtimeModule(
+  specifier: string,
+  importer: string | undefined,
+  modules: RuntimeModules,
+  root: string,
+): string | { id: string; external: true } | undefined {
+  if (!importer || !MODEL_ID.test(importer)) return undefined
+  const wrapper = /^unplugin-onnx\/runtime\/(web|node)$/.exec(specifier)?.[1]
+  if (wrapper)
+    return modules.ownWrapper ? fileURLToPath(new URL(`./runtime-${wrapper}.js`, import.meta.url)) : undefined
+  if (specifier === 'onnxruntime-node') return modules.externalNode ? { id: specifier, external: true } : undefined
+  return modules.externWasm ? findWebRuntime(specifier, root).entry : undefined
+}
