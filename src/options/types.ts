@@ -1,3 +1,4 @@
+import type { Driver, Storage } from 'unstorage'
 import type { ParamInput, ParamTable } from '../params/spec.ts'
 import type { passes } from '../passes/index.ts'
 import type { choiceParams, generalParams, shapeParams } from './general.ts'
@@ -42,12 +43,8 @@ export interface CacheOptions {
   storage?: RemoteStorage | undefined
 }
 
-/** The part of an `unstorage` storage that the cache uses. */
-export interface RemoteStorage {
-  getItemRaw(key: string): Promise<unknown>
-  setItemRaw(key: string, value: unknown): Promise<void>
-  removeItem?(key: string): Promise<void>
-}
+/** A shared cache: any storage or driver of `unstorage`. */
+export type RemoteStorage = Storage | Driver
 
 /** What the importing bundle runs on, and the bundler's mode. */
 export interface Environment {

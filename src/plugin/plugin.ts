@@ -14,6 +14,9 @@ import { runtimeModule } from './runtime-modules.ts'
 import { MENTIONS_MODEL, mergeAttributes, rewriteSource } from './source/index.ts'
 import { writeTypes } from './types-file.ts'
 
+/** Specifiers of models, and of what generated modules import. */
+const RESOLVED_HERE = /\.onnx(?:\?[^#]*)?$|^(?:unplugin-onnx\/runtime\/|onnxruntime-)/
+
 /** JavaScript and TypeScript of the project itself: where models are named. */
 const SCRIPT = /\.(?:[cm]?[jt]sx?|vue|svelte|astro)(?:\?.*)?$/
 
@@ -42,7 +45,7 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
 
     resolveId: {
       order: 'pre',
-      filter: { id: [MODEL_ID, /^(?:unplugin-onnx\/runtime\/|onnxruntime-)/] },
+      filter: { id: RESOLVED_HERE },
       async handler(this: Hook, specifier: string, importer: string | undefined, extra: object) {
         const own = runtimeModule(specifier, importer, bundler.modules(this), models.root)
         if (own) return own

@@ -3,6 +3,7 @@ import sirv from 'sirv'
 import type { Plugin, ResolvedConfig } from 'vite'
 import { DEV_PREFIX, type DevFiles, devEmitter } from '../emit/dev.ts'
 import { rollupEmitter } from '../emit/rollup.ts'
+import { ServerAssets } from '../emit/server-assets.ts'
 import { viteEnvironment } from '../environment.ts'
 import { cut } from '../id.ts'
 import type { Models } from '../models.ts'
@@ -12,14 +13,10 @@ import { type Bundler, consoleLog } from './bundler.ts'
 export function vite(models: Models, finish: () => Promise<void>): Bundler {
   let config: ResolvedConfig | undefined
   const served: DevFiles = new Map()
-  const built = rollupEmitter((hook) => viteEnvironment(hook)?.config.build.assetsDir ?? 'assets')
+  const serverAssets = new ServerAssets()
+  const built = rollupEmitter((hook) => viteEnvironment(hook)?.config.build.assetsDir ?? 'assets', serverAssets.emitted)
   const dev = () => config?.command === 'serve'
   const plugin: Partial<Plugin> = {
-    configEnvironment(_name, { consumer }) {
-      // By default Vite drops what a server build emits: a server needs its model as well.
-      return consumer === 'server' ? { build: { emitAssets: true } } : undefined
-    },
-    config: () => ({ build: { ssrEmitAssets: true } }),
     configResolved(resolved) {
       config = resolved
       models.root = models.options.root ?? resolved.root
@@ -31,13 +28,14 @@ export function vite(models: Models, finish: () => Promise<void>): Bundler {
       order: 'pre',
       handler({ fileName, relativePath, format }) {
         // The browser's URL of an asset means nothing to a server: it needs the file beside its chunk.
-        const { consumer } = viteEnvironment(this as never)?.config ?? {}
-        if (consumer !== 'server' || !/\.(?:onnx|onnx[_.]data\w*)$/.test(fileName)) return null
+        if (!serverAssets.has(this as never, fileName)) return null
         return format === 'cjs'
           ? `require('node:url').pathToFileURL(require('node:path').resolve(__dirname, ${JSON.stringify(relativePath)})).href`
           : `new URL(${JSON.stringify(relativePath)}, import.meta.url).href`
       },
     },
+    generateBundle: { order: 'pre', handler: serverAssets.generateBundle },
+    writeBundle: serverAssets.writeBundle,
     closeBundle: finish,
   }
   return {

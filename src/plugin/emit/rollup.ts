@@ -10,8 +10,12 @@ interface RollupHook extends Omit<Hook, 'emitFile'> {
  * Vite (builds), Rollup and Rolldown: they hash, name and de-duplicate assets and know the URL.
  *
  * @param assetsFolder where files go that must keep their names
+ * @param emitted told of every reference that was made
  */
-export function rollupEmitter(assetsFolder: (hook: Hook) => string): Emitter {
+export function rollupEmitter(
+  assetsFolder: (hook: Hook) => string,
+  emitted: (hook: Hook, reference: string, file: string) => void = () => {},
+): Emitter {
   return {
     async emit(hook, files, { together }) {
       const { emitFile } = hook as unknown as RollupHook
@@ -24,6 +28,7 @@ export function rollupEmitter(assetsFolder: (hook: Hook) => string): Emitter {
           source,
           ...(together ? { fileName: `${folder}/${name}` } : { name }),
         })
+        emitted(hook, reference, file)
         urls.push({ setup: '', url: `import.meta.ROLLUP_FILE_URL_${reference}` })
       }
       return urls
