@@ -27,7 +27,6 @@ export function wrapSession({ ort, raw, queue }: OpenSession, info: ModelInfo, c
   let disposal: Promise<void> | undefined
 
   function execute(feeds: ReadonlyMap<string, ReadFeed>, fetches: readonly string[]): Promise<AnyOutputs> {
-    if (disposal) throw new OnnxSessionError('SESSION_DISPOSED', 'the session has been disposed')
     const tensors = [...feeds].map(([name, { data, dims }]): [string, OrtTensor] => {
       if (!raw.inputNames.includes(name))
         throw new OnnxSessionError(
@@ -55,11 +54,16 @@ export function wrapSession({ ort, raw, queue }: OpenSession, info: ModelInfo, c
     return result
   }
 
+  function assertOpen(): void {
+    if (disposal) throw new OnnxSessionError('SESSION_DISPOSED', 'the session has been disposed')
+  }
+
   const session = {
     ...choice,
     inputs,
     outputs,
     async run(feeds: AnyFeeds, options: RunOptions<string> = {}): Promise<AnyOutputs> {
+      assertOpen()
       const fetches = options.outputs ?? readable
       for (const name of fetches) {
         if (!outputNames.includes(name))
@@ -68,6 +72,7 @@ export function wrapSession({ ort, raw, queue }: OpenSession, info: ModelInfo, c
       return execute(readFeeds(inputs, feeds, options.checkShapes !== false), fetches)
     },
     async warmup(dims: { readonly [dim: string]: number } = {}): Promise<void> {
+      assertOpen()
       const feeds = inputs
         .filter((input) => !input.optional)
         .map((input): [string, ReadFeed] => [input.name, zeroFeed(input, dims)])
