@@ -1,57 +1,114 @@
-import { relative } from 'node:path'
-import pc from 'picocolors'
+import { stripVTControlCharacters } from 'node:util'
+import { createColors } from 'picocolors'
 import type { BuildReport } from '../pipeline/types.ts'
+import { formatBytes, formatDuration, formatRatio } from './format.ts'
 
-/** `1.23 MB`, with decimal units as bundlers print them. */
-export function formatBytes(bytes: number): string {
-  if (bytes < 1000) return `${bytes} B`
-  const unit = bytes < 999_950 ? 'kB' : bytes < 999_950_000 ? 'MB' : 'GB'
-  const size = bytes / { kB: 1e3, MB: 1e6, GB: 1e9 }[unit]
-  return `${size.toFixed(size < 100 ? 2 : 1)} ${unit}`
+/** One build as a row of the table. */
+export interface ReportRow {
+  report: BuildReport
+  /** Name of the target it was built for. */
+  target?: string | undefined
 }
 
-/** `350 ms`, `2.4 s`. */
-export function formatTime(ms: number): string {
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
+export interface TableOptions {
+  /** Whether to use ANSI colours. */
+  color?: boolean
+  /** Folder that names of models are relative to. */
+  root?: string
+  /** How many notes to print per model; the rest are counted. Default 5. */
+  maxNotes?: number
 }
+
+type Align = 'left' | 'right'
+interface Column {
+  title: string
+  align: Align
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: 'model', align: 'left' },
+  { title: 'target', align: 'left' },
+  { title: 'before', align: 'right' },
+  { title: 'after', align: 'right' },
+  { title: '', align: 'right' },
+  { title: 'time', align: 'right' },
+  { title: 'cache', align: 'left' },
+  { title: 'fused', align: 'left' },
+]
 
 /**
- * What builds did, one row each: the model and its query or target, sizes, time, what the passes changed; below it what the
- * user should know.
- *
- * @param label what to add to a report's file name, e.g. the query
+ * The table at the end of a build: a line per model, columns aligned, and the notes of the passes under it. Columns in which
+ * no model has anything are left out. Empty text for no rows.
  */
-export function reportTable(rows: readonly { label: string; report: BuildReport }[], root: string): string {
-  const cells = rows.map(({ label, report }) => {
-    const { bytesBefore, bytesAfter, ms, cache, passes } = report
-    const percent = bytesBefore ? Math.round((bytesAfter / bytesBefore - 1) * 100) : 0
-    return {
-      name: `${relative(root, report.input)}${label}`,
-      before: formatBytes(bytesBefore),
-      after: formatBytes(bytesAfter),
-      percent: percent ? `${percent > 0 ? '+' : ''}${percent} %` : '',
-      did: passes.flatMap((pass) => (pass.changes ? `${pass.name} ${pass.changes}` : [])).join(', ') || 'unchanged',
-      time: cache === 'hit' ? `${formatTime(ms)} (cached)` : formatTime(ms),
-      smaller: bytesAfter < bytesBefore,
-    }
+export function buildTable(
+  rows: readonly ReportRow[],
+  { color = false, root, maxNotes = 5 }: TableOptions = {},
+): string {
+  if (rows.length === 0) return ''
+  const paint = createColors(color)
+  const cells = rows.map(({ report, target }) => {
+    const smaller = report.bytesAfter < report.bytesBefore
+    const size = formatBytes(report.bytesAfter)
+    return [
+      nameOf(report.input, root),
+      target ? paint.cyan(target) : '',
+      paint.dim(formatBytes(report.bytesBefore)),
+      smaller ? paint.green(size) : size,
+      paint.dim(formatRatio(report.bytesBefore, report.bytesAfter)),
+      formatDuration(report.ms),
+      report.cache === 'hit' ? paint.dim('hit') : report.cache,
+      fusedText(report.fused),
+    ]
   })
-  const width = (key: 'name' | 'before' | 'after' | 'percent') => Math.max(0, ...cells.map((row) => row[key].length))
-  const [name, before, after, percent] = [width('name'), width('before'), width('after'), width('percent')]
-  const lines = cells.map((row) =>
-    [
-      pc.cyan(row.name.padEnd(name)),
-      `${pc.dim(row.before.padStart(before))} ${pc.dim('→')} ${pc.bold(row.after.padStart(after))}`,
-      (row.smaller ? pc.green : pc.yellow)(row.percent.padStart(percent)),
-      `${row.did} ${pc.dim(`· ${row.time}`)}`,
-    ].join('  '),
-  )
+  const used = COLUMNS.map((column, i) => ({ ...column, i })).filter(({ i }) => cells.some((row) => row[i] !== ''))
+  const widths = used.map(({ title, i }) => Math.max(title.length, ...cells.map((row) => widthOf(row[i]!))))
+  const line = (texts: readonly string[]): string =>
+    used
+      .map(({ align }, k) => pad(texts[k]!, widths[k]!, align))
+      .join('  ')
+      .trimEnd()
+  const lines = [paint.dim(line(used.map(({ title }) => title)))]
+  for (const [r, row] of cells.entries()) {
+    lines.push(line(used.map(({ i }) => row[i]!)))
+    const { notes } = rows[r]!.report
+    for (const { level, message, node } of notes.slice(0, maxNotes)) {
+      const mark = level === 'warn' ? paint.yellow('!') : paint.dim('-')
+      lines.push(`  ${mark} ${message}${node ? paint.dim(` (${node})`) : ''}`)
+    }
+    if (notes.length > maxNotes) lines.push(`  ${paint.dim(`... and ${notes.length - maxNotes} more notes`)}`)
+  }
   return lines.join('\n')
 }
 
-/** The notes of builds as lines, most urgent first, each once. */
-export function noteLines(reports: readonly BuildReport[], level: 'info' | 'warn'): string[] {
-  const lines = reports.flatMap(({ notes }) =>
-    notes.filter((note) => note.level === level).map(({ message, node }) => `${message}${node ? ` (at ${node})` : ''}`),
-  )
-  return [...new Set(lines)]
+/** One line about one build, for logs that are no terminals. */
+export function buildLine({ report, target }: ReportRow, { root }: Pick<TableOptions, 'root'> = {}): string {
+  const sizes = `${formatBytes(report.bytesBefore)} -> ${formatBytes(report.bytesAfter)}`
+  const ratio = formatRatio(report.bytesBefore, report.bytesAfter)
+  const name = nameOf(report.input, root)
+  const cache = report.cache === 'hit' ? ', from the cache' : ''
+  return `${name}${target ? ` [${target}]` : ''}  ${sizes}${ratio && ` (${ratio})`} in ${formatDuration(report.ms)}${cache}`
+}
+
+/** `Attention 6, SkipLayerNormalization 12`, the most frequent first. */
+export function fusedText(fused: Readonly<Record<string, number>>): string {
+  return Object.entries(fused)
+    .filter(([, count]) => count > 0)
+    .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
+    .map(([op, count]) => `${op} ${count}`)
+    .join(', ')
+}
+
+function nameOf(file: string, root: string | undefined): string {
+  const path = file.replaceAll('\\', '/')
+  const base = root?.replaceAll('\\', '/').replace(/\/?$/, '/')
+  return base && path.startsWith(base) ? path.slice(base.length) : path.split('/').at(-1)!
+}
+
+function widthOf(text: string): number {
+  return [...stripVTControlCharacters(text)].length
+}
+
+function pad(text: string, width: number, align: Align): string {
+  const space = ' '.repeat(Math.max(0, width - widthOf(text)))
+  return align === 'right' ? space + text : text + space
 }
