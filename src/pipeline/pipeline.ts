@@ -18,8 +18,8 @@ import { type Plan, planBuild } from './plan.ts'
 import { Sources } from './sources.ts'
 import { StatIndex } from './stat-index.ts'
 import type { Artifact, ArtifactFile, BuildReport, BuildRequest } from './types.ts'
+import { defaultExecutor, type Executor } from './workers/executor.ts'
 import type { BuildResult, HashResult, JobProgress } from './workers/jobs.ts'
-import { defaultExecutor, type Executor } from './workers/pool.ts'
 
 /** Builds models. Any number of builds may run at once; equal ones share one run. */
 export interface Pipeline {

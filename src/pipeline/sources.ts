@@ -4,8 +4,8 @@ import { toOnnxError } from './failure.ts'
 import { Flights } from './flight.ts'
 import { type FileStamp, type HashedFile, sameStamp, stampFile } from './hash.ts'
 import type { StatIndex } from './stat-index.ts'
+import type { Executor, RunOptions } from './workers/executor.ts'
 import type { HashResult } from './workers/jobs.ts'
-import type { Executor, RunOptions } from './workers/pool.ts'
 
 /** Knows the content hash of source files: remembered where the file did not change, else read in a worker. */
 export class Sources {

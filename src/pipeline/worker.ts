@@ -1,7 +1,4 @@
-import { createWorkerTask, type WorkerReply, type WorkerTask } from './workers/jobs.ts'
+import { serveJobs } from './workers/serve.ts'
 
-/** Entry of the worker threads: does one job and answers. */
-const task: (task: WorkerTask) => Promise<WorkerReply> = createWorkerTask(
-  async () => (await import('../passes/index.ts')).allPasses,
-)
-export default task
+// Entry of the worker threads.
+serveJobs(async () => (await import('../passes/index.ts')).allPasses)

@@ -1,7 +1,6 @@
-import type { MessagePort } from 'node:worker_threads'
 import type { AnyOptions, AnyPass } from '../../passes/pass.ts'
 import type { EntryFile, EntryReport } from '../cache/entry.ts'
-import { toOnnxError, toWire, type WireError } from '../failure.ts'
+import { toOnnxError } from '../failure.ts'
 import { type HashedFile, hashFile } from '../hash.ts'
 import type { ModelInfo } from '../types.ts'
 
@@ -81,37 +80,4 @@ async function hash({ file, model }: HashJob, { progress }: JobContext): Promise
   const external: HashResult['external'] = []
   for (const { location, path } of externalFiles(file)) external.push({ ...(await hashFile(path, report)), location })
   return { ...hashed, external }
-}
-
-/** A job on its way to a worker. `port` carries progress back and 'cancel' forth. */
-export interface WorkerTask {
-  job: Job
-  port: MessagePort
-}
-
-/** Workers answer with data, never by throwing: an error loses its class and code on the way. */
-export type WorkerReply = { ok: true; result: HashResult | BuildResult } | { ok: false; error: WireError }
-
-/** Makes the task function of a worker that knows these passes. */
-export function createWorkerTask(load: () => Promise<readonly AnyPass[]>): (task: WorkerTask) => Promise<WorkerReply> {
-  return async ({ job, port }) => {
-    const controller = new AbortController()
-    port.on('message', () => controller.abort())
-    port.unref()
-    let last = 0
-    const progress = (progress: JobProgress) => {
-      const now = performance.now()
-      if (progress.fraction < 1 && now - last < 50) return
-      last = now
-      port.postMessage(progress)
-    }
-    try {
-      const passes = job.kind === 'build' ? await load() : []
-      return { ok: true, result: await runJob(job, { passes, progress, signal: controller.signal }) }
-    } catch (error) {
-      return { ok: false, error: toWire(error) }
-    } finally {
-      port.close()
-    }
-  }
 }

@@ -1,5 +1,4 @@
-import { createWorkerTask, type WorkerReply, type WorkerTask } from '../../../src/pipeline/workers/jobs.ts'
+import { serveJobs } from '../../../src/pipeline/workers/serve.ts'
 import { passes } from './passes.ts'
 
-const task: (task: WorkerTask) => Promise<WorkerReply> = createWorkerTask(async () => passes)
-export default task
+serveJobs(async () => passes)
