@@ -1,4 +1,5 @@
-import { noteLines, reportTable } from '../report/table.ts'
+import pc from 'picocolors'
+import { buildTable, noteLines } from '../report/index.ts'
 import type { BuiltImport } from './models.ts'
 
 /** Where a bundler wants messages of plugins to go. */
@@ -18,7 +19,7 @@ export function report(built: readonly BuiltImport[], root: string, log: Log): v
       }),
     ),
   )
-  log.info(`onnx models:\n${reportTable([...rows.values()], root)}`)
+  log.info(`onnx models:\n${buildTable([...rows.values()], { root, color: pc.isColorSupported, maxNotes: 0 })}`)
   for (const line of noteLines(
     [...rows.values()].map((row) => row.report),
     'warn',

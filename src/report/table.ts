@@ -1,11 +1,14 @@
 import { stripVTControlCharacters } from 'node:util'
 import { createColors } from 'picocolors'
+import type { Note } from '../passes/pass.ts'
 import type { BuildReport } from '../pipeline/types.ts'
 import { formatBytes, formatDuration, formatRatio } from './format.ts'
 
 /** One build as a row of the table. */
 export interface ReportRow {
   report: BuildReport
+  /** What follows the file's name, e.g. the query of its import. */
+  label?: string | undefined
   /** Name of the target it was built for. */
   target?: string | undefined
 }
@@ -15,7 +18,7 @@ export interface TableOptions {
   color?: boolean
   /** Folder that names of models are relative to. */
   root?: string
-  /** How many notes to print per model; the rest are counted. Default 5. */
+  /** How many notes to print under each model; the rest are counted. Default 5. */
   maxNotes?: number
 }
 
@@ -33,6 +36,7 @@ const COLUMNS: readonly Column[] = [
   { title: '', align: 'right' },
   { title: 'time', align: 'right' },
   { title: 'cache', align: 'left' },
+  { title: 'changes', align: 'left' },
   { title: 'fused', align: 'left' },
 ]
 
@@ -46,18 +50,19 @@ export function buildTable(
 ): string {
   if (rows.length === 0) return ''
   const paint = createColors(color)
-  const cells = rows.map(({ report, target }) => {
+  const cells = rows.map(({ report, label = '', target }) => {
     const smaller = report.bytesAfter < report.bytesBefore
     const size = formatBytes(report.bytesAfter)
     return [
-      nameOf(report.input, root),
+      paint.bold(nameOf(report.input, root)) + paint.dim(label),
       target ? paint.cyan(target) : '',
       paint.dim(formatBytes(report.bytesBefore)),
       smaller ? paint.green(size) : size,
       paint.dim(formatRatio(report.bytesBefore, report.bytesAfter)),
       formatDuration(report.ms),
       report.cache === 'hit' ? paint.dim('hit') : report.cache,
-      fusedText(report.fused),
+      countsText(Object.fromEntries(report.passes.map(({ name, changes }) => [name, changes])), false),
+      countsText(report.fused),
     ]
   })
   const used = COLUMNS.map((column, i) => ({ ...column, i })).filter(({ i }) => cells.some((row) => row[i] !== ''))
@@ -73,29 +78,39 @@ export function buildTable(
     const { notes } = rows[r]!.report
     for (const { level, message, node } of notes.slice(0, maxNotes)) {
       const mark = level === 'warn' ? paint.yellow('!') : paint.dim('-')
-      lines.push(`  ${mark} ${message}${node ? paint.dim(` (${node})`) : ''}`)
+      lines.push(`  ${mark} ${message}${node ? paint.dim(` (at ${node})`) : ''}`)
     }
-    if (notes.length > maxNotes) lines.push(`  ${paint.dim(`... and ${notes.length - maxNotes} more notes`)}`)
+    if (maxNotes > 0 && notes.length > maxNotes)
+      lines.push(`  ${paint.dim(`... and ${notes.length - maxNotes} more notes`)}`)
   }
   return lines.join('\n')
 }
 
 /** One line about one build, for logs that are no terminals. */
-export function buildLine({ report, target }: ReportRow, { root }: Pick<TableOptions, 'root'> = {}): string {
+export function buildLine(
+  { report, label = '', target }: ReportRow,
+  { root }: Pick<TableOptions, 'root'> = {},
+): string {
   const sizes = `${formatBytes(report.bytesBefore)} -> ${formatBytes(report.bytesAfter)}`
   const ratio = formatRatio(report.bytesBefore, report.bytesAfter)
-  const name = nameOf(report.input, root)
+  const name = nameOf(report.input, root) + label
   const cache = report.cache === 'hit' ? ', from the cache' : ''
   return `${name}${target ? ` [${target}]` : ''}  ${sizes}${ratio && ` (${ratio})`} in ${formatDuration(report.ms)}${cache}`
 }
 
-/** `Attention 6, SkipLayerNormalization 12`, the most frequent first. */
-export function fusedText(fused: Readonly<Record<string, number>>): string {
-  return Object.entries(fused)
-    .filter(([, count]) => count > 0)
-    .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
-    .map(([op, count]) => `${op} ${count}`)
-    .join(', ')
+/** `SkipLayerNormalization 12, Attention 6`: what is not zero, by default the most frequent first. */
+export function countsText(counts: Readonly<Record<string, number>>, sorted = true): string {
+  const entries = Object.entries(counts).filter(([, count]) => count > 0)
+  if (sorted) entries.sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
+  return entries.map(([name, count]) => `${name} ${count}`).join(', ')
+}
+
+/** The notes of builds as lines, each once. */
+export function noteLines(reports: readonly BuildReport[], level: Note['level']): string[] {
+  const lines = reports.flatMap(({ notes }) =>
+    notes.filter((note) => note.level === level).map(({ message, node }) => `${message}${node ? ` (at ${node})` : ''}`),
+  )
+  return [...new Set(lines)]
 }
 
 function nameOf(file: string, root: string | undefined): string {

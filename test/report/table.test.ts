@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
 import type { BuildReport } from '../../src/pipeline/types.ts'
-import { buildJson, buildLine, buildTable } from '../../src/report/index.ts'
+import { buildJson, buildLine, buildTable, noteLines } from '../../src/report/index.ts'
 
 const report = (over: Partial<BuildReport> = {}): BuildReport => ({
   input: '/app/src/models/bert.onnx',
@@ -19,7 +19,7 @@ const report = (over: Partial<BuildReport> = {}): BuildReport => ({
 
 test('columns are aligned, and notes follow their model', () => {
   const rows = [
-    { report: report({ fused: { Attention: 6, SkipLayerNormalization: 12, Gelu: 0 } }), target: 'web' },
+    { report: report({ fused: { Attention: 6, SkipLayerNormalization: 12, Gelu: 0 } }), label: '?fuse', target: 'web' },
     {
       report: report({
         input: '/elsewhere/cnn.onnx',
@@ -36,10 +36,10 @@ test('columns are aligned, and notes follow their model', () => {
     },
   ]
   expect(buildTable(rows, { root: '/app' })).toMatchInlineSnapshot(`
-    "model                 target   before    after           time  cache  fused
-    src/models/bert.onnx  web     90.9 MB  22.9 MB   25 %  320 ms  miss   SkipLayerNormalization 12, Attention 6
-    cnn.onnx              gpu     12.3 kB  12.3 kB  100 %  3.2 ms  hit
-      ! Conv stays float (conv1)
+    "model                      target   before    after           time  cache  changes      fused
+    src/models/bert.onnx?fuse  web     90.9 MB  22.9 MB   25 %  320 ms  miss   quantize 36  SkipLayerNormalization 12, Attention 6
+    cnn.onnx                   gpu     12.3 kB  12.3 kB  100 %  3.2 ms  hit    quantize 36
+      ! Conv stays float (at conv1)
       - no images given"
   `)
 })
@@ -53,8 +53,8 @@ test('colours change the look and nothing else', () => {
 
 test('columns that say nothing are left out', () => {
   expect(buildTable([{ report: report() }])).toMatchInlineSnapshot(`
-    "model       before    after          time  cache
-    bert.onnx  90.9 MB  22.9 MB  25 %  320 ms  miss"
+    "model       before    after          time  cache  changes
+    bert.onnx  90.9 MB  22.9 MB  25 %  320 ms  miss   quantize 36"
   `)
   expect(buildTable([])).toBe('')
 })
@@ -77,4 +77,14 @@ test('JSON rows have a fixed order of keys', () => {
     'input output target bytesBefore bytesAfter ms cache passes opsBefore opsAfter fused notes'.split(' '),
   )
   expect(row!.ms).toBe(320.4)
+})
+
+test('notes by level, each once', () => {
+  const notes = [
+    { level: 'warn' as const, code: 'a', message: 'Conv stays float', node: 'conv1' },
+    { level: 'info' as const, code: 'b', message: 'no images given' },
+  ]
+  const reports = [report({ notes }), report({ notes })]
+  expect(noteLines(reports, 'warn')).toEqual(['Conv stays float (at conv1)'])
+  expect(noteLines(reports, 'info')).toEqual(['no images given'])
 })
