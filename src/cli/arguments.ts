@@ -4,10 +4,7 @@ import { fullTable } from '../options/table.ts'
 import { kebabCase } from '../params/case.ts'
 import { FLAGS, findKey, QUERY, readParams, splitQuery } from '../params/read.ts'
 import type { ParamTable } from '../params/spec.ts'
-import type { Command, Invocation } from './command.ts'
-
-/** Short forms of flags. */
-const SHORT: Readonly<Record<string, string>> = { h: 'help', o: 'out', q: 'query', V: 'version' }
+import { type Command, type Invocation, SHORT_FLAGS } from './command.ts'
 
 /** All flags of a command: its own, then the parameters of builds. `as` is for imports: a command always writes files. */
 export function flagTable(command: Command): ParamTable {
@@ -69,7 +66,8 @@ export function parseArguments(command: Command, args: readonly string[]): Invoc
 /** `-o` -> `--out`, `--perChannel=x` -> `--per-channel=x`; what is no flag of the table stays as it is. */
 function canonical(table: ParamTable, arg: string): string {
   const short = /^-([a-zA-Z])$/.exec(arg)?.[1]
-  if (short && SHORT[short]) return `--${SHORT[short]}`
+  const long = Object.keys(SHORT_FLAGS).find((flag) => SHORT_FLAGS[flag] === short)
+  if (long) return `--${long}`
   const match = /^--(no-)?([^=]+)(=.*)?$/s.exec(arg)
   if (!match) return arg
   const [, no = '', name, value = ''] = match

@@ -34,3 +34,6 @@ export interface Command {
 
 /** Exit codes: all well, something failed, the command line is wrong. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
+
+/** One-letter forms of flags, by flag. */
+export const SHORT_FLAGS: Readonly<Record<string, string>> = { out: 'o', query: 'q', help: 'h' }

@@ -2,10 +2,8 @@ import pc from 'picocolors'
 import { fullTable } from '../options/table.ts'
 import { kebabCase } from '../params/case.ts'
 import type { ParamSpec, ParamTable } from '../params/spec.ts'
-import type { Command } from './command.ts'
+import { type Command, SHORT_FLAGS } from './command.ts'
 import { commands } from './commands.ts'
-
-const SHORT_FLAGS: Readonly<Record<string, string>> = { out: '-o', query: '-q' }
 
 /** Help of the program: its commands. */
 export function programHelp(version: string): string {
@@ -62,7 +60,7 @@ export function valueShape(spec: ParamSpec): string {
 
 function flagLines(table: ParamTable): string[] {
   const rows = Object.entries(table).map(([key, spec]) => {
-    const short = SHORT_FLAGS[key] ? `${SHORT_FLAGS[key]}, ` : '    '
+    const short = SHORT_FLAGS[key] ? `-${SHORT_FLAGS[key]}, ` : '    '
     return [`  ${short}--${kebabCase(key)} ${valueShape(spec)}`.trimEnd(), spec] as const
   })
   // Long value lists would push every description off the screen: those go on a line of their own.
