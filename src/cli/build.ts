@@ -1,8 +1,9 @@
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
+import pc from 'picocolors'
 import { OnnxError } from '../onnx/errors.ts'
 import { cacheSettings, DTYPES_BY_NAME, type ResolvedOptions, resolveRequest } from '../options/index.ts'
-import { type BuildReport, createPipeline, deliver } from '../pipeline/index.ts'
-import { noteLines, reportTable } from '../report/table.ts'
+import { createPipeline, deliver } from '../pipeline/index.ts'
+import { buildJson, buildLine, buildTable, noteLines, type ReportRow } from '../report/index.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { loadConfig } from './config.ts'
 import { findModels } from './models.ts'
@@ -34,7 +35,7 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
   })
   const taken = new Set<string>()
   const errors: unknown[] = []
-  const reports: BuildReport[] = []
+  const rows: ReportRow[] = []
   // Results are written one after another: which data file gets its own name must not depend on who is faster.
   let written: Promise<unknown> = Promise.resolve()
   try {
@@ -45,7 +46,13 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
           const delivery = written.then(() => deliver(artifact, target, taken))
           written = delivery.catch(() => {})
           await delivery
-          reports[i] = { ...artifact.report, output: target }
+          rows[i] = {
+            report: { ...artifact.report, output: target },
+            label: ` → ${relative(io.cwd, target)}`,
+            ...(jobs.length > files.length && options.target ? { target: options.target } : {}),
+          }
+          // A log tells of each model as it is done; a terminal has its bars, and the table at the end.
+          if (!flags['json'] && !io.isTerminal) io.out(buildLine(rows[i], { root: io.cwd }))
         } catch (error) {
           errors.push(error)
         } finally {
@@ -57,17 +64,16 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
     progress.stop()
     await pipeline.close()
   }
-  const done = reports.filter(Boolean)
-  if (flags['json']) io.out(JSON.stringify(done, undefined, 2))
-  else if (done.length > 0) {
-    io.out(
-      reportTable(
-        done.map((report) => ({ label: ` → ${relative(io.cwd, report.output!)}`, report })),
-        io.cwd,
-      ),
-    )
-    for (const line of noteLines(done, 'warn')) io.err(`warning: ${line}`)
-  }
+  const done = rows.filter(Boolean)
+  if (flags['json']) io.out(JSON.stringify(buildJson(done), undefined, 2))
+  else if (io.isTerminal && done.length > 0)
+    io.out(buildTable(done, { root: io.cwd, color: pc.isColorSupported, maxNotes: 0 }))
+  if (!flags['json'])
+    for (const line of noteLines(
+      done.map(({ report }) => report),
+      'warn',
+    ))
+      io.err(`warning: ${line}`)
   for (const error of errors) {
     if (!(error instanceof OnnxError)) throw error
     io.err(error.message)

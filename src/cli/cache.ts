@@ -3,7 +3,7 @@ import { OnnxError } from '../onnx/errors.ts'
 import { cacheSettings } from '../options/index.ts'
 import { nearest } from '../params/nearest.ts'
 import { cacheFolders, DEFAULT_LIMITS, Store, type StoredEntry } from '../pipeline/index.ts'
-import { formatBytes } from '../report/table.ts'
+import { formatBytes } from '../report/index.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { loadConfig } from './config.ts'
 

@@ -1,7 +1,7 @@
 import pc from 'picocolors'
 import type { IoInfo } from '../pipeline/index.ts'
+import { formatBytes } from '../report/index.ts'
 import { type Inspection, inspectModel } from '../report/inspect.ts'
-import { formatBytes } from '../report/table.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { findModels } from './models.ts'
 
