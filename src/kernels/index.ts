@@ -3,8 +3,6 @@
  * lies, in whatever float type and at whatever offset, or read it piece by piece from a file. Memory use is a few
  * megabytes plus the result. All functions are synchronous; each thread has its own instance.
  */
-export { type BlockMethod, type BlockOptions, packCodes, type QuantizedBlocks, quantizeBlocks } from './blocks.ts'
-export { type Bnb4, quantizeBnb4 } from './bnb4.ts'
 export { codeReader, dequantize } from './dequantize.ts'
 export {
   FLOAT16_MAX,
@@ -24,6 +22,7 @@ export {
   toFloat32,
 } from './floats.ts'
 export { type ChannelLayout, channelLayout } from './layout.ts'
+export { pairAbsMax } from './pairs.ts'
 export { type QuantizedBias, quantize, quantizeBias, quantizePerChannel } from './quantize.ts'
 export { absMax, allFinite, type ChannelRanges, minMax, minMaxPerChannel, type Range } from './range.ts'
 export {
@@ -37,6 +36,3 @@ export {
   scaleZeroPoint,
   scaleZeroPoints,
 } from './scale.ts'
-export { addToHistogram, type Comparison, compare, type Histogram, histogram } from './statistics.ts'
-export type { BlockLayout } from './tiles.ts'
-export { permute, transpose } from './transpose.ts'

@@ -1,11 +1,12 @@
 import type { AnyPass } from './pass.ts'
+import { dynamicQuantization } from './quantize/dynamic/index.ts'
 
 /**
  * All passes, in the order in which the pipeline runs them. Registration is this list: options, types, flags, docs and
  * the cache key follow from it. Write the type out as a tuple (`readonly [typeof clean, typeof shape]`): the
  * options' TypeScript types come from it.
  */
-export const passes: readonly [] = []
+export const passes: readonly [typeof dynamicQuantization] = [dynamicQuantization]
 
 /** The same list where passes are treated alike. */
 export const allPasses: readonly AnyPass[] = passes

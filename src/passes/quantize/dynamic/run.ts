@@ -1,0 +1,130 @@
+import type { Graph } from '../../../graph/graph.ts'
+import type { Model } from '../../../graph/model.ts'
+import type { Node } from '../../../graph/node.ts'
+import type { Value } from '../../../graph/value.ts'
+import type { PassContext, PassResult } from '../../pass.ts'
+import { isAlreadyQuantized } from '../already.ts'
+import { blockersOf } from '../opset.ts'
+import { selector } from '../select.ts'
+import { findWeight, prune } from '../weight.ts'
+import { WeightCache } from '../weight-cache.ts'
+import { Activations } from './activations.ts'
+import { HANDLERS } from './ops/index.ts'
+import type { DynamicOptions, Handler, Tools } from './tools.ts'
+
+/** DynamicQuantizeLinear exists from here on. */
+const LEAST_OPSET = 11
+
+/** Recurrent operators without a quantized form. */
+const NEVER = ['GRU', 'RNN']
+
+/** Quantizes a model in place. See `dynamicQuantization`. */
+export async function run(model: Model, options: DynamicOptions, context: PassContext): Promise<PassResult> {
+  const { note } = context
+  const quantized = isAlreadyQuantized(model)
+  if (quantized) {
+    note({
+      level: 'info',
+      code: 'quantize/already-quantized',
+      message: `the model is quantized already (${quantized}): it stays as it is`,
+    })
+    return { changes: 0 }
+  }
+  const supported = [...new Set(HANDLERS.map(({ op }) => op))]
+  const isSelected = selector(model, options, supported, note)
+  const handlers = new Map(HANDLERS.map((handler) => [key(handler.domain, handler.op), handler]))
+  const handlerOf = (node: Node): Handler | undefined =>
+    isSelected(node) ? handlers.get(key(node.domain, node.opType)) : undefined
+  const candidates = [...model.graph.allNodes()].filter(handlerOf)
+  noteNeverQuantized(model, options, context)
+  if (!candidates.length) return { changes: 0 }
+  const opset = model.opset
+  if (opset < LEAST_OPSET && !raiseOpset(model, context)) return { changes: 0 }
+  if (!options.matmulConstOnly) await context.ort.inferTypes(model)
+
+  const tools: Tools = {
+    options,
+    opset: model.opset,
+    activations: new Activations(),
+    weights: new WeightCache(),
+    tied: tiedTables(candidates),
+    transposes: new Map(),
+    leftovers: new Set(),
+  }
+  const counts: Record<string, number> = {}
+  let done = 0
+  const visit = (graph: Graph): void => {
+    for (const node of graph.nodes()) {
+      for (const body of node.subgraphs) visit(body)
+      const handler = handlerOf(node)
+      if (!handler || !candidates.includes(node)) continue
+      context.progress(Math.min(1, done / candidates.length))
+      const { opType, label } = node
+      const outcome = handler.quantize(node, tools)
+      if (outcome === 'done') {
+        done++
+        counts[opType] = (counts[opType] ?? 0) + 1
+      } else if (outcome !== 'skipped')
+        note({
+          level: 'info',
+          code: 'quantize/left-float',
+          message: `${opType} stays float: ${outcome.reason}`,
+          node: label,
+        })
+    }
+  }
+  visit(model.graph)
+  prune(tools.leftovers)
+  if (done === 0) model.opsets.set('', opset)
+  return { changes: done, data: { quantized: counts } }
+}
+
+function key(domain: string, op: string): string {
+  return `${domain}:${op}`
+}
+
+function noteNeverQuantized(model: Model, options: DynamicOptions, { note }: PassContext): void {
+  if (options.ops?.length) return
+  for (const node of model.graph.allNodes())
+    if (node.domain === '' && NEVER.includes(node.opType))
+      note({
+        level: 'info',
+        code: 'quantize/left-float',
+        message: `${node.opType} stays float: ONNX Runtime has no quantized form of it`,
+        node: node.label,
+      })
+}
+
+/** Raises the operator set so that DynamicQuantizeLinear is there, where that changes nothing else. */
+function raiseOpset(model: Model, { note }: PassContext): boolean {
+  const blockers = blockersOf(model, LEAST_OPSET)
+  if (blockers.length === 0) {
+    model.opsets.delete('ai.onnx')
+    model.opsets.set('', LEAST_OPSET)
+    return true
+  }
+  note({
+    level: 'warn',
+    code: 'quantize/opset-too-old',
+    message: `dynamic quantization needs opset ${LEAST_OPSET}, and ${blockers.join(', ')} mean something else in opset ${model.opset}: the model stays as it is`,
+  })
+  return false
+}
+
+/** Tables that a Gather reads by rows and a product reads transposed. */
+function tiedTables(candidates: readonly Node[]): Set<Value> {
+  const gathered = new Set<Value>()
+  const multiplied = new Set<Value>()
+  for (const node of candidates) {
+    if (node.opType === 'Gather') {
+      const found = findWeight(node.input(0))
+      if (found && !found.transposed && found.tensor.dims.length === 2 && node.int('axis', 0) === 0)
+        gathered.add(found.root)
+    } else if (node.opType === 'MatMul' || node.opType === 'Gemm') {
+      const found = findWeight(node.input(1))
+      const transposed = found && found.transposed !== (node.opType === 'Gemm' && node.int('transB', 0) !== 0)
+      if (transposed) multiplied.add(found.root)
+    }
+  }
+  return new Set([...gathered].filter((root) => multiplied.has(root)))
+}

@@ -1,0 +1,52 @@
+/** Parameters that every kind of quantization reads. */
+export const quantizeParams = {
+  quantize: {
+    type: 'enum',
+    doc: 'Quantization: `dynamic` makes int8 products of int8 weights and activations that are measured at run time',
+    values: ['none', 'dynamic'],
+    default: 'none',
+  },
+  weightType: {
+    type: 'enum',
+    doc: 'Type of quantized weights. Default: the one that the runtime multiplies fastest (int8, for Conv uint8)',
+    values: ['int8', 'uint8'],
+  },
+  perChannel: {
+    type: 'boolean',
+    doc: 'One scale per output channel of a weight instead of one per tensor',
+    default: true,
+  },
+  reduceRange: {
+    type: 'boolean',
+    doc: 'Weights of 7 bits, so that 16-bit sums of CPUs without VNNI cannot saturate. Default: as many bits as cannot saturate, found per channel',
+  },
+  weightSymmetric: {
+    type: 'boolean',
+    doc: 'Zero point of weights in the middle of the range. Default: true for int8, false for uint8',
+  },
+  ops: {
+    type: 'list',
+    doc: 'Quantize only operators of these types',
+    placeholder: 'Op',
+  },
+  excludeOps: {
+    type: 'list',
+    doc: 'Leave operators of these types float',
+    placeholder: 'Op',
+  },
+  nodes: {
+    type: 'list',
+    doc: 'Quantize only nodes whose name fits one of these globs',
+    placeholder: 'glob',
+  },
+  excludeNodes: {
+    type: 'list',
+    doc: 'Leave nodes float whose name fits one of these globs',
+    placeholder: 'glob',
+  },
+  matmulConstOnly: {
+    type: 'boolean',
+    doc: 'Leave MatMuls of two computed matrices float',
+    default: true,
+  },
+} as const

@@ -1,0 +1,67 @@
+import picomatch from 'picomatch'
+import type { Model } from '../../graph/model.ts'
+import type { Node } from '../../graph/node.ts'
+import { OnnxError } from '../../onnx/errors.ts'
+import { nearest } from '../../params/nearest.ts'
+import type { Note } from '../pass.ts'
+
+/** Which nodes the user wants quantized. */
+export interface Selection {
+  ops?: readonly string[] | undefined
+  excludeOps?: readonly string[] | undefined
+  nodes?: readonly string[] | undefined
+  excludeNodes?: readonly string[] | undefined
+}
+
+/** A node is known by its name; one without a name by that of its first output. */
+export function nameOf(node: Node): string {
+  return node.name || node.outputs.find((value) => value)?.name || ''
+}
+
+/**
+ * The choice of nodes as a predicate. A pattern is a glob (`*` stays within `/`, `**` does not) or the exact name.
+ * Patterns that fit no node of the model are reported, as they are most likely misspelt.
+ *
+ * @param supported operator types that can be quantized at all; others in `ops` are an error
+ */
+export function selector(
+  model: Model,
+  selection: Selection,
+  supported: readonly string[],
+  note: (note: Note) => void,
+): (node: Node) => boolean {
+  for (const key of ['ops', 'excludeOps'] as const)
+    for (const op of selection[key] ?? []) if (!supported.includes(op)) throw unknownOp(key, op, supported)
+  const matchers = { nodes: compile(selection.nodes), excludeNodes: compile(selection.excludeNodes) }
+  for (const key of ['nodes', 'excludeNodes'] as const)
+    for (const { pattern, fits } of matchers[key]) {
+      if ([...model.allNodes()].some((node) => fits(nameOf(node)))) continue
+      note({
+        level: 'warn',
+        code: 'quantize/pattern-without-node',
+        message: `no node of the model is called "${pattern}" (${key})`,
+      })
+    }
+  const { ops, excludeOps } = selection
+  return (node) => {
+    if (ops?.length && !ops.includes(node.opType)) return false
+    if (excludeOps?.includes(node.opType)) return false
+    const name = nameOf(node)
+    if (matchers.nodes.length && !matchers.nodes.some(({ fits }) => fits(name))) return false
+    return !matchers.excludeNodes.some(({ fits }) => fits(name))
+  }
+}
+
+function compile(patterns: readonly string[] = []): { pattern: string; fits: (name: string) => boolean }[] {
+  return patterns.map((pattern) => {
+    const glob = picomatch(pattern, { dot: true })
+    return { pattern, fits: (name) => name === pattern || glob(name) }
+  })
+}
+
+function unknownOp(key: string, op: string, supported: readonly string[]): OnnxError {
+  const near = nearest(op, supported)
+  return new OnnxError('OPTION_INVALID', `${key}: operators of type "${op}" are never quantized`, {
+    hint: `${near ? `Did you mean ${near}? ` : ''}Types are ${supported.join(', ')}.`,
+  })
+}

@@ -1,0 +1,25 @@
+import { readFileSync } from 'node:fs'
+import { shared } from './shared.ts'
+
+/** A scale or zero point that a reference tool wrote: all values, or where there are many the first eight. */
+export interface GoldenParameter {
+  type: string
+  shape: number[]
+  values?: number[]
+  first?: number[]
+}
+
+/** What the reference tool (the Python quantizer of ONNX Runtime 1.30) made of a model with one setting. */
+export interface GoldenSetting {
+  options: { weight_type?: string; per_channel?: boolean; reduce_range?: boolean; [key: string]: unknown }
+  error?: string
+  ops: Record<string, number>
+  bytes: number
+  qparams: Record<string, GoldenParameter>
+  run: Record<string, { diff: { max_abs: number; min_cosine: number; nan: boolean }[] }>
+}
+
+/** The reference results for a shared model, by section (`dynamic`, `static` ...) and setting. */
+export function golden(name: string): Record<string, Record<string, GoldenSetting>> {
+  return JSON.parse(readFileSync(shared(`own/golden/${name}.json`), 'utf8'))
+}
