@@ -230,7 +230,8 @@ class CachedPipeline implements Pipeline {
     const cache: CacheConfig = typeof this.#config.cache === 'object' ? this.#config.cache : {}
     const temporary = this.#config.cache === false ? await temporaryFolder() : undefined
     const folders = temporary ? [temporary.folder] : cacheFolders(this.#root, cache.dir)
-    const stores = folders.map((folder) => new Store(folder))
+    // The second folder lies in the system's temporary folder.
+    const stores = folders.map((folder, i) => new Store(folder, { shared: i > 0 }))
     const index = new StatIndex(stores.map(({ statFolder }) => statFolder))
     const executor = this.#executor
     const depot = new Depot({

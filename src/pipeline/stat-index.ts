@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from './cache/make-folder.ts'
 import { type FileStamp, type HashedFile, sameStamp } from './hash.ts'
 
 /** A file that was written less than this long before it was hashed may change again with the same time stamp. */
@@ -55,7 +56,7 @@ export class StatIndex {
       const target = join(folder, entryName(file))
       const temporary = `${target}.${process.pid}-${randomBytes(4).toString('hex')}`
       try {
-        await mkdir(folder, { recursive: true })
+        await makeFolder(folder)
         await writeFile(temporary, JSON.stringify(entry))
         await rename(temporary, target)
         return

@@ -1,25 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { addModel, bundleWorker, Project, request } from './support/project.ts'
+import { addModel, bigModel, bundleWorker, Project, request } from './support/project.ts'
 
 let worker: { url: URL; remove(): void }
 beforeAll(async () => {
   worker = await bundleWorker(join(import.meta.dirname, 'support/worker.ts'))
 })
 afterAll(() => worker.remove())
-
-/** A model with an unused string so long that building starts before its hash is known. */
-function bigModel(): Uint8Array {
-  // Field 6 of ModelProto is its doc string.
-  const text = Buffer.alloc(5 << 20, 'x')
-  const length: number[] = []
-  for (let rest = text.length; ; rest >>= 7) {
-    length.push(rest > 127 ? (rest & 127) | 128 : rest)
-    if (rest <= 127) break
-  }
-  return Buffer.concat([addModel(), Uint8Array.from([(6 << 3) | 2, ...length]), text])
-}
 
 describe.each([
   ['a small model', addModel],

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { OnnxError } from '../../onnx/errors.ts'
 import type { Note } from '../../passes/pass.ts'
 import { stampFile } from '../hash.ts'
 import type { StatIndex } from '../stat-index.ts'
@@ -70,7 +71,8 @@ export class Depot {
   async stage(): Promise<Staged> {
     const { stores, warn } = this.#config
     for (;;) {
-      const store = stores[this.#writable]!
+      const at = this.#writable
+      const store = stores[at]!
       try {
         const folder = await store.stage()
         if (!this.#swept) {
@@ -79,10 +81,11 @@ export class Depot {
         }
         return { store, folder }
       } catch (error) {
-        const next = stores[this.#writable + 1]
-        if (!next || !NOT_WRITABLE.has((error as NodeJS.ErrnoException).code ?? '')) throw error
-        // Another build may have moved on meanwhile.
-        if (stores[this.#writable] !== store) continue
+        const next = stores[at + 1]
+        if (!NOT_WRITABLE.has((error as NodeJS.ErrnoException).code ?? '')) throw error
+        if (!next) throw notWritable(store.folder, error)
+        // Another build may have moved on meanwhile, and warned.
+        if (this.#writable !== at) continue
         this.#writable++
         warn({
           level: 'warn',
@@ -186,6 +189,13 @@ export class Depot {
       message: `the shared cache failed and is not used any more in this run: ${error instanceof Error ? error.message : error}`,
     })
   }
+}
+
+function notWritable(folder: string, cause: unknown): OnnxError {
+  return new OnnxError('CACHE_NOT_WRITABLE', `the cache folder can't be written (${folder})`, {
+    cause,
+    hint: 'Set `cache.dir` to a folder that this user may write.',
+  })
 }
 
 /** True for errors of our own disk, which have nothing to do with the shared storage. */

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type Entry, filesOf, parseEntry, SIDECAR } from './entry.ts'
+import { makeFolder } from './make-folder.ts'
 
 /** An entry as `ls` shows it. */
 export interface StoredEntry {
@@ -37,9 +38,12 @@ const DAY = 86_400_000
  */
 export class Store {
   readonly folder: string
+  readonly #shared: boolean
 
-  constructor(folder: string) {
+  /** @param shared true for a folder in a place where anybody may make files: used only if it belongs to this user */
+  constructor(folder: string, { shared = false }: { shared?: boolean } = {}) {
     this.folder = folder
+    this.#shared = shared
   }
 
   entryFolder(key: string): string {
@@ -54,6 +58,7 @@ export class Store {
   /** The entry with this key if its sidecar can be read and its files have their sizes. Content is not read. */
   async read(key: string): Promise<Entry | undefined> {
     const folder = this.entryFolder(key)
+    if (this.#shared && !(await isPrivate(this.folder))) return undefined
     try {
       const entry = parseEntry(await readFile(join(folder, SIDECAR), 'utf8'), key)
       if (!entry) return undefined
@@ -85,7 +90,8 @@ export class Store {
   /** Makes an empty folder to build an entry in. Its name tells who works there. */
   async stage(): Promise<string> {
     const folder = join(this.folder, 'staging', `${process.pid}@${host}-${randomBytes(6).toString('hex')}`)
-    await mkdir(folder, { recursive: true })
+    if (this.#shared) await makePrivate(this.folder)
+    await makeFolder(folder)
     return folder
   }
 
@@ -103,7 +109,7 @@ export class Store {
   async commit(staging: string, entry: Entry): Promise<Entry> {
     await writeFile(join(staging, SIDECAR), `${JSON.stringify(entry, undefined, 1)}\n`)
     const target = this.entryFolder(entry.key)
-    await mkdir(join(this.folder, 'entries'), { recursive: true })
+    await makeFolder(join(this.folder, 'entries'))
     for (let attempt = 0; ; attempt++) {
       try {
         await rename(staging, target)
@@ -123,7 +129,7 @@ export class Store {
   /** Removes an entry; it disappears at once, by a rename. */
   async evict(key: string): Promise<void> {
     const grave = join(this.folder, 'staging', `${process.pid}@${host}-${randomBytes(6).toString('hex')}`)
-    await mkdir(join(this.folder, 'staging'), { recursive: true }).catch(() => {})
+    await makeFolder(join(this.folder, 'staging')).catch(() => {})
     await rename(this.entryFolder(key), grave).then(
       () => this.discard(grave),
       () => rm(this.entryFolder(key), { recursive: true, force: true }).catch(() => {}),
@@ -194,4 +200,22 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
+}
+
+/** Makes a folder that only this user may enter, or throws if somebody else has taken its name. */
+async function makePrivate(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    if (!(await isPrivate(folder)))
+      throw Object.assign(new Error(`${folder} belongs to somebody else`), { code: 'EACCES', path: folder })
+  }
+}
+
+async function isPrivate(folder: string): Promise<boolean> {
+  const stats = await lstat(folder).catch(() => undefined)
+  if (!stats?.isDirectory()) return false
+  // Windows has no user numbers, and a temporary folder per user.
+  return process.getuid === undefined || (stats.uid === process.getuid() && (stats.mode & 0o022) === 0)
 }

@@ -19,6 +19,18 @@ export function addModel(name = 'x'): Uint8Array {
   )
 }
 
+/** A model with a long doc string; by default so long that building starts before its hash is known. */
+export function bigModel(bytes: number = 5 << 20): Uint8Array {
+  // Field 6 of ModelProto is its doc string.
+  const text = Buffer.alloc(bytes, 'x')
+  const length: number[] = []
+  for (let rest = text.length; ; rest >>= 7) {
+    length.push(rest > 127 ? (rest & 127) | 128 : rest)
+    if (rest <= 127) break
+  }
+  return Buffer.concat([addModel(), Uint8Array.from([(6 << 3) | 2, ...length]), text])
+}
+
 /** A folder with a package.json, removed after the test. */
 export class Project {
   readonly root: string = realpathSync(mkdtempSync(join(tmpdir(), 'unplugin-onnx-test-')))
