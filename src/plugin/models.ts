@@ -1,3 +1,4 @@
+import { existsSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { sep } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
@@ -59,22 +60,26 @@ export class Models {
         artifact: await pipeline.build({ file: id.file, options, ...place }),
       })),
     )
-    for (const { artifact } of variants)
-      for (const { file } of [artifact.model, ...artifact.external]) this.#artifacts.add(file)
+    for (const { artifact } of variants) for (const { file } of [artifact.model, ...artifact.external]) this.#know(file)
     const built = { id, as, variants }
     this.built.set(`${id.file}?${id.query}`, built)
     this.#fresh.push(built)
     return built
   }
 
-  /** Folders that artifacts are emitted from. */
-  cacheFolders(): string[] {
-    return cacheFolders(this.root, this.options.cache ? this.options.cache.dir : undefined)
+  /** True for a file that a build made, now or for a cache that a bundler kept: it goes to the bundler as it is. */
+  isArtifact(file: string): boolean {
+    return this.#artifacts.has(file) || this.#cacheFolders().some((folder) => file.startsWith(folder + sep))
   }
 
-  /** True for a file that a build made: it goes to the bundler as it is. */
-  isArtifact(file: string): boolean {
-    return this.#artifacts.has(file) || this.cacheFolders().some((folder) => file.startsWith(folder + sep))
+  #cacheFolders(): string[] {
+    const folders = cacheFolders(this.root, this.options.cache ? this.options.cache.dir : undefined)
+    return folders.flatMap((folder) => (existsSync(folder) ? [folder, realpathSync(folder)] : folder))
+  }
+
+  /** Bundlers may follow links before they ask: both names of a file are known. */
+  #know(file: string): void {
+    this.#artifacts.add(file).add(realpathSync(file))
   }
 
   /** A text that differs where the same import may give another module: for caches that bundlers keep. */

@@ -15,7 +15,7 @@ import { MENTIONS_MODEL, mergeAttributes, rewriteSource } from './source/index.t
 import { writeTypes } from './types-file.ts'
 
 /** Specifiers of models, and of what generated modules import. */
-const RESOLVED_HERE = /\.onnx(?:\?[^#]*)?$|^(?:unplugin-onnx\/runtime\/|onnxruntime-)/
+const RESOLVED_HERE = /\.onnx(?:\?[^#]*)?$|^(?:unplugin-onnx\/runtime\/|onnxruntime-|node:)/
 
 /** JavaScript and TypeScript of the project itself: where models are named. */
 const SCRIPT = /\.(?:[cm]?[jt]sx?|vue|svelte|astro)(?:\?.*)?$/
@@ -25,7 +25,7 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
   const framework = meta.framework as Framework
   const models = new Models(options ?? {}, process.cwd())
   const bundler = bundlerOf(framework, models, finish)
-  const resolve = resolverOf(framework)
+  const resolve = resolverOf(framework, () => models.root)
   /** Who imports a model, by its id: told in errors. */
   const importers = new Map<string, string>()
 
@@ -46,7 +46,8 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
     resolveId: {
       order: 'pre',
       filter: { id: RESOLVED_HERE },
-      async handler(this: Hook, specifier: string, importer: string | undefined, extra: object) {
+      async handler(this: Hook, specifier: string, given: string | undefined, extra: object) {
+        const importer = given && bundler.importer(given)
         const own = runtimeModule(specifier, importer, bundler.modules(this), models.root)
         if (own) return own
         const asked = splitModelId(specifier)
@@ -100,7 +101,7 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
         // A single-file component before its compiler: its script comes again as plain JavaScript.
         if (/^\s*(?:<|---)/.test(code)) return undefined
         try {
-          return rewriteSource(code, id, { glob: framework !== 'vite' })
+          return rewriteSource(code, id, { isVite: framework === 'vite' })
         } catch (error) {
           if (!(error instanceof OnnxError)) throw error
           fail(this, error)

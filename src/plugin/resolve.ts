@@ -38,13 +38,13 @@ interface FarmContext {
  * The resolution of one bundler. Relative and absolute names need none, except in the Rollup family where other plugins
  * (aliases, Vite's root) may have a say in everything. A marked specifier tells our own hook to stay out of it.
  */
-export function resolverOf(framework: Framework): Resolve {
+export function resolverOf(framework: Framework, root: () => string): Resolve {
   if (framework === 'vite' || framework === 'rollup' || framework === 'rolldown')
     return async (hook, specifier, importer) =>
       (await (hook as unknown as RollupContext).resolve(specifier, importer, { skipSelf: true }))?.id
   const own = others[framework]
   return async (hook, specifier, importer) => {
-    const folder = importer ? dirname(cut(importer, '?')[0]) : process.cwd()
+    const folder = importer ? dirname(cut(importer, '?')[0]) : root()
     if (isAbsolute(specifier) && existsSync(specifier)) return specifier
     if (/^\.\.?\//.test(specifier)) {
       const path = resolve(folder, specifier)

@@ -1,6 +1,10 @@
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MODEL_ID } from './id.ts'
 import { findWebRuntime } from './onnxruntime-web.ts'
+
+/** The folder of the built package, flat: the wrappers lie beside this module. */
+const OWN_FOLDER = dirname(fileURLToPath(import.meta.url))
 
 /** How a bundler gets the modules that generated code imports. */
 export interface RuntimeModules {
@@ -19,10 +23,15 @@ export function runtimeModule(
   modules: RuntimeModules,
   root: string,
 ): string | { id: string; external: true } | undefined {
-  if (!importer || !MODEL_ID.test(importer)) return undefined
+  if (!importer) return undefined
+  // Rollup alone knows nothing of Node's own modules.
+  if (specifier.startsWith('node:'))
+    return modules.externalNode && dirname(importer) === OWN_FOLDER ? { id: specifier, external: true } : undefined
+  if (!MODEL_ID.test(importer)) return undefined
   const wrapper = /^unplugin-onnx\/runtime\/(web|node)$/.exec(specifier)?.[1]
-  if (wrapper)
-    return modules.ownWrapper ? fileURLToPath(new URL(`./runtime-${wrapper}.js`, import.meta.url)) : undefined
+  if (wrapper) return modules.ownWrapper ? join(OWN_FOLDER, `runtime-${wrapper}.js`) : undefined
   if (specifier === 'onnxruntime-node') return modules.externalNode ? { id: specifier, external: true } : undefined
-  return modules.externWasm ? findWebRuntime(specifier, root).entry : undefined
+  return modules.externWasm && specifier.startsWith('onnxruntime-web/')
+    ? findWebRuntime(specifier, root).entry
+    : undefined
 }

@@ -5,13 +5,19 @@ import { describe, expect, test } from 'vitest'
 import { OnnxError } from '../../src/onnx/errors.ts'
 import { rewriteSource } from '../../src/plugin/source/index.ts'
 
-const rewrite = (code: string, id = '/app/main.ts') => rewriteSource(code, id, { glob: true })?.code
+const rewrite = (code: string, id = '/app/main.ts') => rewriteSource(code, id, { isVite: false })?.code
 
 describe('new URL', () => {
   test('takes the emitted asset', () => {
     expect(rewrite("const u: URL = new URL('./m.onnx?dtype=q8', import.meta.url)")).toBe(
-      'const u: URL = new URL(__unplugin_onnx_url_0, import.meta.url)\n' +
+      'const u: URL = new URL(__unplugin_onnx_url_0)\n' +
         ';import __unplugin_onnx_url_0 from "./m.onnx?dtype=q8&as=url";\n',
+    )
+    expect(rewriteSource("new URL('./m.onnx', import.meta.url)", '/a.js', { isVite: true })?.code).toMatch(
+      /^new URL\(__unplugin_onnx_url_0, import\.meta\.url\)/,
+    )
+    expect(rewrite("f(new URL('./m.onnx', import.meta.url).href as string ? (a as B) : c)")).toContain(
+      '(new URL(__unplugin',
     )
     expect(rewrite('new URL(`m.onnx`, import.meta.url)')).toContain('from "./m.onnx?as=url"')
   })
@@ -39,6 +45,7 @@ describe('import attributes', () => {
       'export { default } from "./m.onnx?per_channel&quantize=dynamic";',
     )
     expect(rewrite("await import('./m.onnx', { with: { dtype: 'q8' } })")).toBe('await import("./m.onnx?dtype=q8")')
+    expect(rewrite("import('./m.onnx', { with: { dtype: 'q8' } }).then(f)")).toBe('import("./m.onnx?dtype=q8").then(f)')
   })
   test('of other files stay', () =>
     expect(rewrite("import a from './a.json' with { type: 'json' } // .onnx")).toBeUndefined())
@@ -62,11 +69,11 @@ describe('import.meta.glob', () => {
     )
   })
   test('stays where the bundler knows it', () =>
-    expect(rewriteSource("import.meta.glob('./*.onnx')", id, { glob: false })).toBeUndefined())
+    expect(rewriteSource("import.meta.glob('./*.onnx')", id, { isVite: true })).toBeUndefined())
 })
 
 test('the source map points back at the untouched text', () => {
-  const { map } = rewriteSource("a()\nnew URL('./m.onnx', import.meta.url)\nb()", '/app/main.js', { glob: true })!
+  const { map } = rewriteSource("a()\nnew URL('./m.onnx', import.meta.url)\nb()", '/app/main.js', { isVite: false })!
   expect(map.sourcesContent).toEqual(["a()\nnew URL('./m.onnx', import.meta.url)\nb()"])
   expect(map.mappings.split(';').length).toBeGreaterThanOrEqual(3)
 })

@@ -10,6 +10,8 @@ export interface Bundler {
   virtualIds: boolean
   /** An error in a hook is thrown; otherwise it is handed to the hook's `error`. */
   throwsErrors: boolean
+  /** The path of an importer as the hook is told of it. */
+  importer(given: string): string
   /** ONNX Runtime's wasm files are emitted by us, because the bundler does not see them. */
   emitsWasm(hook: Hook): boolean
   /** What the output runs on, where one answer holds for the whole build. */

@@ -13,6 +13,7 @@ export function esbuild(models: Models): Bundler {
   return {
     virtualIds: false,
     throwsErrors: false,
+    importer: (given) => given,
     emitsWasm: () => true,
     environment: () => ({ kind: options.platform === 'node' ? 'server' : 'client' }),
     emitter: () => esbuildEmitter(options, beside),

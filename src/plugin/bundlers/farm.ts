@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs'
+import { relative, resolve } from 'node:path'
 import type { EmitFile } from '../emit/emitter.ts'
 import { configureFarm, type FarmConfig, farmEmitter, placeBeside } from '../emit/farm.ts'
+import { cut } from '../id.ts'
 import type { Models } from '../models.ts'
 import { type Bundler, consoleLog } from './bundler.ts'
 
@@ -12,6 +15,10 @@ export function farm(models: Models): Bundler {
   return {
     virtualIds: false,
     throwsErrors: true,
+    importer(given) {
+      // Farm names importers relative to its root, and unplugin takes that as relative to the working directory.
+      return existsSync(cut(given, '?')[0]) ? given : resolve(models.root, relative(process.cwd(), given))
+    },
     emitsWasm: () => true,
     environment: () => ({ kind: server() ? 'server' : 'client' }),
     emitter: () => emitter,
@@ -20,6 +27,8 @@ export function farm(models: Models): Bundler {
     written: () => placeBeside(config, beside),
     hooks: {
       farm: {
+        // Before Farm's own resolver, which finds every file that exists.
+        priority: 103,
         config: (given) => configureFarm(given as FarmConfig) as typeof given,
         configResolved(resolved) {
           config = resolved as FarmConfig

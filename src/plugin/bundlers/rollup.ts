@@ -7,6 +7,7 @@ export function rollup(environment: Bundler['environment'] = () => undefined): B
   return {
     virtualIds: false,
     throwsErrors: false,
+    importer: (given) => given,
     emitsWasm: () => true,
     environment,
     emitter: () => emitter,

@@ -29,7 +29,7 @@ export function webpack(models: Models, framework: 'webpack' | 'rspack'): Bundle
     const { options } = compiler
     models.root = models.options.root ?? compiler.context
     options.externals = [options.externals ?? [], { 'onnxruntime-node': 'node-commonjs onnxruntime-node' }].flat()
-    for (const folder of models.cacheFolders()) nameAssets(options, folder)
+    nameAssets(compiler, (file) => models.isArtifact(file))
     // A module in a warm cache was made with the options of its time: others must not find it.
     const key = createHash('sha256').update(models.identity()).digest('hex').slice(0, 16)
     for (const cache of [options.cache, options.experiments?.cache])
@@ -40,6 +40,7 @@ export function webpack(models: Models, framework: 'webpack' | 'rspack'): Bundle
   return {
     virtualIds: true,
     throwsErrors: true,
+    importer: (given) => given,
     emitsWasm: () => false,
     environment: () => ({
       kind: compiler?.options.externalsPresets?.node ? 'server' : 'client',

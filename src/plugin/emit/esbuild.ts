@@ -17,12 +17,17 @@ export function esbuildEmitter(options: BuildOptions, beside: Map<string, readon
       return files.map(({ file }, i) => {
         if (together && i > 0) return { setup: '', url: '""' }
         const name = local(i)
-        const setup = `import ${name} from ${JSON.stringify(file)}`
+        const setup = `import ${name} from ${JSON.stringify(isScript(file) ? VERBATIM + file : file)}`
         return { setup: `${setup}\nconst ${name}_url = ${absolute(name, options)}`, url: `${name}_url` }
       })
     },
   }
 }
+
+/** Before the path of a script that has to come out as a file instead of being bundled. */
+const VERBATIM = 'unplugin-onnx-file:'
+
+const isScript = (file: string): boolean => /\.m?js$/.test(file)
 
 /** An expression for the absolute URL of a path that is relative to the file that it runs in. */
 function absolute(path: string, { format, platform }: BuildOptions): string {
@@ -37,6 +42,14 @@ export function configureEsbuild(build: PluginBuild, beside: ReadonlyMap<string,
   const options = build.initialOptions
   options.loader = { ...options.loader, '.onnx': 'file', '.wasm': options.loader?.['.wasm'] ?? 'file' }
   options.metafile = true
+  build.onResolve({ filter: new RegExp(`^${VERBATIM}`) }, ({ path }) => ({
+    path: path.slice(VERBATIM.length),
+    namespace: VERBATIM,
+  }))
+  build.onLoad({ filter: /./, namespace: VERBATIM }, async ({ path }) => ({
+    contents: await readFile(path),
+    loader: 'file',
+  }))
   build.onEnd(async ({ metafile, outputFiles }) => {
     const root = options.absWorkingDir ?? process.cwd()
     const taken = new Map<string, string>()

@@ -1,7 +1,7 @@
 import { OnnxError } from '../../onnx/errors.ts'
 import { cut, joinModelId, type ModelId, splitModelId } from '../id.ts'
 import { type Edit, placeOf, type Source } from './edit.ts'
-import { expressionAt, literalText, type Static, staticValue } from './parse.ts'
+import { callAt, expressionAt, literalText, type Static, staticValue } from './parse.ts'
 
 /**
  * Adds import attributes to a model's query. `type` only says that this is a model and is dropped.
@@ -51,9 +51,9 @@ function* statements(source: Source): Generator<Edit> {
 }
 
 function* calls(source: Source): Generator<Edit> {
-  const { code, bare } = source
+  const { bare } = source
   for (const { index } of bare.matchAll(/\bimport\s*\(\s*(['"`]) *\1\s*,/g)) {
-    const call = expressionAt(code, index)
+    const call = callAt(source, index)
     if (call?.type !== 'ImportExpression' || !call.options) continue
     const specifier = literalText(call.source)
     const options = staticValue(call.options)

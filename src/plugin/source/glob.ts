@@ -2,7 +2,7 @@ import { dirname } from 'node:path'
 import { globSync } from 'tinyglobby'
 import { OnnxError } from '../../onnx/errors.ts'
 import { type Edit, placeOf, type Source } from './edit.ts'
-import { expressionAt, type Static, staticValue } from './parse.ts'
+import { callAt, type Static, staticValue } from './parse.ts'
 
 /**
  * `import.meta.glob('./*.onnx', { query, import, eager })` written out, with Vite's meaning, for bundlers that have no
@@ -11,10 +11,10 @@ import { expressionAt, type Static, staticValue } from './parse.ts'
  * @throws OnnxError for options that cannot be read from the source
  */
 export function* globs(source: Source): Generator<Edit> {
-  const { code, bare } = source
+  const { bare } = source
   let count = 0
   for (const { index } of bare.matchAll(/\bimport\.meta\.glob\s*\(/g)) {
-    const call = expressionAt(code, index)
+    const call = callAt(source, index)
     if (call?.type !== 'CallExpression') continue
     const patterns = strings(staticValue(call.arguments[0]))
     if (!patterns?.some((pattern) => /\.onnx$/.test(pattern))) continue

@@ -13,18 +13,18 @@ export const MENTIONS_MODEL: RegExp = /\.onnx\b/
 /**
  * Turns every way to name a model into an import with a query, which all bundlers pass to the plugin in the same way.
  *
- * @param glob whether `import.meta.glob` has to be written out (Vite does that itself)
+ * @param isVite Vite writes `import.meta.glob` out itself, and its URLs need a base
  * @returns undefined when nothing had to change
  * @throws OnnxError for what cannot be rewritten
  */
 export function rewriteSource(
   code: string,
   id: string,
-  { glob }: { glob: boolean },
+  { isVite }: { isVite: boolean },
 ): { code: string; map: SourceMap } | undefined {
   if (!/\bnew\s+URL\b|\bimport\.meta\.glob\b|\b(?:with|assert)\b/.test(code)) return undefined
   const source: Source = { id, code, bare: stripLiteral(code) }
-  const edits = [...importAttributes(source), ...newUrls(source), ...(glob ? globs(source) : [])]
+  const edits = [...importAttributes(source), ...newUrls(source, isVite), ...(isVite ? [] : globs(source))]
   if (edits.length === 0) return undefined
   const text = new MagicString(code)
   for (const { start, end, text: replacement } of edits) text.overwrite(start, end, replacement)

@@ -1,4 +1,5 @@
 import { type Expression, type Node, parseExpressionAt, type SpreadElement } from 'acorn'
+import type { Source } from './edit.ts'
 
 /** The expression that starts at `start`; undefined where it is not plain JavaScript (type arguments, a syntax error). */
 export function expressionAt(code: string, start: number): Expression | undefined {
@@ -7,6 +8,16 @@ export function expressionAt(code: string, start: number): Expression | undefine
   } catch {
     return undefined
   }
+}
+
+/** The call (or `new`, or `import()`) whose text starts at `start`, whatever follows it in its statement. */
+export function callAt({ code, bare }: Source, start: number): Expression | undefined {
+  let depth = 0
+  for (let at = bare.indexOf('(', start); at >= 0 && at < bare.length; at++) {
+    if (bare[at] === '(') depth++
+    else if (bare[at] === ')' && --depth === 0) return expressionAt(code.slice(0, at + 1), start)
+  }
+  return undefined
 }
 
 /** The text of a string literal or of a template without expressions. */

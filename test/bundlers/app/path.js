@@ -1,0 +1,3 @@
+import path from '../../../fixtures/digits-cnn.onnx?as=path'
+
+export { path }

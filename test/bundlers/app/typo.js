@@ -1,0 +1,3 @@
+import digits from '../../../fixtures/digits-cnn.onnx?optimise=clean'
+
+export { digits }
