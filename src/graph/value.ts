@@ -1,4 +1,4 @@
-import type { DType } from '../onnx/dtypes.ts'
+import { type DType, isFloat } from '../onnx/dtypes.ts'
 import type { EntryProto, SparseTensorProto, TypeProto } from '../onnx/proto.ts'
 import type { Graph } from './graph.ts'
 import type { Node } from './node.ts'
@@ -70,6 +70,11 @@ export class Value {
   get shape(): readonly Dim[] | undefined {
     if (this.tensor) return this.tensor.dims
     return this.#type?.kind === 'tensor' ? this.#type.shape : undefined
+  }
+
+  /** True if the element type is known to be a floating-point one. */
+  get isFloat(): boolean {
+    return isFloat(this.dtype)
   }
 
   get rank(): number | undefined {

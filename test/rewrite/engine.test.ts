@@ -1,0 +1,423 @@
+import { describe, expect, test } from 'vitest'
+import { graph as graphAttribute } from '../../src/graph/attributes.ts'
+import { Graph } from '../../src/graph/graph.ts'
+import { Model } from '../../src/graph/model.ts'
+import { tensorType } from '../../src/graph/types.ts'
+import { explain, integersFrom, no, type Rule, rewrite, rule } from '../../src/rewrite/index.ts'
+import { gelu } from '../../src/rules/activations/gelu.ts'
+import { draw, expectClose, expectFusion, opsOf, run } from '../support/rules.ts'
+
+const doubleNegation: Rule = rule({
+  name: 'double-negation',
+  doc: '-(-x) -> x',
+  match: ({ op, any }) => op.Neg(op.Neg(any('x'))),
+  replace: ({ x }) => x,
+})
+
+describe('matching', () => {
+  test('alternatives tell which one matched, also as root', async () => {
+    const seen: string[] = []
+    const either = rule({
+      name: 'either',
+      doc: 'test',
+      match: ({ op, any, either }) => either('form', { relu: op.Relu(any('x')), tanh: op.Tanh(any('y')) }),
+      check: ({ form, x, y }) => {
+        seen.push(`${form} ${x?.name} ${y?.name}`)
+        return no('not now')
+      },
+      replace: ({ root }) => root,
+    })
+    const model = await draw(({ op, input }) => op.Tanh(op.Relu(input('in', [2]))))
+    rewrite(model, [[either]])
+    expect(seen).toEqual(['relu in undefined', `tanh undefined ${model.graph.firstNode!.output().name}`])
+  })
+
+  test('optional nodes, in any number', async () => {
+    const skipping = rule({
+      name: 'skipping',
+      doc: 'test',
+      match: ({ op, any, maybe }) => op.Relu(maybe(['Cast', 'Reshape'], op.Abs(any('x')))),
+      check: ({ x }) => ({ rank: x.rank }),
+      replace: ({ op, x, rank }) => (rank === 2 ? op.Abs(x) : no('rank', x)),
+    })
+    await expectFusion(await draw(({ op, input }) => op.Relu(op.Abs(input('x', [2, 3])))), skipping, 'Abs')
+    const model = await draw(({ op, input }) =>
+      op.Relu(op.Reshape(op.Cast(op.Abs(input('x', [2, 3])), { to: 1 }), [3, 2])),
+    )
+    rewrite(model, [[skipping]])
+    expect(opsOf(model)).toBe('Abs')
+  })
+
+  test('dimensions are unified by name', async () => {
+    const square = rule({
+      name: 'square',
+      doc: 'test',
+      match: ({ op, any }) => op.Relu(any('x').shaped('N', 'N', '_', 4)),
+      check: ({ dims }) => dims['N'] === 3 || no('N is not 3'),
+      replace: ({ op, x }) => op.Abs(x),
+    })
+    const model = await draw(({ op, input }) => [
+      op.Relu(input('a', [3, 3, 'any', 4])),
+      op.Relu(input('b', [3, 2, 1, 4])),
+      op.Relu(input('c', [3, 3, 1, 5])),
+      op.Relu(input('d', [3, 3])),
+    ])
+    expect(rewrite(model, [[square]]).counts).toEqual({ square: 1 })
+    expect(explain(model, [square]).map(({ reason }) => reason)).toEqual([
+      '"b" has the shape [3,2,1,4], not [N,N,_,4] with N = 3',
+      '"c" has the shape [3,3,1,5], not [N,N,_,4]',
+      '"d" has the shape [3,3], not [N,N,_,4]',
+    ])
+  })
+
+  test('attributes count their ONNX defaults; predicates give reasons', async () => {
+    const plain = rule({
+      name: 'plain-gemm',
+      doc: 'test',
+      match: ({ op, any, rest }) => op.Gemm(any('a'), any('b'), rest(), { alpha: 1, transB: 0 }),
+      replace: ({ op, a, b }) => op.MatMul(a, b),
+    })
+    await expectFusion(await draw(({ op, input }) => op.Gemm(input('a', [2, 2]), input('b', [2, 2]))), plain, 'MatMul')
+    const model = await draw(({ op, input }) => op.Gemm(input('a', [2, 2]), input('b', [2, 2]), { transB: 1 }))
+    expect(rewrite(model, [[plain]]).nearMisses[0]!.reason).toBe('transB is [1], not [0]')
+  })
+
+  test('other outputs of a node, and inputs left out or given', async () => {
+    const swap = rule({
+      name: 'swap',
+      doc: 'test',
+      match: ({ op, any, absent, ifGiven }) => {
+        const halves = op.Split(any('x'), ifGiven(any('sizes')), { axis: 1 })
+        return op.Clip(op.Sub(halves.out(1), halves), absent(), ifGiven(any('most')))
+      },
+      check: ({ sizes, most }) => (!sizes && most !== undefined) || no('other inputs'),
+      replace: ({ op, x }) => op.ReduceSum(x, [1]),
+    })
+    const model = await draw(({ op, create, input }) => {
+      const [a, b] = create({ op: 'Split', inputs: [input('x', [1, 2])], attributes: { axis: 1 }, outputs: 2 })
+      return op.Clip(op.Sub(b!, a!), null, 6)
+    })
+    expect(rewrite(model, [[swap]]).counts).toEqual({ swap: 1 })
+    expect(opsOf(model)).toBe('ReduceSum')
+    expect(integersFrom(model.graph.firstNode!, 'axes', 1)).toEqual([1])
+  })
+
+  test('a product or sum matches any grouping, and constants that would broaden it do not count', async () => {
+    const scaled = rule({
+      name: 'scaled',
+      doc: 'test',
+      match: ({ product, op, any, scalar }) => product(op.Abs(any('x')), any('y'), scalar('by')),
+      replace: ({ op, x, y, by }) => op.Mul(op.Mul(x, y), by),
+    })
+    for (const [dims, count] of [
+      [[], 1],
+      [[1, 1], 1],
+      [[1, 1, 1], 0],
+    ] as const) {
+      const model = await draw(({ op, input, weight }) =>
+        op.Div(op.Mul(input('y', [2, 3]), op.Abs(input('x', [2, 3]))), weight(dims, { around: 4, scale: 0 })),
+      )
+      expect(rewrite(model, [[scaled]], { steps: 1 }).changes).toBe(count)
+    }
+  })
+
+  test('several roots that share a value', async () => {
+    const both = rule({
+      name: 'both',
+      doc: 'two MatMuls of one input -> one',
+      match: ({ op, any, constant, roots }) => {
+        const x = any('x')
+        return roots(op.MatMul(x, constant('v')).as('a'), op.MatMul(x, constant('w')).as('b'))
+      },
+      replace: ({ op, create, x, v, w }) => {
+        const packed = op.MatMul(x, op.Concat(v, w, { axis: 1 }))
+        const [a, b] = create({ op: 'Split', inputs: [packed, null], attributes: { axis: -1 }, outputs: 2 })
+        return { a: a!, b: b! }
+      },
+    })
+    const model = await draw(
+      ({ op, input, weight }) => {
+        const x = op.Relu(input('x', ['B', 4]))
+        return [op.Neg(op.MatMul(x, weight([4, 4]))), op.MatMul(x, weight([4, 4])), op.Abs(x)]
+      },
+      { opset: 13 },
+    )
+    await expectFusion(model, both, 'Abs, Concat, MatMul, Neg, Relu, Split')
+  })
+})
+
+describe('what the engine guarantees', () => {
+  const addNorm = rule({
+    name: 'replaced',
+    doc: 'test',
+    emits: ['com.microsoft:SkipLayerNormalization'],
+    match: ({ op, any }) =>
+      op.LayerNormalization(op.Add(any('a'), any('b')).as('sum').replaced(), any('g'), any('h'), { axis: -1 }),
+    replace: ({ create, a, b, g, h, sum, emitted, isReadOutside }) => {
+      const [root, , , total] = create({
+        op: emitted,
+        inputs: [a, b, g, h],
+        attributes: { epsilon: 1e-5 },
+        outputs: isReadOutside(sum) ? [true, false, false, true] : 1,
+      })
+      return total ? { root: root!, sum: total } : root!
+    },
+  })
+
+  test('a value that the replacement gives too may be read above the root', async () => {
+    const model = await draw(({ op, input, weight }) => {
+      const sum = op.Add(op.Relu(input('a', [1, 2, 8])), input('b', [1, 2, 8]))
+      const early = op.Neg(sum)
+      return [early, op.LayerNormalization(sum, weight([8]), weight([8]))]
+    })
+    await expectFusion(model, addNorm, 'Neg, Relu, com.microsoft:SkipLayerNormalization')
+    expect(model.opsets.get('com.microsoft')).toBe(1)
+  })
+
+  test('graph outputs keep their names and types', async () => {
+    const model = await draw(({ op, input, weight }) => {
+      const sum = op.Add(input('a', [1, 'S', 8]), input('b', [1, 'S', 8]))
+      return [sum, op.LayerNormalization(sum, weight([8]), weight([8]))]
+    })
+    const before = model.graph.outputs.map(({ name, shape }) => [name, shape])
+    await expectFusion(model, addNorm, 'com.microsoft:SkipLayerNormalization', { sizes: { S: 3 } })
+    expect(model.graph.outputs.map(({ name, shape }) => [name, shape])).toEqual(before)
+  })
+
+  test('an input can become an output', async () => {
+    const model = await draw(({ op, input }) => op.Neg(op.Neg(input('x', [2]))))
+    await expectFusion(model, doubleNegation, 'Identity')
+  })
+
+  test('shared nodes stay, and what they read stays with them', async () => {
+    const shared = rule({
+      name: 'shared',
+      doc: 'test',
+      match: ({ op, any }) => op.Neg(op.Relu(op.Abs(any('x')).shared()).shared()),
+      replace: ({ op, x }) => op.Neg(op.Abs(x)),
+    })
+    const model = await draw(({ op, input }) => {
+      const relu = op.Relu(op.Abs(input('x', [2])))
+      return [op.Neg(relu), relu]
+    })
+    await expectFusion(model, shared, '2 Abs, Neg, Relu')
+  })
+
+  test('unused constants and what fed only the match are removed', async () => {
+    const model = await draw(({ op, input, weight }) => {
+      const x = input('x', [2])
+      return op.Neg(op.Neg(op.Add(x, op.Neg(op.Neg(weight([2]))))))
+    })
+    const dropSum = rule({
+      name: 'drop',
+      doc: 'test',
+      match: ({ op, any, constant }) => op.Add(any('x'), constant()),
+      replace: ({ op, x }) => op.Abs(x),
+    })
+    rewrite(model, [[doubleNegation], [dropSum]])
+    expect(opsOf(model)).toBe('Abs')
+    expect(model.graph.initializers.size).toBe(0)
+  })
+
+  test('a rewrite that changes the element type or rank is refused', async () => {
+    const wrong = rule({
+      name: 'wrong',
+      doc: 'test',
+      match: ({ op, any }) => op.Relu(any('x')),
+      replace: ({ op, x }) => op.Shape(x),
+    })
+    const model = await draw(({ op, input }) => op.Relu(input('x', [2, 2])))
+    expect(rewrite(model, [[wrong]]).nearMisses[0]!.reason).toContain('is float32, but would become int64')
+    expect(opsOf(model)).toBe('Relu')
+  })
+
+  test('what the target can not run is not emitted', async () => {
+    const model = await draw(({ op, input }) => {
+      const x = input('x', [4])
+      return op.Mul(op.Mul(x, 0.5), op.Add(op.Erf(op.Div(x, Math.SQRT2)), 1))
+    })
+    const { changes, nearMisses } = rewrite(model, [[gelu]], { allows: () => false })
+    expect(changes).toBe(0)
+    expect(nearMisses[0]!.reason).toContain("would become Gelu or com.microsoft:Gelu, which the target can't run")
+  })
+
+  test('subgraphs are rewritten; values of the outer graph are no part of a match there', async () => {
+    const model = await draw(({ op, graph, input, create }) => {
+      const outer = op.Neg(input('x', [2]))
+      const branch = (name: string, depth: number): Graph => {
+        const body = new Graph(graph.model, name)
+        let value = outer
+        for (let i = 0; i < depth; i++)
+          value = body.insert({ op: 'Neg', inputs: [value], types: [tensorType('float32', [2])] }).output()
+        body.addOutput(value)
+        return body
+      }
+      const [yes, no] = [branch('then', 3), branch('else', 1)]
+      const attributes = { then_branch: graphAttribute(yes), else_branch: graphAttribute(no) }
+      const [y] = create({ op: 'If', inputs: [input('c', [], 'bool')], attributes })
+      yes.owner = no.owner = y!.producer
+      return y!
+    })
+    expect([...model.allNodes()].length).toBe(6)
+    await expectFusion(model, doubleNegation, 'If, 3 Neg')
+  })
+
+  test('function bodies are rewritten, with constants as nodes', () => {
+    const model = new Model({ opset: 17 })
+    const graph = new Graph(model, 'f')
+    const x = graph.addInput('fx')
+    graph.addOutput(graph.insert({ op: 'Neg', inputs: [graph.insert({ op: 'Neg', inputs: [x] }).output()] }).output())
+    model.functions.push({
+      name: 'f',
+      domain: 'own',
+      overload: '',
+      graph,
+      attributes: [],
+      defaults: [],
+      opsets: new Map([['', 17]]),
+      extra: {},
+    })
+    const toGelu = rule({
+      name: 'to-gelu',
+      doc: 'test',
+      match: ({ op, any }) => op.Neg(op.Neg(any('x'))),
+      replace: ({ ms, op, x }) => ms.Gelu(op.Reshape(x, [0, -1])),
+    })
+    expect(rewrite(model, [[toGelu]]).changes).toBe(1)
+    expect([...graph.nodes()].map(({ qualifiedType }) => qualifiedType)).toEqual([
+      'Constant',
+      'Reshape',
+      'com.microsoft:Gelu',
+    ])
+    expect(model.functions[0]!.opsets.get('com.microsoft')).toBe(1)
+  })
+})
+
+describe('running', () => {
+  const chain = (length: number) =>
+    draw(({ op, input }) => {
+      let value = input('x', [2])
+      for (let i = 0; i < length; i++) value = op.Neg(value)
+      return value
+    })
+
+  test('to a fixpoint, and again changes nothing', async () => {
+    const model = await chain(9)
+    await expectFusion(model, doubleNegation, 'Neg')
+    expect(rewrite(model, [[doubleNegation]]).changes).toBe(0)
+  })
+
+  test('a step limit stops after that many rewrites and tells the last', async () => {
+    const model = await chain(9)
+    expect(rewrite(model, [[doubleNegation]], { steps: 0 }).changes).toBe(0)
+    const { changes, trail } = rewrite(model, [[doubleNegation]], { steps: 2 })
+    expect(changes).toBe(2)
+    expect(trail).toEqual([
+      { rule: 'double-negation', node: 'Neg_1' },
+      { rule: 'double-negation', node: 'Neg_3' },
+    ])
+    expect(opsOf(model)).toBe('5 Neg')
+  })
+
+  const swap = (from: 'Relu' | 'Abs', to: 'Relu' | 'Abs'): Rule =>
+    rule({
+      name: `${from}-${to}`,
+      doc: 'test',
+      match: ({ op, any }) => op[from](any('x')),
+      replace: ({ op, x }) => op[to](x),
+    })
+
+  test('rules that never end are caught by name and node', async () => {
+    const model = await draw(({ op, input }) => op.Relu(input('x', [2])))
+    const { problems } = rewrite(model, [[swap('Relu', 'Abs'), swap('Abs', 'Relu')]])
+    expect(problems).toEqual([
+      {
+        code: 'rule-loops',
+        rule: 'Relu-Abs',
+        node: expect.any(String),
+        message: expect.stringContaining('does not come to an end'),
+      },
+    ])
+    expect(() => rewrite(model, [[swap('Relu', 'Abs'), swap('Abs', 'Relu')]], { strict: true })).toThrow(
+      expect.objectContaining({ code: 'RULE_LOOPS' }),
+    )
+  })
+
+  test('a rule that throws is left out, what it built is taken back, the others go on', async () => {
+    const broken = rule({
+      name: 'broken',
+      doc: 'test',
+      match: ({ op, any }) => op.Neg(any('x')),
+      replace: ({ op, x }) => {
+        op.Abs(op.Add(x, 1))
+        throw new Error('oh no')
+      },
+    })
+    const model = await chain(3)
+    const before = await run(model)
+    const { problems, counts } = rewrite(model, [[broken, doubleNegation]])
+    expect(problems).toEqual([
+      { code: 'rule-failed', rule: 'broken', node: 'Neg', message: 'the rule broken failed: oh no' },
+    ])
+    expect(counts).toEqual({ 'double-negation': 1 })
+    expect(opsOf(model)).toBe('Neg')
+    expect(model.graph.initializers.size).toBe(0)
+    expectClose(await run(model), before, 0)
+    expect(() => rewrite(model, [[broken]], { strict: true })).toThrow(expect.objectContaining({ code: 'RULE_FAILED' }))
+  })
+
+  test('the best near miss of a rule that matched nothing', async () => {
+    const model = await draw(({ op, input }) => {
+      const x = input('x', [4])
+      return [op.Mul(x, 2), op.Mul(op.Mul(x, 0.5), op.Add(op.Tanh(op.Div(x, Math.SQRT2)), 1))]
+    })
+    const { nearMisses } = rewrite(model, [[gelu]])
+    expect(nearMisses).toEqual([
+      {
+        rule: 'gelu',
+        matched: 3,
+        total: 5,
+        anchor: 'Mul_2',
+        at: 'Tanh',
+        reason: 'expected Erf, found Tanh (Tanh)',
+        message: 'gelu: 3 of 5 nodes; at Tanh: expected Erf, found Tanh (Tanh)',
+      },
+    ])
+  })
+
+  test('one value with very many readers', async () => {
+    const model = new Model({ opset: 17 })
+    const { graph } = model
+    const x = graph.insert({ op: 'Abs', inputs: [graph.addInput('x', tensorType('float32', [2]))] }).output()
+    for (let i = 0; i < 4_000; i++) {
+      const sum = graph.insert({ op: 'Add', inputs: [x, x] }).output()
+      graph.addOutput(graph.insert({ op: 'Neg', inputs: [sum] }).output())
+    }
+    const pair = rule({
+      name: 'pair',
+      doc: 'test',
+      match: ({ op, any, roots }) => {
+        const a = op.Abs(any('x')).shared()
+        return roots(op.Neg(op.Add(a, a)).as('y'), op.Relu(a).as('z'))
+      },
+      replace: ({ op, x }) => ({ y: op.Neg(x), z: op.Relu(x) }),
+    })
+    const half = rule({
+      name: 'half',
+      doc: 'test',
+      match: ({ op, any, sum }) => op.Neg(sum(op.Abs(any('x')).shared(), any('y'))),
+      replace: ({ op, y }) => op.Tanh(y),
+    })
+    expect(rewrite(model, [[pair, half]]).counts).toEqual({ half: 4_000 })
+  })
+
+  test('names that mean something else are refused when the rule is made', () => {
+    const named = (name: string) => () =>
+      rule({ name: 'r', doc: 'test', match: ({ op, any }) => op.Neg(any(name)), replace: ({ root }) => root })
+    expect(named('graph')).toThrow('nothing can be called "graph"')
+    expect(named('x')).not.toThrow()
+    expect(() => rule({ name: 'r', doc: 'test', match: ({ any }) => any('x'), replace: ({ x }) => x })).toThrow(
+      'operator',
+    )
+  })
+})
