@@ -1,15 +1,19 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, extname, resolve } from 'node:path'
+import { dirname, extname, join, resolve } from 'node:path'
 import { build } from 'esbuild'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generateModule } from '../../src/codegen/module.ts'
+import { readModel } from '../../src/graph/import.ts'
+import { writeModel } from '../../src/graph/write.ts'
 import { chromiumPath, launchChromium, type Serve, serve } from '../support/chromium.ts'
-import { root, variantOf } from './support/emitted.ts'
+import { projectFolder, root, variantOf } from './support/emitted.ts'
 
 const digits = resolve(root, 'fixtures/digits-cnn.onnx')
 const ortFolder = dirname(createRequire(import.meta.url).resolve('onnxruntime-web'))
+const folder = projectFolder()
+afterAll(() => rmSync(folder, { recursive: true }))
 const image = Float32Array.from({ length: 2 * 64 }, (_, i) => (i * 37) % 17)
 const TYPES: { [extension: string]: string } = {
   '.mjs': 'text/javascript',
@@ -21,6 +25,9 @@ const TYPES: { [extension: string]: string } = {
 async function bundle(): Promise<Serve> {
   const variant = await variantOf(digits, 'wasm', '"./digits.onnx"')
   const part = (name: string) => ({ mjs: `"./ort/${name}.mjs"`, wasm: `"./ort/${name}.wasm"` })
+  // The same model with its weights in a second file, served under another name than the model knows.
+  const split = join(folder, 'split.onnx')
+  const [model, data] = writeModel(readModel(digits), split, { external: 'always', location: 'weights.bin' })
   const importRuntime = resolve(root, 'src/runtime/web.ts')
   const code = generateModule({
     as: 'session',
@@ -30,6 +37,14 @@ async function bundle(): Promise<Serve> {
       { ...variant, target: 'half', device: 'webgpu', requires: ['shader-f16'], urlExpression: '"./half.onnx"' },
       { ...variant, target: 'gpu', device: 'webgpu', wasm: part('ort-wasm-simd-threaded.asyncify') },
       { ...variant, target: 'web', wasm: part('ort-wasm-simd-threaded') },
+      {
+        ...variant,
+        target: 'split',
+        bytes: model!.bytes,
+        urlExpression: '"./split.onnx"',
+        external: [{ name: data!.name, bytes: data!.bytes, urlExpression: '"./weights-1234.bin"' }],
+        wasm: part('ort-wasm-simd-threaded'),
+      },
     ],
   })
   const app = `import model from 'model'
@@ -75,6 +90,8 @@ async function bundle(): Promise<Serve> {
     const type = TYPES[extname(path)] ?? 'application/octet-stream'
     if (path === '/app/') return { body: '<script type="module" src="assets/main.js"></script>', type: 'text/html' }
     if (path === '/app/digits.onnx') return { body: readFileSync(digits), type }
+    if (path === '/app/split.onnx') return { body: readFileSync(split), type }
+    if (path === '/app/weights-1234.bin') return { body: readFileSync(data!.path), type }
     const [, ort] = /^\/app\/ort\/([\w.-]+)$/.exec(path) ?? []
     if (ort && ortFiles.has(ort)) return { body: readFileSync(resolve(ortFolder, ort)), type }
     const script = built.get(path)
@@ -149,6 +166,13 @@ describe.skipIf(!chromiumPath)('in Chromium', () => {
 
   test('wasm with threads in an isolated page', async () => {
     const { result } = await inPage({ target: 'web', threads: 2 }, { isolated: true })
+    expect(close(result.data)).toBeLessThan(1e-6)
+  })
+
+  test('external data under another URL', async () => {
+    const { result, requests } = await inPage({ target: 'split' })
+    expect(requests).toContain('/app/weights-1234.bin')
+    expect(result.progress[0]).toBe(result.progress[1])
     expect(close(result.data)).toBeLessThan(1e-6)
   })
 
