@@ -26,16 +26,14 @@ export function expandLayer(
   },
 ): Layer {
   const own = readParams(from.table, input, from.surface ?? OPTIONS, from)
-  const result: Record<string, unknown> = {}
-  for (const name of (own['preset'] as readonly string[] | undefined) ?? [])
-    Object.assign(result, presetParams(name, from.presets))
-  const dtype = (own['dtype'] ?? result['dtype']) as string | undefined
-  if (dtype !== undefined) {
-    const bundle = registered(`dtype '${dtype}'`, DTYPES_BY_NAME[dtype]!.params)
-    // A preset of the same layer may refine the recipe (per channel ...) but not undo it.
-    Object.assign(result, own['dtype'] === undefined ? { ...bundle, ...result } : bundle)
-  }
-  return Object.assign(result, own)
+  const names = (own['preset'] as readonly string[] | undefined) ?? []
+  const presets = names.map((name) => presetParams(name, from.presets))
+  return Object.assign({}, ...presets, dtypeParams(own['dtype']), own)
+}
+
+/** The parameters that a dtype stands for. */
+function dtypeParams(dtype: unknown): Layer {
+  return typeof dtype === 'string' ? registered(`dtype '${dtype}'`, DTYPES_BY_NAME[dtype]!.params) : {}
 }
 
 function presetParams(name: string, presets: Readonly<Record<string, object>>): Layer {
@@ -43,7 +41,8 @@ function presetParams(name: string, presets: Readonly<Record<string, object>>): 
     const entries = Object.entries(presets[name]!)
     if (entries.some(([key]) => key === 'preset'))
       throw new OnnxError('PRESET_NESTED', `preset '${name}' uses \`preset\`: presets cannot be nested`)
-    return readParams(targetTable, entries, OPTIONS, { where: `presets['${name}']` })
+    const own = readParams(targetTable, entries, OPTIONS, { where: `presets['${name}']` })
+    return { ...dtypeParams(own['dtype']), ...own }
   }
   const builtIn = builtInPreset(name)
   if (builtIn) return registered(`preset '${name}'`, builtIn)

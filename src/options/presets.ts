@@ -4,15 +4,15 @@ import { presetOf, thisCpu } from './cpu.ts'
 export type Bundle = Readonly<Record<string, string | number | boolean | undefined>>
 
 /**
- * Int8 by CPU. x86 without VNNI adds pairs of u8 x s8 products in 16 bits, which saturates; weights of 7 bits
- * (reduced range) cannot. Signed weights run 1.5 times as fast there as unsigned ones, and per channel the lost
- * bit costs next to nothing.
+ * Int8 by CPU. x86 without VNNI adds pairs of u8 x s8 products in 16 bits, which saturates: there the number of bits is
+ * left to the pass, which takes as many as cannot saturate. Other CPUs have room for all 8 bits. The type of the weights is
+ * no matter of the CPU: it follows from the operators.
  */
 export const CPU_PRESETS: Readonly<Record<string, Bundle>> = {
-  arm64: { weightType: 'int8', perChannel: true, reduceRange: false },
-  avx2: { weightType: 'int8', perChannel: true, reduceRange: true },
-  avx512: { weightType: 'int8', perChannel: true, reduceRange: true },
-  avx512_vnni: { weightType: 'int8', perChannel: true, reduceRange: false },
+  arm64: { perChannel: true, reduceRange: false },
+  avx2: { perChannel: true, reduceRange: undefined },
+  avx512: { perChannel: true, reduceRange: undefined },
+  avx512_vnni: { perChannel: true, reduceRange: false },
 }
 
 /** The built-in preset of this name; `auto` is the one of the CPU that this runs on. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { OnnxError } from '../../src/onnx/errors.ts'
-import { matchesModel, resolveRequest, validatePluginOptions } from '../../src/options/index.ts'
+import { matchesModel, presetOf, resolveRequest, validatePluginOptions } from '../../src/options/index.ts'
 
 vi.mock('../../src/passes/index.ts', () => import('./passes.mock.ts'))
 
@@ -123,17 +123,19 @@ describe('choice of targets', () => {
 
 describe('presets and dtypes', () => {
   test.each([
-    ['preset=avx2', { weightType: 'int8', perChannel: true, reduceRange: true }],
-    ['preset=avx512_vnni', { weightType: 'int8', perChannel: true, reduceRange: false }],
-    ['preset=avx2&reduce_range=false', { weightType: 'int8', perChannel: true, reduceRange: false }],
+    ['preset=avx512_vnni', { perChannel: true, reduceRange: false }],
+    ['preset=avx512_vnni&reduce_range', { perChannel: true, reduceRange: true }],
+    ['preset=avx2&reduce_range=false', { perChannel: true, reduceRange: false }],
     ['dtype=q8', { quantize: 'dynamic', weightType: 'auto' }],
     ['dtype=uint8', { quantize: 'dynamic', weightType: 'uint8' }],
     ['dtype=uint8&weight_type=int8', { quantize: 'dynamic', weightType: 'int8' }],
-    ['dtype=q8&preset=avx2', { quantize: 'dynamic', weightType: 'int8', reduceRange: true }],
-    ['preset=small', { quantize: 'dynamic', weightType: 'uint8', perChannel: true }],
-    ['preset=small,avx2', { quantize: 'dynamic', weightType: 'int8', reduceRange: true }],
+    ['dtype=uint8&preset=avx2', { quantize: 'dynamic', weightType: 'uint8', perChannel: true }],
+    ['preset=small', { quantize: 'dynamic', weightType: 'uint8', perChannel: true, reduceRange: true }],
+    ['preset=small,avx512_vnni', { quantize: 'dynamic', weightType: 'uint8', reduceRange: false }],
   ])('%s', (query, expected) => {
-    expect(only({ presets: { small: { dtype: 'uint8', perChannel: true } } }, query).params).toMatchObject(expected)
+    expect(
+      only({ presets: { small: { dtype: 'uint8', perChannel: true, reduceRange: true } } }, query).params,
+    ).toMatchObject(expected)
   })
   test('fp32 takes back what lower layers asked for', () => {
     expect(only({ quantize: 'dynamic' }, 'dtype=fp32').params).not.toHaveProperty('quantize')
@@ -141,10 +143,18 @@ describe('presets and dtypes', () => {
   test('a default of a parameter survives a dtype that does not name it', () => {
     expect(only({ perChannel: true }, 'dtype=q8').params).toMatchObject({ perChannel: true, quantize: 'dynamic' })
   })
-  test('`auto` is one of the named CPU presets', () => {
-    const auto = only({}, 'preset=auto').params
-    expect([true, false]).toContain(auto['reduceRange'])
-    expect(auto).toMatchObject({ weightType: 'int8', perChannel: true })
+  test('a CPU preset decides about the range, whatever lower layers say', () => {
+    // of the mock's pass; the real one has no default: as many bits as cannot saturate
+    expect(only({ reduceRange: true }, 'preset=avx512_vnni').params).toMatchObject({ reduceRange: false })
+    expect(only({ reduceRange: true, weightType: 'int8' }, 'preset=avx2').params).toMatchObject({
+      reduceRange: false,
+      weightType: 'int8',
+    })
+  })
+  test('`auto` is the preset of this CPU', () => {
+    const { preset: _, ...auto } = only({ reduceRange: true }, 'preset=auto').params
+    const { preset: __, ...named } = only({ reduceRange: true }, `preset=${presetOf()}`).params
+    expect(auto).toEqual(named)
   })
 })
 
