@@ -3,6 +3,8 @@
  * lies, in whatever float type and at whatever offset, or read it piece by piece from a file. Memory use is a few
  * megabytes plus the result. All functions are synchronous; each thread has its own instance.
  */
+export { type BlockMethod, type BlockOptions, packCodes, type QuantizedBlocks, quantizeBlocks } from './blocks.ts'
+export { type Bnb4, quantizeBnb4 } from './bnb4.ts'
 export { codeReader, dequantize } from './dequantize.ts'
 export {
   FLOAT16_MAX,
@@ -36,3 +38,6 @@ export {
   scaleZeroPoint,
   scaleZeroPoints,
 } from './scale.ts'
+export { addToHistogram, type Comparison, compare, type Histogram, histogram } from './statistics.ts'
+export type { BlockLayout } from './tiles.ts'
+export { permute, transpose } from './transpose.ts'

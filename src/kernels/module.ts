@@ -6,6 +6,8 @@ declare const WebAssembly: {
   Instance: new (module: object) => { readonly exports: object }
 }
 
+type Transpose = (x: number, rows: number, columns: number, stride: number, out: number, outStride: number) => void
+
 /** What `assembly/index.ts` exports: addresses and counts are numbers, see there for what each does. */
 export interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
@@ -35,6 +37,62 @@ export interface Exports {
   bf16ToF32(x: number, n: number, out: number): void
   f64ToF32(x: number, n: number, out: number): void
   limitToF16(x: number, n: number, largest: number, smallest: number, result: number): void
+  transpose32: Transpose
+  transpose16: Transpose
+  transpose8: Transpose
+  padRows(x: number, rows: number, length: number, padded: number, from: number): void
+  packPairs(x: number, n: number, out: number): void
+  blocksMinMax(
+    x: number,
+    count: number,
+    size: number,
+    bits: number,
+    symmetric: number,
+    scaleType: number,
+    scales: number,
+    zeroPoints: number,
+    codes: number,
+  ): void
+  blocksSearch(
+    x: number,
+    count: number,
+    size: number,
+    bits: number,
+    symmetric: number,
+    scaleType: number,
+    scales: number,
+    zeroPoints: number,
+    codes: number,
+    importance: number,
+    weighted: number,
+    steps: number,
+    least: number,
+  ): void
+  blocksHqq(
+    x: number,
+    count: number,
+    size: number,
+    bits: number,
+    scaleType: number,
+    scales: number,
+    zeroPoints: number,
+    codes: number,
+    rounds: number,
+    firstBeta: number,
+    kappa: number,
+  ): void
+  blocksBnb4(x: number, count: number, size: number, type: number, magnitudes: number, out: number): void
+  compare(x: number, y: number, n: number, result: number): void
+  histogram(
+    x: number,
+    n: number,
+    magnitude: number,
+    low: number,
+    high: number,
+    perUnit: number,
+    bins: number,
+    counts: number,
+  ): void
 }
 
 let instance: Exports | undefined

@@ -1,6 +1,12 @@
 import { OnnxError } from '../onnx/errors.ts'
 import { nearest } from '../params/nearest.ts'
-import type { PluginOptions, PluginSettings } from './types.ts'
+import type { CacheOptions, PluginOptions, PluginSettings } from './types.ts'
+
+/** Settings of the cache in the pipeline's units. */
+export interface CacheSettings extends Omit<CacheOptions, 'maxAgeDays'> {
+  /** Milliseconds. */
+  maxAge: number | undefined
+}
 
 type Kind = 'boolean' | 'text' | 'record' | 'names' | 'number' | 'object'
 
@@ -72,6 +78,15 @@ export function checkSettings(plugin: PluginOptions): void {
     if (value !== undefined && !isKind(value, kind))
       throw new OnnxError('OPTION_VALUE', `\`cache.${key}\` has a wrong value`, { hint: `Expected: ${kind}.` })
   }
+}
+
+/**
+ * The `cache` setting as the pipeline takes it: days are milliseconds there.
+ */
+export function cacheSettings({ cache }: PluginOptions): false | CacheSettings {
+  if (cache === false) return false
+  const { dir, storage, maxBytes, maxAgeDays } = cache ?? {}
+  return { dir, storage, maxBytes, maxAge: maxAgeDays === undefined ? undefined : maxAgeDays * 86_400_000 }
 }
 
 function isKind(value: unknown, kind: Kind): boolean {

@@ -3,7 +3,7 @@
 const F16_INFINITY = 0x47800000 // the bits of 65536: whatever is as large or larger becomes infinite
 const F16_NORMAL = 0x38800000 // the bits of 2^-14, the smallest normal half
 
-@inline export function halves(x: v128): v128 {
+@inline function halves(x: v128): v128 {
   const sign = v128.and(x, i32x4.splat(0x80000000))
   const a = v128.xor(x, sign)
   // normal: rebias the exponent and round by adding just under half a unit, or half of one where the result would be odd
@@ -118,7 +118,7 @@ export function limitToF16(x: usize, n: i32, largest: f32, smallest: f32, result
   store<i32>(at, load<i32>(at) + sum32(v))
 }
 
-@inline export function floats(h: v128): v128 {
+@inline function floats(h: v128): v128 {
   const sign = i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16)
   const a = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13)
   const scaled = f32x4.mul(a, f32x4.splat(reinterpret<f32>(0x77800000))) // 2^112 rebiases, subnormals included
@@ -164,4 +164,11 @@ export function bf16ToF32(x: usize, n: i32, out: usize): void {
 export function f64ToF32(x: usize, n: i32, out: usize): void {
   for (let i: usize = 0; i < <usize>n; i += 2)
     v128.store64_lane(out + (i << 2), f32x4.demote_f64x2_zero(v128.load(x + (i << 3))), 0)
+}
+
+/** A scale as it will be stored: 0 float32, 1 float16, 2 bfloat16. */
+export function roundScale(scale: f32, type: i32): f32 {
+  if (type == 0) return scale
+  const v = f32x4.splat(scale)
+  return f32x4.extract_lane(type == 1 ? floats(halves(v)) : i32x4.shl(brains(v), 16), 0)
 }

@@ -1,0 +1,108 @@
+import { resolve } from 'node:path'
+import { cacheSettings, type ModelOptions, type PluginOptions, resolveRequest } from './options/index.ts'
+import { OPTIONS } from './params/read.ts'
+import { type BuildProgress, type BuildReport, createPipeline, deliver, type ModelInfo } from './pipeline/index.ts'
+import { type Inspection, inspectModel } from './report/inspect.ts'
+
+export { OnnxError } from './onnx/errors.ts'
+export type { ModelOptions, PluginOptions, TargetOptions } from './options/index.ts'
+export type { BuildProgress, BuildReport, IoInfo, ModelInfo } from './pipeline/index.ts'
+export type { Inspection, TensorSummary } from './report/inspect.ts'
+
+/** Options of one model: every parameter that an import's query takes (but for the shape of the import), and where the result goes. */
+export type TransformOptions = Omit<ModelOptions, 'as' | 'targets'> & {
+  /** Path of the resulting .onnx file; its data files go beside it. Without it the result stays in the cache. */
+  output?: string | undefined
+  /** Calls the build off. */
+  signal?: AbortSignal | undefined
+}
+
+/** What became of one model. */
+export interface Transformed {
+  /** Absolute path of the result. */
+  file: string
+  /** Absolute paths of its data files. */
+  external: string[]
+  /** Inputs, outputs, operators of the result. */
+  info: ModelInfo
+  /** Sizes, time, passes and what they changed. */
+  report: BuildReport
+}
+
+/** Options of an optimizer: those of the plugin, with a listener. */
+export type OptimizerOptions = PluginOptions & {
+  onProgress?: ((progress: BuildProgress) => void) | undefined
+}
+
+/** Transforms any number of models with one pool of workers. */
+export interface Optimizer {
+  /**
+   * Optimizes one model. The options come on top of the optimizer's own, as a query comes on top of the plugin's.
+   *
+   * @param file path of the model, relative to the optimizer's root
+   * @throws OnnxError for wrong options or a model that cannot be read
+   */
+  transform(file: string, options?: TransformOptions): Promise<Transformed>
+  /** Ends the workers. */
+  close(): Promise<void>
+}
+
+/**
+ * Makes an optimizer. `root` is the working directory unless given; targets default to Node.
+ *
+ * @throws OnnxError for wrong options
+ */
+export function createOptimizer({ onProgress, ...plugin }: OptimizerOptions = {}): Optimizer {
+  const root = resolve(plugin.root ?? '.')
+  const pipeline = createPipeline({ root, cache: cacheSettings(plugin), onProgress })
+  return {
+    async transform(path, { output, signal, ...query } = {}) {
+      const file = resolve(root, path)
+      const { targets } = resolveRequest({
+        plugin,
+        query,
+        surface: OPTIONS,
+        file,
+        root,
+        environment: { kind: 'server' },
+      })
+      const artifact = await pipeline.build({ file, options: targets[0]!, ...(signal ? { signal } : {}) })
+      const files =
+        output === undefined
+          ? [artifact.model.file, ...artifact.external.map((data) => data.file)]
+          : await deliver(artifact, resolve(root, output))
+      const { info, report } = artifact
+      return {
+        file: files[0]!,
+        external: files.slice(1),
+        info,
+        report: output === undefined ? report : { ...report, output: files[0]! },
+      }
+    },
+    close: () => pipeline.close(),
+  }
+}
+
+/**
+ * Optimizes one model, e.g. `await transform('bert.onnx', { quantize: 'dynamic', output: 'dist/bert.onnx' })`. For many
+ * models {@link createOptimizer} is faster: it keeps its workers.
+ *
+ * @throws OnnxError for wrong options or a model that cannot be read
+ */
+export async function transform(file: string, options: TransformOptions = {}): Promise<Transformed> {
+  const optimizer = createOptimizer()
+  try {
+    return await optimizer.transform(file, options)
+  } finally {
+    await optimizer.close()
+  }
+}
+
+/**
+ * What is in a model: inputs, outputs, operators, sizes. Weights are not read.
+ *
+ * @throws OnnxError if it is no valid model
+ */
+export function inspect(file: string, options: { top?: number } = {}): Promise<Inspection> {
+  return inspectModel(resolve(file), options)
+}

@@ -1,0 +1,130 @@
+import { basename, dirname, join, relative, resolve, sep } from 'node:path'
+import pc from 'picocolors'
+import { OnnxError } from '../onnx/errors.ts'
+import { cacheSettings, DTYPES_BY_NAME, type ResolvedOptions, resolveRequest } from '../options/index.ts'
+import { createPipeline, deliver } from '../pipeline/index.ts'
+import { buildJson, buildLine, buildTable, noteLines, type ReportRow } from '../report/index.ts'
+import { EXIT, type Invocation, type Io } from './command.ts'
+import { loadConfig } from './config.ts'
+import { findModels } from './models.ts'
+import { createProgress } from './progress.ts'
+
+interface Job {
+  file: string
+  options: ResolvedOptions
+  target: string
+}
+
+/** `build`: one result per model and target. A model that fails does not keep the others from being built. */
+export async function run({ operands, flags, params }: Invocation, io: Io): Promise<number> {
+  const plugin = await loadConfig(flags['config'], io.cwd)
+  const root = resolve(io.cwd, (flags['root'] as string | undefined) ?? plugin.root ?? '.')
+  const files = await findModels(operands, io.cwd)
+  const jobs = plan(
+    files,
+    flags,
+    io.cwd,
+    (file) => resolveRequest({ plugin, query: params, file, root, environment: { kind: 'server' } }).targets,
+  )
+  const progress = await createProgress(io, flags['json'] === true)
+  const pipeline = createPipeline({
+    root,
+    cache: flags['cache'] === false ? false : cacheSettings(plugin),
+    onProgress: (state) => progress.update(state),
+    onWarn: ({ message }) => io.err(`warning: ${message}`),
+  })
+  const taken = new Set<string>()
+  const errors: unknown[] = []
+  const rows: ReportRow[] = []
+  // Results are written one after another: which data file gets its own name must not depend on who is faster.
+  let written: Promise<unknown> = Promise.resolve()
+  try {
+    await Promise.all(
+      jobs.map(async ({ file, options, target }, i) => {
+        try {
+          const artifact = await pipeline.build({ file, options })
+          const delivery = written.then(() => deliver(artifact, target, taken))
+          written = delivery.catch(() => {})
+          await delivery
+          rows[i] = {
+            report: { ...artifact.report, output: target },
+            label: ` → ${relative(io.cwd, target)}`,
+            ...(jobs.length > files.length && options.target ? { target: options.target } : {}),
+          }
+          // A log tells of each model as it is done; a terminal has its bars, and the table at the end.
+          if (!flags['json'] && !io.isTerminal) io.out(buildLine(rows[i], { root: io.cwd }))
+        } catch (error) {
+          errors.push(error)
+        } finally {
+          progress.done(file)
+        }
+      }),
+    )
+  } finally {
+    progress.stop()
+    await pipeline.close()
+  }
+  const done = rows.filter(Boolean)
+  if (flags['json']) io.out(JSON.stringify(buildJson(done), undefined, 2))
+  else if (io.isTerminal && done.length > 0)
+    io.out(buildTable(done, { root: io.cwd, color: pc.isColorSupported, maxNotes: 0 }))
+  if (!flags['json'])
+    for (const line of noteLines(
+      done.map(({ report }) => report),
+      'warn',
+    ))
+      io.err(`warning: ${line}`)
+  for (const error of errors) {
+    if (!(error instanceof OnnxError)) throw error
+    io.err(error.message)
+  }
+  return errors.length > 0 ? EXIT.failed : EXIT.ok
+}
+
+/** Where each result goes. Models of one name keep their folders below the common one; several targets get a folder each. */
+function plan(
+  files: readonly string[],
+  flags: Invocation['flags'],
+  cwd: string,
+  targetsOf: (file: string) => readonly ResolvedOptions[],
+): Job[] {
+  const out = resolve(cwd, (flags['out'] as string | undefined) ?? 'optimized')
+  const intoFile = out.endsWith('.onnx')
+  const common = commonFolder(files.map((file) => dirname(file)))
+  const flat = new Set(files.map((file) => basename(file))).size === files.length
+  const jobs = files.flatMap((file) => {
+    const targets = targetsOf(file)
+    return targets.map((options): Job => {
+      const folder = targets.length > 1 ? join(out, options.target ?? options.device) : out
+      const name = flat ? basename(file) : relative(common, file)
+      return {
+        file,
+        options,
+        target: intoFile ? out : join(folder, suffixed(name, flags['huggingface'] === true, options)),
+      }
+    })
+  })
+  if (intoFile && jobs.length > 1)
+    throw new OnnxError('USAGE', `${jobs.length} results do not fit into the one file ${out}`, {
+      hint: 'Give a folder with -o.',
+    })
+  return jobs
+}
+
+/** `model.onnx` -> `model_q4f16.onnx`. */
+function suffixed(name: string, huggingface: boolean, { params }: ResolvedOptions): string {
+  const dtype = params['dtype'] as string | undefined
+  if (!huggingface || dtype === undefined) return name
+  return name.replace(/(\.onnx)?$/i, `${DTYPES_BY_NAME[dtype]!.suffix}.onnx`)
+}
+
+function commonFolder(folders: readonly string[]): string {
+  const [first = '', ...rest] = folders.map((folder) => folder.split(sep))
+  let length = first.length
+  for (const folder of rest) {
+    let same = 0
+    while (same < length && folder[same] === first[same]) same++
+    length = same
+  }
+  return (first as readonly string[]).slice(0, length).join(sep) || sep
+}

@@ -1,0 +1,91 @@
+import type { Command } from './command.ts'
+
+const json = { type: 'boolean', doc: 'Print the result as JSON' } as const
+const root = { type: 'string', doc: 'Project folder; default is the current one', placeholder: 'dir' } as const
+const config = {
+  type: 'string',
+  doc: "Module or JSON file with the plugin's options (targets, models, presets, cache)",
+  placeholder: 'file',
+} as const
+
+/** All commands, in the order of the help. */
+export const commands: readonly Command[] = [
+  {
+    name: 'build',
+    summary: 'Optimize models and write them',
+    operands: { usage: 'MODEL...', min: 1, max: Number.POSITIVE_INFINITY },
+    flags: {
+      out: {
+        type: 'string',
+        doc: 'Folder for the results (with one MODEL also a file name.onnx); default `optimized`',
+        placeholder: 'dir',
+      },
+      query: {
+        type: 'string',
+        doc: 'Options as an import would have them, e.g. `quantize=dynamic&per_channel`',
+        placeholder: 'text',
+      },
+      huggingface: {
+        type: 'boolean',
+        doc: 'Name results by dtype as Hugging Face does: `model_q4f16.onnx`',
+      },
+      config,
+      root,
+      cache: { type: 'boolean', doc: 'Use and fill the cache; `--no-cache` builds anew', default: true },
+      json,
+    },
+    takesParams: true,
+    examples: [
+      'build bert.onnx --dtype q8 -o dist/models',
+      "build 'models/**/*.onnx' --query 'quantize=dynamic&per_channel' --json",
+    ],
+    load: () => import('./build.ts'),
+  },
+  {
+    name: 'inspect',
+    summary: 'Show what is in a model',
+    operands: { usage: 'MODEL', min: 1, max: 1 },
+    flags: {
+      top: { type: 'integer', doc: 'How many of the largest tensors to list', min: 0, default: 10 },
+      json,
+    },
+    takesParams: false,
+    examples: ['inspect bert.onnx', 'inspect bert.onnx --json'],
+    load: () => import('./inspect.ts'),
+  },
+  {
+    name: 'sync',
+    summary: 'Write the types of all models that the sources import',
+    operands: { usage: '[GLOB...]', min: 0, max: Number.POSITIVE_INFINITY },
+    flags: {
+      dts: {
+        type: 'string',
+        doc: 'File to write; default `onnx-models.d.ts` in the project folder',
+        placeholder: 'file',
+      },
+      check: { type: 'boolean', doc: 'Write nothing; fail if the file is not up to date' },
+      config,
+      root,
+      json,
+    },
+    takesParams: false,
+    examples: ['sync', "sync 'app/**/*.ts' --dts types/onnx-models.d.ts"],
+    load: () => import('./sync.ts'),
+  },
+  {
+    name: 'cache',
+    summary: 'List, prune or clear the cache',
+    operands: { usage: 'ls|prune|clear', min: 1, max: 1 },
+    flags: {
+      dir: { type: 'string', doc: "Folder of the cache; default is the project's", placeholder: 'dir' },
+      maxAgeDays: { type: 'number', doc: 'prune: remove what was not used for this many days', min: 0 },
+      maxBytes: { type: 'integer', doc: 'prune: keep at most this many bytes, the latest used', min: 0 },
+      config,
+      root,
+      json,
+    },
+    takesParams: false,
+    examples: ['cache ls', 'cache prune --max-age-days 7', 'cache clear'],
+    load: () => import('./cache.ts'),
+  },
+]

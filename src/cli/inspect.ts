@@ -1,0 +1,77 @@
+import pc from 'picocolors'
+import type { IoInfo } from '../pipeline/index.ts'
+import { formatBytes } from '../report/index.ts'
+import { type Inspection, inspectModel } from '../report/inspect.ts'
+import { EXIT, type Invocation, type Io } from './command.ts'
+import { findModels } from './models.ts'
+
+/** `inspect`: what is in a model. */
+export async function run({ operands, flags }: Invocation, io: Io): Promise<number> {
+  const [file] = await findModels(operands, io.cwd)
+  const inspection = await inspectModel(file!, { top: flags['top'] as number })
+  if (flags['json']) io.out(JSON.stringify(inspection, undefined, 2))
+  else for (const line of inspectionLines(inspection)) io.out(line)
+  return EXIT.ok
+}
+
+/** The inspection as text for people. */
+export function inspectionLines(model: Inspection): string[] {
+  const opsets = Object.entries(model.opsets).map(([domain, version]) => `${domain || 'ai.onnx'} ${version}`)
+  const ops = Object.entries(model.ops).sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
+  const section = (title: string, rows: readonly (readonly string[])[]) =>
+    rows.length ? ['', pc.bold(title), ...columns(rows).map((row) => `  ${row}`)] : []
+  return [
+    pc.bold(model.file),
+    `${formatBytes(model.bytes)}, ${count(model.parameters, 'parameter')}, ${count(model.nodes, 'node')}` +
+      (model.subgraphs ? `, ${count(model.subgraphs, 'subgraph')}` : '') +
+      (model.functions.length ? `, ${count(model.functions.length, 'local function')}` : ''),
+    `IR version ${model.irVersion}, opset ${opsets.join(', ')}${model.producer ? `, made by ${model.producer}` : ''}`,
+    ...section('Inputs', model.inputs.map(ioRow)),
+    ...section('Outputs', model.outputs.map(ioRow)),
+    ...section('Operators', [ops.map(([op, times]) => `${op} ${times}`)].flatMap(wrapped)),
+    ...section(
+      'Weights',
+      model.weights.map(({ dtype, tensors, bytes }) => [dtype, formatBytes(bytes), count(tensors, 'tensor')]),
+    ),
+    ...section(
+      'Largest tensors',
+      model.largest.map(({ name, dtype, shape, bytes, external }) => [
+        formatBytes(bytes),
+        `${dtype}[${shape.join(', ')}]`,
+        `${name}${external ? ' (external)' : ''}`,
+      ]),
+    ),
+    ...section(
+      'External data',
+      model.external.map(({ location, bytes }) => [location, formatBytes(bytes)]),
+    ),
+    ...section(
+      'Metadata',
+      Object.entries(model.metadata).map(([key, value]) => [key, value.slice(0, 100)]),
+    ),
+  ]
+}
+
+function ioRow({ name, dtype, type, shape }: IoInfo & { optional?: boolean }): string[] {
+  return [name, dtype && shape ? `${dtype}[${shape.map((dim) => dim ?? '?').join(', ')}]` : type]
+}
+
+function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)))
+  return rows.map((row) => row.map((cell, i) => (i < row.length - 1 ? cell.padEnd(widths[i]!) : cell)).join('  '))
+}
+
+/** Words in lines of at most about 100 letters. */
+function wrapped(words: readonly string[]): string[][] {
+  const lines: string[] = []
+  for (const word of words) {
+    const last = lines.at(-1)
+    if (last === undefined || last.length + word.length > 98) lines.push(word)
+    else lines[lines.length - 1] = `${last}, ${word}`
+  }
+  return lines.map((line) => [line])
+}
+
+function count(n: number, noun: string): string {
+  return `${n.toLocaleString('en-US')} ${noun}${n === 1 ? '' : 's'}`
+}

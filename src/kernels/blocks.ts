@@ -1,0 +1,216 @@
+import { CHUNK, type FloatInput, lengthOf } from './floats.ts'
+import { bytesAt, floatsAt, frame } from './memory.ts'
+import { wasm } from './module.ts'
+import { type BlockLayout, forEachTile, type Tile, tileCapacity } from './tiles.ts'
+
+/**
+ * How the scale and zero point of a block are found:
+ * - `minmax`: from the block's range, the very numbers of ONNX Runtime's quantizer;
+ * - `mse`: the least squared error among shrunken ranges, zero points and least-squares fits;
+ * - `k_quant`: the same with large weights counting for more;
+ * - `hqq`: half-quadratic quantization, with float zero points.
+ */
+export type BlockMethod = 'minmax' | 'mse' | 'k_quant' | 'hqq'
+
+/** How to quantize blocks. */
+export interface BlockOptions {
+  readonly bits: 2 | 4 | 8
+  /** Elements of a block: a multiple of 16, or at least the length of the blocked axis (one block per channel). */
+  readonly blockSize: number
+  /** Default `minmax`. */
+  readonly method?: BlockMethod | undefined
+  /** No zero points: the middle code means 0. Not with `hqq`. Default false. */
+  readonly symmetric?: boolean | undefined
+  /** Type the scale is stored in; it is rounded to it before the codes are made. Default float32. */
+  readonly scaleType?: 'float32' | 'float16' | 'bfloat16' | undefined
+  /**
+   * Order of the result. `blocks`: channel after channel, block after block, as MatMulNBits wants it. `original`: the order
+   * of the tensor, as DequantizeLinear and GatherBlockQuantized want it. Default `blocks`.
+   */
+  readonly order?: 'blocks' | 'original' | undefined
+  /** Two's complement codes (int2, int4, int8), in which the middle code is 0. Only symmetric. Default false. */
+  readonly signed?: boolean | undefined
+}
+
+/** Quantized blocks. An element means (code - zero point) * scale. */
+export interface QuantizedBlocks {
+  /** Packed codes, earlier ones in lower bits. `blocks`: [channels, blocks, blockSize * bits / 8]; `original`: as the tensor. */
+  readonly codes: Uint8Array<ArrayBuffer>
+  /** `blocks`: [channels, blocks]; `original`: [outer, blocks, inner]. */
+  readonly scales: Float32Array<ArrayBuffer>
+  /** Packed as the codes, in the order of the scales; in `blocks` order every channel starts a byte. Absent if symmetric or float. */
+  readonly zeroPoints?: Uint8Array<ArrayBuffer>
+  /** The zero points of `hqq`, in the order of the scales. */
+  readonly floatZeroPoints?: Float32Array<ArrayBuffer>
+  /** Number of blocks along the axis. */
+  readonly blocks: number
+}
+
+/** Ranges tried by the search, and the smallest of them relative to the whole: few bits pay for more clipping. */
+const SEARCH = { 2: [32, 0.3], 4: [20, 0.6], 8: [12, 0.9] } as const
+const SCALE_TYPES = { float32: 0, float16: 1, bfloat16: 2 } as const
+
+/**
+ * Quantizes a tensor in blocks along one axis to 2, 4 or 8 bits. Throws a RangeError on a block size, layout or combination
+ * that does not exist.
+ */
+export function quantizeBlocks(input: FloatInput, layout: BlockLayout, options: BlockOptions): QuantizedBlocks {
+  const { bits, method = 'minmax', symmetric = false, order = 'blocks', signed = false } = options
+  const { outer, length, inner } = layout
+  const total = outer * length * inner
+  if (total !== lengthOf(input))
+    throw new RangeError(`a layout of ${outer} x ${length} x ${inner} does not fit ${lengthOf(input)} elements`)
+  if (signed && !symmetric) throw new RangeError('signed codes are for symmetric quantization')
+  if (symmetric && method === 'hqq') throw new RangeError('hqq has zero points and cannot be symmetric')
+  const size = checkBlockSize(options.blockSize, length, order)
+  const blocks = Math.ceil(length / size)
+  const channels = outer * inner
+  const scales = new Float32Array(channels * blocks)
+  const zeroPoints = method === 'hqq' ? new Float32Array(channels * blocks) : new Uint8Array(channels * blocks)
+  const codes = new Uint8Array(order === 'blocks' ? (channels * blocks * size * bits) / 8 : total)
+  frame((allocate) => {
+    const capacity = tileCapacity(layout, size)
+    const at = {
+      scales: allocate(capacity.blocks * 4),
+      zeroPoints: allocate(capacity.blocks * 4),
+      codes: allocate(capacity.elements),
+      scratch: allocate(Math.max(capacity.elements, size * 4)),
+    }
+    forEachTile(input, layout, size, (tile) => {
+      const count = (tile.channels * tile.padded) / size
+      fit(tile.pointer, count, size, options, at)
+      const perChannel = tile.padded / size
+      const tileScales = floatsAt(at.scales, count)
+      const tileZeroPoints = method === 'hqq' ? floatsAt(at.zeroPoints, count) : bytesAt(at.zeroPoints, count)
+      for (let c = 0; c < tile.channels; c++) {
+        const target = (tile.channel + c) * blocks + tile.start / size
+        scales.set(tileScales.subarray(c * perChannel, (c + 1) * perChannel), target)
+        zeroPoints.set(tileZeroPoints.subarray(c * perChannel, (c + 1) * perChannel), target)
+      }
+      if (order === 'blocks') storeBlocks(tile, blocks * size, bits, at, codes)
+      else storeOriginal(tile, layout, at, codes)
+    })
+  })
+  const packed = order === 'blocks' ? codes : packCodes(codes, bits)
+  if (signed) flipSign(packed, bits)
+  const inOrder = <T extends Float32Array | Uint8Array>(values: T) =>
+    order === 'blocks' || inner === 1 ? values : toInner(values, outer, blocks, inner)
+  const result = { codes: packed, scales: inOrder(scales), blocks }
+  if (symmetric) return result
+  if (zeroPoints instanceof Float32Array) return { ...result, floatZeroPoints: inOrder(zeroPoints) }
+  const rows = order === 'blocks' ? channels : 1
+  return { ...result, zeroPoints: packRows(inOrder(zeroPoints), rows, bits) }
+}
+
+function checkBlockSize(size: number, length: number, order: 'blocks' | 'original'): number {
+  if (Number.isInteger(size) && size > 0 && size % 16 === 0) return size
+  if (order === 'original' && size >= length) return Math.ceil(length / 16) * 16
+  throw new RangeError(`a block size must be a multiple of 16, not ${size}`)
+}
+
+interface Buffers {
+  readonly scales: number
+  readonly zeroPoints: number
+  readonly codes: number
+  readonly scratch: number
+}
+
+function fit(x: number, count: number, size: number, options: BlockOptions, at: Buffers): void {
+  const kernels = wasm()
+  const { bits, method = 'minmax' } = options
+  const symmetric = options.symmetric ? 1 : 0
+  const type = SCALE_TYPES[options.scaleType ?? 'float32']
+  if (method === 'hqq') kernels.blocksHqq(x, count, size, bits, type, at.scales, at.zeroPoints, at.codes, 20, 10, 1.01)
+  else if (method === 'minmax')
+    kernels.blocksMinMax(x, count, size, bits, symmetric, type, at.scales, at.zeroPoints, at.codes)
+  else {
+    const [steps, least] = SEARCH[bits]
+    const weighted = method === 'k_quant' ? 1 : 0
+    kernels.blocksSearch(
+      ...([x, count, size, bits, symmetric, type, at.scales, at.zeroPoints, at.codes] as const),
+      at.scratch,
+      weighted,
+      steps,
+      least,
+    )
+  }
+}
+
+/** Packs a tile's codes and puts every channel's piece where it belongs. */
+function storeBlocks(tile: Tile, rowCodes: number, bits: number, at: Buffers, result: Uint8Array): void {
+  const count = tile.channels * tile.padded
+  const packed = pack(at.codes, count, bits, at.scratch)
+  const piece = (tile.padded * bits) / 8
+  for (let c = 0; c < tile.channels; c++)
+    result.set(bytesAt(packed + c * piece, piece), (((tile.channel + c) * rowCodes + tile.start) * bits) / 8)
+}
+
+/** Puts a tile's codes, still a byte each, where the tensor has their elements. */
+function storeOriginal(tile: Tile, { length, inner }: BlockLayout, at: Buffers, result: Uint8Array): void {
+  if (inner === 1) {
+    for (let c = 0; c < tile.channels; c++)
+      result.set(bytesAt(at.codes + c * tile.padded, tile.length), (tile.channel + c) * length + tile.start)
+    return
+  }
+  wasm().transpose8(at.codes, tile.channels, tile.length, tile.padded, at.scratch, tile.channels)
+  const group = Math.floor(tile.channel / inner)
+  const first = tile.channel % inner
+  for (let k = 0; k < tile.length; k++)
+    result.set(
+      bytesAt(at.scratch + k * tile.channels, tile.channels),
+      (group * length + tile.start + k) * inner + first,
+    )
+}
+
+/** Packs codes in the kernels' memory; gives back where the result is. */
+function pack(codes: number, count: number, bits: number, scratch: number): number {
+  if (bits === 8) return codes
+  if (bits === 4) wasm().packNibbles(codes, count, scratch)
+  else wasm().packPairs(codes, count, scratch)
+  return scratch
+}
+
+/** Packs codes of one byte each to `bits` each, earlier ones in lower bits; the last byte is padded with 0. */
+export function packCodes(codes: Uint8Array<ArrayBuffer>, bits: 2 | 4 | 8): Uint8Array<ArrayBuffer> {
+  if (bits === 8) return codes
+  const result = new Uint8Array(Math.ceil((codes.length * bits) / 8))
+  frame((allocate) => {
+    const raw = allocate(CHUNK)
+    const packed = allocate(CHUNK)
+    for (let start = 0; start < codes.length; start += CHUNK) {
+      const piece = codes.subarray(start, start + CHUNK)
+      const count = Math.ceil(piece.length / 4) * 4
+      bytesAt(raw, count).fill(0, piece.length)
+      bytesAt(raw, count).set(piece)
+      pack(raw, count, bits, packed)
+      result.set(bytesAt(packed, Math.ceil((piece.length * bits) / 8)), (start * bits) / 8)
+    }
+  })
+  return result
+}
+
+/** Packs `rows` equal rows of codes, each from a new byte on; bytes are filled up with the middle code. */
+function packRows(codes: Uint8Array<ArrayBuffer>, rows: number, bits: 2 | 4 | 8): Uint8Array<ArrayBuffer> {
+  const perByte = 8 / bits
+  const length = rows === 0 ? 0 : codes.length / rows
+  if (length % perByte === 0 || rows <= 1) return packCodes(codes, bits)
+  const wide = Math.ceil(length / perByte) * perByte
+  const padded = new Uint8Array(rows * wide).fill(1 << (bits - 1))
+  for (let row = 0; row < rows; row++) padded.set(codes.subarray(row * length, (row + 1) * length), row * wide)
+  return packCodes(padded, bits)
+}
+
+/** Turns codes with the zero in the middle into two's complement ones, in place. */
+function flipSign(codes: Uint8Array, bits: 2 | 4 | 8): void {
+  const mask = { 2: 0xaa, 4: 0x88, 8: 0x80 }[bits]
+  for (let i = 0; i < codes.length; i++) codes[i]! ^= mask
+}
+
+/** [outer, inner, blocks] -> [outer, blocks, inner]. */
+function toInner<T extends Float32Array | Uint8Array>(values: T, outer: number, blocks: number, inner: number): T {
+  const result = values.slice() as T
+  for (let o = 0; o < outer; o++)
+    for (let i = 0; i < inner; i++)
+      for (let b = 0; b < blocks; b++) result[(o * blocks + b) * inner + i] = values[(o * inner + i) * blocks + b]!
+  return result
+}

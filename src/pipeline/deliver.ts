@@ -1,0 +1,92 @@
+import { constants } from 'node:fs'
+import { copyFile, mkdir, realpath, rename, rm } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { decodeFile, forEachTensor } from '../onnx/decode.ts'
+import { encodeModel, writeSegments } from '../onnx/encode.ts'
+import { OnnxError } from '../onnx/errors.ts'
+import type { Artifact } from './types.ts'
+
+/** `TensorProto.data_location` for data in another file. */
+const EXTERNAL = 1
+
+/**
+ * Copies an artifact out of the cache to `target`, its data files beside it. Each file appears whole, the model last, so
+ * that a model that is there has its data.
+ *
+ * Under another name than its source the model gets data files named after it (`<target>_data`), as several variants of
+ * one model are kept in one folder.
+ *
+ * @param taken data files that this run has written already: others get a name of their own
+ * @returns absolute paths of the files, the model first
+ * @throws OnnxError `OUTPUT_IS_INPUT` if a source would be overwritten, `OUTPUT_UNWRITABLE`
+ */
+export async function deliver(artifact: Artifact, target: string, taken: Set<string> = new Set()): Promise<string[]> {
+  const folder = dirname(target)
+  const name = target.slice(folder.length).replace(/^[\\/]/, '')
+  const renamed =
+    name !== artifact.model.name || artifact.external.some((data) => taken.has(resolve(folder, data.name)))
+  const locations = new Map(
+    artifact.external.map((data, i) => [data.name, renamed ? `${name}_data${i ? `_${i}` : ''}` : data.name]),
+  )
+  const outputs = [target, ...artifact.external.map((data) => join(folder, locations.get(data.name)!))]
+  await refuseSources(outputs, artifact.sources)
+  const temporary: string[] = []
+  try {
+    const moves: [string, string][] = []
+    for (const [i, data] of artifact.external.entries()) {
+      moves.push([await stage(outputs[i + 1]!, temporary, (file) => copy(data.file, file)), outputs[i + 1]!])
+    }
+    const model = await stage(target, temporary, (file) =>
+      renamed && artifact.external.length
+        ? relocate(artifact.model.file, file, locations)
+        : copy(artifact.model.file, file),
+    )
+    for (const [from, to] of [...moves, [model, target] as const]) await rename(from, to)
+    for (const output of outputs) taken.add(resolve(output))
+  } catch (error) {
+    if (error instanceof OnnxError) throw error
+    throw new OnnxError('OUTPUT_UNWRITABLE', `cannot write the result: ${(error as Error).message}`, {
+      place: { file: target },
+      hint: 'Is there room on the disk, and may the folder be written?',
+      cause: error,
+    })
+  } finally {
+    await Promise.all(temporary.map((file) => rm(file, { force: true })))
+  }
+  return outputs.map((output) => resolve(output))
+}
+
+async function stage(target: string, temporary: string[], write: (file: string) => unknown): Promise<string> {
+  await mkdir(dirname(target), { recursive: true })
+  const file = `${target}.${process.pid}.${Math.random().toString(36).slice(2)}.tmp`
+  temporary.push(file)
+  await write(file)
+  return file
+}
+
+/** A copy that shares the blocks of the disk where the file system can. */
+function copy(from: string, to: string): Promise<void> {
+  return copyFile(from, to, constants.COPYFILE_FICLONE)
+}
+
+/** Writes a model again with other names of its data files; nothing else of it changes. */
+function relocate(from: string, to: string, locations: ReadonlyMap<string, string>): void {
+  const proto = decodeFile(from)
+  forEachTensor(proto, (tensor) => {
+    if (tensor.dataLocation !== EXTERNAL) return
+    for (const entry of tensor.externalData ?? [])
+      if (entry.key === 'location') entry.value = locations.get(entry.value ?? '') ?? entry.value ?? ''
+  })
+  writeSegments(to, encodeModel(proto).segments())
+}
+
+async function refuseSources(outputs: readonly string[], sources: readonly string[]): Promise<void> {
+  const real = (path: string) => realpath(path).catch(() => resolve(path))
+  const inputs = new Set(await Promise.all(sources.map(real)))
+  for (const output of outputs)
+    if (inputs.has(await real(output)))
+      throw new OnnxError('OUTPUT_IS_INPUT', 'the result would overwrite its own source', {
+        place: { file: output },
+        hint: 'Choose another folder with -o.',
+      })
+}
