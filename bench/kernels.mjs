@@ -13,7 +13,15 @@ for (const [from, to] of [
   ['src/kernels/index.ts', '.cache/bench/kernels.mjs'],
   ['test/support/tiny-model.ts', '.cache/bench/tiny-model.mjs'],
 ])
-  await build({ entryPoints: [from], outfile: to, bundle: true, platform: 'node', format: 'esm', logLevel: 'error' })
+  await build({
+    entryPoints: [from],
+    outfile: to,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    logLevel: 'error',
+  })
 const load = (name) => import(pathToFileURL(`.cache/bench/${name}`).href)
 const kernels = await load('kernels.mjs')
 const { tinyModel } = await load('tiny-model.mjs')
@@ -61,6 +69,13 @@ const quantizeLinear = await ort(
   { ...feed, s: new Tensor('float32', [0.001], []), z: new Tensor('int8', [3], []) },
 )
 
+const transposeNode = await ort(
+  [{ op: 'Transpose', inputs: ['m'], outputs: ['y'] }],
+  { m: { type: 1, dims: [rows, 4096] } },
+  { type: 1, dims: [4096, rows] },
+  { m: new Tensor('float32', x, [rows, 4096]) },
+)
+
 const javascript = {
   minMax() {
     let min = Infinity
@@ -85,6 +100,7 @@ const javascript = {
 }
 const one = { scale: Math.fround(0.001), zeroPoint: 3 }
 const many = (n) => ({ scales: new Float32Array(n).fill(one.scale), zeroPoints: new Int32Array(n).fill(3) })
+const [bytes, halves] = [new Uint8Array(length), new Uint16Array(length)]
 const table = {
   'min and max': {
     wasm: await rate(() => kernels.minMax(x)),
@@ -98,10 +114,60 @@ const table = {
     javascript: await rate(javascript.quantize),
     onnxruntime: await rate(quantizeLinear),
   },
+  'to int8, memory reused': { wasm: await rate(() => kernels.quantize(x, 'int8', one, bytes)) },
   'to int8 per column': { wasm: await rate(() => kernels.quantizePerChannel(x, columnsLayout, 'int8', many(4096))) },
   'to int8 per row': { wasm: await rate(() => kernels.quantizePerChannel(x, rowsLayout, 'int8', many(rows))) },
   'to int4': { wasm: await rate(() => kernels.quantize(x, 'int4', one)) },
+  transpose: {
+    wasm: await rate(() => kernels.transpose(new Uint8Array(x.buffer), rows, 4096, 4)),
+    onnxruntime: await rate(transposeNode),
+  },
   'to float16': { wasm: await rate(() => kernels.toFloat16(x)), onnxruntime: await rate(cast) },
+  'to float16, memory reused': { wasm: await rate(() => kernels.toFloat16(x, {}, halves)) },
+  comparison: { wasm: await rate(() => kernels.compare(x, x)) },
+  histogram: { wasm: await rate(() => kernels.addToHistogram(kernels.histogram(-0.1, 0.1, 2048), x)) },
   'to bfloat16': { wasm: await rate(() => kernels.toBfloat16(x)) },
 }
 console.table(table)
+
+const small = x.subarray(0, 4096 * 1024)
+const layout = { outer: 1, length: 4096, inner: 1024 }
+const searches = {}
+for (const [method, symmetric] of [
+  ['minmax', false],
+  ['hqq', false],
+  ['mse', false],
+  ['mse', true],
+  ['k_quant', false],
+])
+  for (const blockSize of [32, 128]) {
+    const start = performance.now()
+    let runs = 0
+    for (; performance.now() - start < 500; runs++)
+      kernels.quantizeBlocks(small, layout, { bits: 4, blockSize, method, symmetric })
+    const each = (performance.now() - start) / runs
+    searches[`4 bits, blocks of ${blockSize}, ${method}${symmetric ? ', symmetric' : ''}`] = {
+      'ns per element': ((each * 1e6) / small.length).toFixed(1),
+    }
+  }
+console.table(searches)
+
+await build({
+  entryPoints: ['src/kernels/worker.ts'],
+  outfile: '.cache/bench/kernels-worker.mjs',
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  logLevel: 'error',
+})
+const worker = pathToFileURL('.cache/bench/kernels-worker.mjs')
+const big = { outer: rows / 1024, length: 4096, inner: 1024 }
+const pooled = {}
+for (const threads of [1, 2, 4]) {
+  const pool = kernels.blockPool({ threads, worker })
+  const start = performance.now()
+  await pool.quantizeBlocks(x, big, { bits: 4, blockSize: 32, method: 'mse' })
+  pooled[`${threads} threads, mse, ${length / 2 ** 20} M elements`] = { ms: Math.round(performance.now() - start) }
+  await pool.close()
+}
+console.table(pooled)

@@ -18,6 +18,7 @@ const tool = existing({
   api: 'src/api.ts',
   cli: 'src/cli/index.ts',
   worker: 'src/pipeline/worker.ts',
+  'kernels-worker': 'src/kernels/worker.ts',
 })
 // What ships to the user's page or server is built apart, so that it can never share a chunk with the tool.
 const shipped = existing({ 'runtime-web': 'src/runtime/web.ts', 'runtime-node': 'src/runtime/node.ts' })

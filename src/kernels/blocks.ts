@@ -98,8 +98,9 @@ export function quantizeBlocks(input: FloatInput, layout: BlockLayout, options: 
   const result = { codes: packed, scales: inOrder(scales), blocks }
   if (symmetric) return result
   if (zeroPoints instanceof Float32Array) return { ...result, floatZeroPoints: inOrder(zeroPoints) }
-  const rows = order === 'blocks' ? channels : 1
-  return { ...result, zeroPoints: packRows(inOrder(zeroPoints), rows, bits) }
+  const inRows = order === 'blocks' && channels > 0
+  const packedZeroPoints = inRows ? packRows(zeroPoints, channels, bits) : packCodes(inOrder(zeroPoints), bits)
+  return { ...result, zeroPoints: packedZeroPoints }
 }
 
 function checkBlockSize(size: number, length: number, order: 'blocks' | 'original'): number {
@@ -192,8 +193,8 @@ export function packCodes(codes: Uint8Array<ArrayBuffer>, bits: 2 | 4 | 8): Uint
 /** Packs `rows` equal rows of codes, each from a new byte on; bytes are filled up with the middle code. */
 function packRows(codes: Uint8Array<ArrayBuffer>, rows: number, bits: 2 | 4 | 8): Uint8Array<ArrayBuffer> {
   const perByte = 8 / bits
-  const length = rows === 0 ? 0 : codes.length / rows
-  if (length % perByte === 0 || rows <= 1) return packCodes(codes, bits)
+  const length = codes.length / rows
+  if (length % perByte === 0) return packCodes(codes, bits)
   const wide = Math.ceil(length / perByte) * perByte
   const padded = new Uint8Array(rows * wide).fill(1 << (bits - 1))
   for (let row = 0; row < rows; row++) padded.set(codes.subarray(row * length, (row + 1) * length), row * wide)

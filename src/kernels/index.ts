@@ -25,6 +25,7 @@ export {
 } from './floats.ts'
 export { type ChannelLayout, channelLayout } from './layout.ts'
 export { pairAbsMax } from './pairs.ts'
+export { BLOCK_COST_NS, type BlockPool, type BlockPoolOptions, blockPool } from './parallel.ts'
 export { type QuantizedBias, quantize, quantizeBias, quantizePerChannel } from './quantize.ts'
 export { absMax, allFinite, type ChannelRanges, minMax, minMaxPerChannel, type Range } from './range.ts'
 export {

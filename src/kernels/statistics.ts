@@ -17,7 +17,7 @@ export interface Comparison {
   readonly sqnr: number
 }
 
-/** Compares two tensors of one length element by element. NaN anywhere makes the sums NaN. */
+/** Compares two tensors of one length element by element. NaN anywhere makes everything NaN that it goes into. */
 export function compare(a: FloatInput, b: FloatInput): Comparison {
   const length = lengthOf(a)
   if (length !== lengthOf(b)) throw new RangeError(`${length} elements cannot be compared with ${lengthOf(b)}`)
@@ -32,13 +32,14 @@ export function compare(a: FloatInput, b: FloatInput): Comparison {
       y.load(start, count)
       wasm().compare(x.pointer, y.pointer, count, result)
     }
-    const [dot, squaresA, squaresB, squaresDifference, maxDifference] = doublesAt(result, 5) as unknown as [
+    const [dot, squaresA, squaresB, squaresDifference, most] = doublesAt(result, 5) as unknown as [
       number,
       number,
       number,
       number,
       number,
     ]
+    const maxDifference = Number.isNaN(squaresDifference) ? Number.NaN : most
     const norms = Math.sqrt(squaresA) * Math.sqrt(squaresB)
     const cosine = norms === 0 ? Number(squaresA === squaresB) : dot / norms
     const sqnr = squaresDifference === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(squaresA / squaresDifference)

@@ -125,6 +125,14 @@ describe('float32 to float16', () => {
     }
   })
 
+  test('writes into memory that is given, wherever it starts', () => {
+    const halves = new Uint16Array(5)
+    const part = halves.subarray(2, 4)
+    expect(toFloat16(Float32Array.of(1, 2), {}, part).values).toBe(part)
+    expect([...halves]).toEqual([0, 0, 0x3c00, 0x4000, 0])
+    expect(() => toFloat16(Float32Array.of(1), {}, part)).toThrow(RangeError)
+  })
+
   test('refuses limits that no half can honour', () => {
     expect(() => toFloat16(new Float32Array(1), { largest: 1e5 })).toThrow(RangeError)
     expect(() => toFloat16(new Float32Array(1), { smallest: 1e-9 })).toThrow(RangeError)

@@ -115,6 +115,14 @@ test('4-bit codes: the earlier one in the low nibble, an odd end padded with 0',
   expect(quantize(new Float32Array(0), 'int4', unit)).toHaveLength(0)
 })
 
+test('results go into memory of the right size where given', () => {
+  const into = new Uint8Array(3)
+  const x = Float32Array.of(1, 2, 3)
+  expect(quantize(x, 'int8', { scale: 1, zeroPoint: 0 }, into)).toBe(into)
+  expect([...into]).toEqual([1, 2, 3])
+  expect(() => quantize(x, 'int16', { scale: 1, zeroPoint: 0 }, into)).toThrow(RangeError)
+})
+
 test('float16 input is widened first', () => {
   const halves = Uint16Array.of(0x3c00, 0xc000, 0x3800) // 1, -2, 0.5
   expect([

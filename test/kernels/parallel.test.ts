@@ -1,0 +1,95 @@
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type BlockOptions, quantizeBlocks } from '../../src/kernels/index.ts'
+import { blockPool } from '../../src/kernels/parallel.ts'
+import { mergeSlices, sliceLayout } from '../../src/kernels/slices.ts'
+import { weights } from './data.ts'
+
+const path = (file: string) => fileURLToPath(new URL(`../../src/kernels/${file}`, import.meta.url))
+const variants = [
+  { order: 'blocks' },
+  { order: 'original' },
+  { order: 'original', symmetric: true, signed: true },
+  { order: 'blocks', method: 'hqq' },
+] as const
+
+describe.each([2, 4, 8] as const)('%d bits', (bits) => {
+  test.each(variants)('slices put together are the whole: %j', (variant) => {
+    const options: BlockOptions = { bits, blockSize: 16, ...variant }
+    for (const layout of [
+      { outer: 1, length: 500, inner: 7 },
+      { outer: 61, length: 40, inner: 1 },
+      { outer: 9, length: 33, inner: 3 },
+      { outer: 1, length: 500, inner: 1 },
+    ]) {
+      const w = weights(layout.outer * layout.length * layout.inner, bits)
+      const whole = quantizeBlocks(w, layout, options)
+      for (const parts of [1, 2, 5, 1000]) {
+        const slices = sliceLayout(layout, 16, parts)
+        const results = slices.map(({ start, elements, layout }) =>
+          quantizeBlocks(w.subarray(start, start + elements), layout, options),
+        )
+        expect(mergeSlices(results, layout, options)).toEqual(whole)
+      }
+      expect(sliceLayout(layout, 16, 1000).length).toBeGreaterThan(1)
+    }
+  })
+})
+
+describe('a pool', () => {
+  let folder: string
+  let worker: URL
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'kernels-'))
+    const outfile = join(folder, 'kernels-worker.mjs')
+    await build({ entryPoints: [path('worker.ts')], outfile, bundle: true, platform: 'node', format: 'esm' })
+    copyFileSync(path('kernels.wasm'), join(folder, 'kernels.wasm'))
+    worker = pathToFileURL(outfile)
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  const layout = { outer: 1, length: 4096, inner: 1100 }
+  const options: BlockOptions = { bits: 4, blockSize: 128, method: 'hqq' }
+
+  test('of threads gives the same as one thread', async () => {
+    const w = weights(4096 * 1100, 1)
+    const pool = blockPool({ threads: 2, worker })
+    const bytes = new Uint8Array(w.buffer)
+    const reader = {
+      byteLength: bytes.length,
+      read: (target: Uint8Array, offset: number) => target.set(bytes.subarray(offset, offset + target.length)),
+    }
+    const [one, two] = await Promise.all([
+      pool.quantizeBlocks(w, layout, options),
+      pool.quantizeBlocks({ dtype: 'float32', bytes: reader }, layout, options),
+    ])
+    await pool.close()
+    const expected = quantizeBlocks(w, layout, options)
+    expect(Buffer.from(one.codes.buffer).equals(Buffer.from(expected.codes.buffer))).toBe(true)
+    expect(one.scales).toEqual(expected.scales)
+    expect(one.floatZeroPoints).toEqual(expected.floatZeroPoints)
+    expect(Buffer.from(two.codes.buffer).equals(Buffer.from(expected.codes.buffer))).toBe(true)
+  })
+
+  test('passes errors on and stops when told to', async () => {
+    const stop = new AbortController()
+    const pool = blockPool({ threads: 2, worker, signal: stop.signal })
+    const w = weights(64, 1)
+    const small = { outer: 1, length: 64, inner: 1 }
+    await expect(pool.quantizeBlocks(w, small, { bits: 4, blockSize: 24 })).rejects.toThrow(/multiple of 16/)
+    stop.abort(new Error('enough'))
+    await expect(pool.quantizeBlocks(w, small, { bits: 4, blockSize: 16 })).rejects.toThrow('enough')
+    await pool.close()
+  })
+
+  test('without threads works on this one', async () => {
+    const w = weights(64, 1)
+    const small = { outer: 1, length: 64, inner: 1 }
+    for (const settings of [{ threads: 1, worker }, { threads: 4 }, { threads: 4, worker, expectedMs: 1 }])
+      expect(await blockPool(settings).quantizeBlocks(w, small, options)).toEqual(quantizeBlocks(w, small, options))
+  })
+})
