@@ -31,12 +31,25 @@ function describeSystemError(error: NodeJS.ErrnoException, write: boolean): Onnx
             ...options,
             hint: 'Set `cache.dir` to a folder that this user may write.',
           })
-        : new OnnxError('MODEL_NOT_READABLE', `this user may not read the model${path}`, options)
+        : new OnnxError('MODEL_NOT_READABLE', `this user may not read the file${path}`, {
+            ...options,
+            hint: 'Check its permissions.',
+          })
     case 'ENOENT':
     case 'ENOTDIR':
-      return write ? undefined : new OnnxError('MODEL_NOT_FOUND', `there is no such file${path}`, options)
+      return write
+        ? undefined
+        : new OnnxError('MODEL_NOT_FOUND', `there is no such file${path}`, {
+            ...options,
+            hint: 'Check the path; in an import it is relative to the importing module.',
+          })
     case 'EISDIR':
-      return write ? undefined : new OnnxError('MODEL_IS_FOLDER', `this is a folder, not a model${path}`, options)
+      return write
+        ? undefined
+        : new OnnxError('MODEL_IS_FOLDER', `this is a folder, not a file${path}`, {
+            ...options,
+            hint: 'Name the file in it.',
+          })
     case 'EMFILE':
     case 'ENFILE':
       return new OnnxError('TOO_MANY_OPEN_FILES', 'this process has too many files open', {
@@ -44,7 +57,11 @@ function describeSystemError(error: NodeJS.ErrnoException, write: boolean): Onnx
         hint: 'Raise the limit (`ulimit -n`) or build fewer models at once (`concurrency`).',
       })
     default:
-      return undefined
+      if (write || !error.code?.startsWith('E') || error.syscall === undefined) return undefined
+      return new OnnxError('MODEL_NOT_READABLE', `the file can't be read: ${error.message}`, {
+        ...options,
+        hint: 'Check that the path leads to a file that this user may read.',
+      })
   }
 }
 

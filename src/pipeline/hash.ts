@@ -51,8 +51,7 @@ export async function hashFile(path: string, onProgress?: (fraction: number) => 
     const handle = await open(path, 'r')
     try {
       const before = await handle.stat({ bigint: true })
-      if (before.isDirectory())
-        throw new OnnxError('MODEL_IS_FOLDER', 'this is a folder, not a model', { place: { file: path } })
+      if (before.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR', path })
       const hash = await digest(handle, Number(before.size), onProgress)
       const stamp = stampOf(before)
       if (sameStamp(stamp, stampOf(await handle.stat({ bigint: true }))) && sameStamp(stamp, await stampFile(path)))

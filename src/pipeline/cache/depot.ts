@@ -39,7 +39,6 @@ export class Depot {
   readonly #config: DepotConfig
   readonly #uploads = new Set<Promise<void>>()
   #remoteFailed = false
-  readonly #brokenRemote = new Set<string>()
   #writable = 0
   #swept = false
 
@@ -149,7 +148,6 @@ export class Depot {
       for (const { name, hash } of filesOf(entry)) {
         const file = join(staged.folder, name)
         if ((await executor.run({ kind: 'hash', file, model: false }, { signal })).hash === hash) continue
-        this.#brokenRemote.add(key)
         this.#config.warn({
           level: 'warn',
           code: 'cache/corrupt',
@@ -174,7 +172,7 @@ export class Depot {
     const { remote } = this.#config
     if (!remote || this.#remoteFailed) return
     const upload = remote
-      .put(entry, folder, this.#brokenRemote.delete(entry.key))
+      .put(entry, folder)
       .catch((error: unknown) => this.#giveUpRemote(error))
       .finally(() => this.#uploads.delete(upload))
     this.#uploads.add(upload)

@@ -54,10 +54,9 @@ export class RemoteCache {
     return entry
   }
 
-  /** Copies an entry there, the sidecar last. Does nothing if it is there already, unless `replace`. */
-  async put(entry: Entry, folder: string, replace: boolean): Promise<void> {
+  /** Copies an entry there, the sidecar last; what is there under its key is replaced. */
+  async put(entry: Entry, folder: string): Promise<void> {
     const storage = await this.#open()
-    if (!replace && (await this.#within(storage.hasItem(`${entry.key}:entry`)))) return
     for (const { name, hash, bytes } of filesOf(entry)) {
       const handle = await open(join(folder, name), 'r')
       try {
