@@ -1,4 +1,4 @@
-import { Tinypool } from 'tinypool'
+import type { Tinypool } from 'tinypool'
 import { type BlockOptions, type QuantizedBlocks, quantizeBlocks } from './blocks.ts'
 import { FLOAT_BYTES, type FloatInput, lengthOf } from './floats.ts'
 import { mergeSlices, type Slice, sliceLayout } from './slices.ts'
@@ -59,7 +59,12 @@ export function blockPool({
       },
       async close() {},
     }
-  const pool = new Tinypool({ filename: filename.href, minThreads: 1, maxThreads: threads, idleTimeout: 1000 })
+  // loaded with the first task: most who import the kernels never need threads
+  let started: Promise<Tinypool> | undefined
+  const start = async () => {
+    const { Tinypool } = await import('tinypool')
+    return new Tinypool({ filename: filename.href, minThreads: 1, maxThreads: threads, idleTimeout: 1000 })
+  }
   const turn = semaphore(threads * 2)
   return {
     async quantizeBlocks(input, layout, options) {
@@ -69,12 +74,15 @@ export function blockPool({
           signal?.throwIfAborted()
           // copied only when its turn comes, so that few slices exist twice
           const task = { ...share(input, slice), layout: slice.layout, options } satisfies BlockTask
-          return (await pool.run(task)) as QuantizedBlocks
+          started ??= start()
+          return (await (await started).run(task)) as QuantizedBlocks
         }),
       )
       return mergeSlices(await Promise.all(parts), layout, options)
     },
-    close: () => pool.destroy(),
+    async close() {
+      await (await started)?.destroy()
+    },
   }
 }
 
