@@ -25,9 +25,11 @@ export interface WeightRequest {
   range: CodeRange
   /** The axis of the stored tensor that has a scale for each of its channels; undefined: one scale for all. */
   axis: number | undefined
-  /** Axis of the stored tensor that products sum over: the one before the last where channels are last, else the rest. */
+  /** How many axes from `axis` on have a scale for each of their elements together. Default 1. */
+  span?: 1 | 2 | undefined
+  /** For the range `safe`: products sum over the axis before the last (`rows`, the default) or over the last one (`columns`). */
   contraction?: 'rows' | 'columns' | undefined
-  /** Store the matrix transposed. */
+  /** Store the matrix, or each of the stacked matrices, transposed. */
   transposed?: boolean | undefined
 }
 
@@ -72,9 +74,13 @@ export class WeightCache {
     return value
   }
 
-  /** The float weights that have a quantized form. */
-  roots(): Iterable<Value> {
-    return this.#entries.keys()
+  /** The zero points of a weight in the shape of its scales, also where all are equal. */
+  zeroPoints({ zeroPoint, scale, scales }: QuantizedWeight): Value {
+    const dims = scale.tensor!.dims
+    if (dims.length === zeroPoint.tensor!.dims.length) return zeroPoint
+    return this.derive(zeroPoint, 'per_channel', () =>
+      Tensor.from(zeroPoint.tensor!.dtype!, dims, [...scales.zeroPoints]),
+    )
   }
 }
 
@@ -82,16 +88,15 @@ function make(root: Value, request: WeightRequest): QuantizedWeight | string {
   const tensor = root.constant
   if (!tensor || !holdsFloats(tensor)) return 'its weight is no float tensor'
   if (tensor.elementCount === 0) return 'its weight has no elements'
-  const { type, axis, symmetric, range } = request
+  const { type, symmetric, range } = request
   const count = tensor.elementCount
-  const layout: ChannelLayout =
-    axis === undefined ? { outer: 1, channels: 1, inner: count } : channelLayout(tensor.dims, axis)
+  const { layout, perChannel } = channelsOf(tensor.dims, request)
   const scales = withFloats(tensor, (data) => {
     const { min, max, nan, infinite } = minMaxPerChannel(data, layout)
     if (nan + infinite > 0) return 'its weight has values that are not finite'
     const safe = range === 'safe' && type === 'int8'
     if (safe && symmetric) {
-      const pairs = largestPairs(data, tensor.dims, request, layout)
+      const pairs = largestPairs(data, tensor.dims, request.contraction ?? 'rows', layout)
       for (let i = 0; i < max.length; i++) {
         max[i] = Math.max(max[i]!, -min[i]!, pairs[i]!)
         min[i] = -max[i]!
@@ -103,12 +108,13 @@ function make(root: Value, request: WeightRequest): QuantizedWeight | string {
   if (typeof scales === 'string') return scales
   const compute = (): Uint8Array => {
     const codes = withFloats(tensor, (data) => quantizePerChannel(data, layout, type, scales))
-    return request.transposed ? transposeBytes(codes, tensor.dims[0]!, tensor.dims[1]!) : codes
+    return request.transposed ? transposeBytes(codes, tensor.dims.at(-2)!, tensor.dims.at(-1)!) : codes
   }
-  const dims = request.transposed ? [...tensor.dims].reverse() : tensor.dims
+  const dims = request.transposed
+    ? [...tensor.dims.slice(0, -2), tensor.dims.at(-1)!, tensor.dims.at(-2)!]
+    : tensor.dims
   const data = count < SMALL ? compute() : new ComputedBytes(count, compute)
   const { graph, name } = root
-  const perChannel = axis === undefined ? [] : [scales.scales.length]
   const zeroPoints = [...scales.zeroPoints]
   const uniform = zeroPoints.every((zeroPoint) => zeroPoint === zeroPoints[0])
   return {
@@ -125,31 +131,51 @@ function make(root: Value, request: WeightRequest): QuantizedWeight | string {
 /** Weights below this many elements are quantized at once. */
 const SMALL = 4096
 
+/** Which elements share a scale, and the shape of the scales. */
+function channelsOf(
+  dims: readonly number[],
+  { axis, span = 1 }: WeightRequest,
+): { layout: ChannelLayout; perChannel: readonly number[] } {
+  if (axis === undefined) return { layout: { outer: 1, channels: 1, inner: elementsIn(dims) }, perChannel: [] }
+  const from = axis < 0 ? axis + dims.length : axis
+  const perChannel = dims.slice(from, from + span)
+  const merged = [...dims.slice(0, from), elementsIn(perChannel), ...dims.slice(from + span)]
+  return { layout: channelLayout(merged, from), perChannel }
+}
+
+/** The largest pair sums of the channels of `layout`. */
 function largestPairs(
   data: Parameters<typeof pairAbsMax>[0],
   dims: readonly number[],
-  { axis, contraction = 'rows' }: WeightRequest,
+  contraction: 'rows' | 'columns',
   layout: ChannelLayout,
 ): Float32Array {
-  if (contraction === 'rows') {
-    const matrix = channelLayout(dims, -1)
-    const pairs = pairAbsMax(data, matrix, dims.at(-2) ?? 1)
-    return axis === undefined ? Float32Array.of(pairs.reduce((a, b) => Math.max(a, b), 0)) : pairs
-  }
-  const inner = elementsIn(dims.slice(1))
-  const pairs = pairAbsMax(data, { outer: 1, channels: dims[0]!, inner }, inner)
-  return layout.channels === pairs.length ? pairs : Float32Array.of(pairs.reduce((a, b) => Math.max(a, b), 0))
+  const last = dims.at(-1)!
+  const pairs =
+    contraction === 'rows'
+      ? pairAbsMax(data, channelLayout(dims, -1), dims.at(-2) ?? 1)
+      : pairAbsMax(data, { outer: 1, channels: elementsIn(dims) / last, inner: last }, last)
+  if (layout.channels === pairs.length) return pairs
+  const merged = new Float32Array(layout.channels)
+  const group = pairs.length / layout.channels
+  pairs.forEach((pair, i) => {
+    const channel = Math.floor(i / group)
+    merged[channel] = Math.max(merged[channel]!, pair)
+  })
+  return merged
 }
 
-/** Transposes a row-major matrix of bytes, in blocks that fit the cache. */
+/** Transposes stacked row-major matrices of bytes, in blocks that fit the cache. */
 export function transposeBytes(bytes: Uint8Array, rows: number, columns: number): Uint8Array {
   const out = new Uint8Array(bytes.length)
   const block = 64
-  for (let r0 = 0; r0 < rows; r0 += block)
-    for (let c0 = 0; c0 < columns; c0 += block) {
-      const r1 = Math.min(rows, r0 + block)
-      const c1 = Math.min(columns, c0 + block)
-      for (let r = r0; r < r1; r++) for (let c = c0; c < c1; c++) out[c * rows + r] = bytes[r * columns + c]!
-    }
+  for (let base = 0; base < bytes.length; base += rows * columns)
+    for (let r0 = 0; r0 < rows; r0 += block)
+      for (let c0 = 0; c0 < columns; c0 += block) {
+        const r1 = Math.min(rows, r0 + block)
+        const c1 = Math.min(columns, c0 + block)
+        for (let r = r0; r < r1; r++)
+          for (let c = c0; c < c1; c++) out[base + c * rows + r] = bytes[base + r * columns + c]!
+      }
   return out
 }

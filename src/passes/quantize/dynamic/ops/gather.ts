@@ -57,7 +57,7 @@ export const gather: Handler = {
     let result: Value
     if (byRows) result = dequantizeRows(codes, weight, indices, node, tools)
     else {
-      const zeroPoint = byColumns ? zeroPoints(weight, tools) : weight.zeroPoint
+      const zeroPoint = byColumns ? weights.zeroPoints(weight) : weight.zeroPoint
       result = dequantize(codes, weight.scale, zeroPoint, byColumns, node)
     }
     const float32 = result
@@ -126,14 +126,6 @@ function dequantizeRows(codes: Node, weight: QuantizedWeight, indices: Value, no
       { before: node },
     )
     .output()
-}
-
-/** Zero points with one element per channel, also where all are equal. */
-function zeroPoints({ zeroPoint, scales }: QuantizedWeight, { weights }: Tools): Value {
-  if (zeroPoint.tensor!.dims.length > 0) return zeroPoint
-  return weights.derive(zeroPoint, 'per_channel', () =>
-    Tensor.from(zeroPoint.tensor!.dtype!, [scales.zeroPoints.length], [...scales.zeroPoints]),
-  )
 }
 
 function cast(value: Value, dtype: DType, node: Node): Value {
