@@ -6,6 +6,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
+    // Outputs of bundlers run in Node as they are.
+    server: { deps: { external: [/[\\/]\.cache[\\/]/] } },
     globalSetup: ['test/support/global-setup.ts'],
   },
 })

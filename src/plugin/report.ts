@@ -14,8 +14,9 @@ export function report(built: readonly BuiltImport[], root: string, log: Log): v
   const rows = new Map(
     built.flatMap(({ id, variants }) =>
       variants.map(({ options, artifact }) => {
-        const label = `${id.query ? `?${id.query}` : ''}${variants.length > 1 ? ` [${options.target ?? options.device}]` : ''}`
-        return [`${id.file}${label}`, { label, report: artifact.report }] as const
+        const label = id.query ? `?${id.query}` : ''
+        const target = options.target ?? options.device
+        return [[id.file, label, target].join(), { label, target, report: artifact.report }] as const
       }),
     ),
   )

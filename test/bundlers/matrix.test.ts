@@ -1,14 +1,11 @@
-import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { browserPath, launch, serveFolder } from '../support/browser.ts'
-import { BUNDLERS, type BundlerName, bundle, type Job } from './bundle.ts'
-
-const root = resolve(import.meta.dirname, 'app')
-const scratch = resolve(import.meta.dirname, '../../.cache/test-bundlers')
+import { BUNDLERS, type BundlerName } from './bundle.ts'
+import { appFolder, failure, files, load, models, output, type Prediction, sha, texts } from './output.ts'
 
 /** What differs between bundlers, and is right that way. */
 const EXPECTED: Record<BundlerName, { asset: RegExp; wasmFiles: number }> = {
@@ -19,49 +16,6 @@ const EXPECTED: Record<BundlerName, { asset: RegExp; wasmFiles: number }> = {
   rspack: { asset: /^digits-cnn-[0-9a-f]{8}\.onnx$/, wasmFiles: 1 },
   esbuild: { asset: /^digits-cnn-[0-9A-Z]{8}\.onnx$/, wasmFiles: 2 },
   farm: { asset: /^digits-cnn\.[\w-]+\.onnx$/, wasmFiles: 2 },
-}
-
-const sha = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
-const files = (folder: string) =>
-  readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((f) => f.replaceAll('\\', '/'))
-const models = (folder: string) => files(folder).filter((file) => file.endsWith('.onnx'))
-const texts = (folder: string) =>
-  files(folder)
-    .filter((file) => /\.[cm]?js$/.test(file))
-    .map((file) => readFileSync(join(folder, file), 'utf8'))
-
-async function output(name: BundlerName, job: Partial<Job> & Pick<Job, 'entry'>): Promise<string> {
-  const { platform = 'node', format = 'esm' } = job
-  const outDir = join(scratch, `${name}-${job.entry}-${platform}-${format}`)
-  rmSync(outDir, { recursive: true, force: true })
-  await bundle[name]({ root, outDir, platform, format, ...job })
-  return outDir
-}
-
-/** Runs the output in this process. */
-const load = async <T>(folder: string, format: 'esm' | 'cjs' = 'esm'): Promise<T> =>
-  (await import(/* @vite-ignore */ pathToFileURL(join(folder, format === 'cjs' ? 'main.cjs' : 'main.js')).href)) as T
-
-interface Prediction {
-  label: number
-  scores: number[]
-  target: string
-  url: string
-}
-
-/** The message of a failed build, wherever the bundler puts it. */
-async function failure(run: () => Promise<unknown>): Promise<string> {
-  const said: string[] = []
-  const { error, warn, log } = console
-  console.error = console.warn = console.log = (...args: unknown[]) => void said.push(args.map(String).join(' '))
-  try {
-    await run()
-  } catch (thrown) {
-    return [String(thrown), ...said].join('\n')
-  } finally {
-    Object.assign(console, { error, warn, log })
-  }
-  throw new Error('the build did not fail')
 }
 
 describe.each(BUNDLERS)('%s', (name) => {
@@ -109,7 +63,7 @@ describe.each(BUNDLERS)('%s', (name) => {
       return map.sources.map((source, i) => [source, map.sourcesContent[i]] as const)
     })
     const own = sources.find(([source]) => source.endsWith('forms.js'))
-    expect(own?.[1]).toBe(readFileSync(join(root, 'forms.js'), 'utf8'))
+    expect(own?.[1]).toBe(readFileSync(join(appFolder, 'forms.js'), 'utf8'))
   })
 })
 

@@ -67,8 +67,14 @@ export function devMiddleware(served: DevFiles, base: string): Middleware {
   const prefix = base.replace(/\/$/, '') + DEV_PREFIX
   return (request, response, next) => {
     const [path] = cut(request.url ?? '', '?')
-    const file = path.startsWith(prefix) ? served.get(path.slice(prefix.length - DEV_PREFIX.length)) : undefined
-    if (!file) return next?.()
+    if (!path.startsWith(prefix)) return next?.()
+    const file = served.get(path.slice(prefix.length - DEV_PREFIX.length))
+    if (!file) {
+      // Not the page that Vite gives for unknown paths: as a model or wasm it would only fail later, and less clearly.
+      response.statusCode = 404
+      response.end()
+      return
+    }
     const folder = dirname(file.file)
     let serve = folders.get(folder)
     if (!serve) {
