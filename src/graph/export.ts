@@ -6,6 +6,7 @@ import type { Model } from './model.ts'
 import type { Node } from './node.ts'
 import type { Tensor } from './tensor.ts'
 import { typeToProto } from './types.ts'
+import { unshadow } from './unshadow.ts'
 import type { Value } from './value.ts'
 
 /** Gives the wire form of an initializer, for writers that put its data elsewhere; undefined: embed it as usual. */
@@ -17,6 +18,7 @@ export type PlaceTensor = (tensor: Tensor, name: string) => TensorProto | undefi
  * `place` puts it elsewhere.
  */
 export function modelToProto(model: Model, place: PlaceTensor = () => undefined): ModelProto {
+  unshadow(model)
   const { opsetProtos, ...extra } = model.extra
   const proto: ModelProto = { ...extra }
   if (model.irVersion) proto.irVersion = model.irVersion

@@ -1,0 +1,92 @@
+import { withFloats } from '../../graph/float-data.ts'
+import { Tensor } from '../../graph/tensor.ts'
+import type { Value } from '../../graph/value.ts'
+import { FLOAT16_MAX, FLOAT16_SMALLEST, toFloat16 } from '../../kernels/index.ts'
+import { OnnxError } from '../../onnx/errors.ts'
+import type { Note } from '../pass.ts'
+import type { Float16Options } from './index.ts'
+
+/** Smallest normal half: below it precision falls off. */
+const SMALLEST_NORMAL = 2 ** -14
+
+/** The float16 form of a float32 constant, or undefined if it has to stay float32. */
+export class HalfConstants {
+  readonly #known = new Map<Value, Tensor | undefined>()
+  readonly #overflow: Float16Options['overflow']
+  readonly #note: (note: Note) => void
+
+  constructor(overflow: Float16Options['overflow'], note: (note: Note) => void) {
+    this.#overflow = overflow
+    this.#note = note
+  }
+
+  /** Converts once per constant; the answer is the same for all its readers. */
+  of(value: Value): Tensor | undefined {
+    if (!this.#known.has(value)) this.#known.set(value, this.#convert(value, (value.constant ?? value.tensor)!))
+    return this.#known.get(value)
+  }
+
+  #convert(value: Value, tensor: Tensor): Tensor | undefined {
+    const scale = standsForInfinity(tensor) || isTinyScalar(tensor)
+    if (scale) {
+      // A mask's -3.4e38 means "never" and an epsilon of 1e-12 means "not zero": the nearest halves that still say so.
+      const result = withFloats(tensor, (data) => toFloat16(data, { largest: FLOAT16_MAX, smallest: FLOAT16_SMALLEST }))
+      if (result.clipped || result.raised)
+        this.#note({
+          level: 'info',
+          code: 'float16/limit',
+          message: `"${value.name}" = ${describe(tensor)} becomes ${result.clipped ? `the limit ${Math.sign(tensor.toNumbers().find((x) => x)!) * FLOAT16_MAX}` : 'the smallest half'}`,
+        })
+      return halves(tensor, result.values)
+    }
+    const result = withFloats(tensor, (data) => toFloat16(data))
+    if (result.clipped === 0) {
+      // Scales of 1e-6 and the like would lose most of their digits: they are few bytes and stay as they are.
+      const faint = tensor.elementCount > 0 && result.maxAbs > 0 && result.maxAbs < SMALLEST_NORMAL
+      if (!faint) return halves(tensor, result.values)
+      this.#note({
+        level: 'info',
+        code: 'float16/faint',
+        message: `"${value.name}" stays float32: all of it is below ${SMALLEST_NORMAL.toPrecision(2)}`,
+      })
+      return undefined
+    }
+    const what = `"${value.name}" has ${result.clipped} of ${tensor.elementCount} values beyond ${FLOAT16_MAX}, the largest half (up to ${result.maxAbs.toPrecision(4)})`
+    if (this.#overflow === 'error')
+      throw new OnnxError('FLOAT16_OVERFLOW', what, {
+        hint: 'overflow=keep leaves such weights in float32, overflow=clip limits them.',
+      })
+    this.#note({
+      level: 'warn',
+      code: 'float16/overflow',
+      message: `${what}: ${this.#overflow === 'clip' ? 'clipped' : 'it stays float32'}`,
+    })
+    return this.#overflow === 'clip' ? halves(tensor, result.values) : undefined
+  }
+}
+
+function halves(tensor: Tensor, values: Uint16Array): Tensor {
+  return Tensor.of('float16', tensor.dims, new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+}
+
+/** A uniform constant, or one of zeros and one other value, beyond the half range: a mask or a bound, not a weight. */
+function standsForInfinity(tensor: Tensor): boolean {
+  if (tensor.elementCount === 0 || tensor.byteLength > 1 << 22) return false
+  let other: number | undefined
+  for (const x of tensor.float32()) {
+    if (x === 0 || x === other) continue
+    if (other !== undefined || Math.abs(x) <= FLOAT16_MAX || !Number.isFinite(x)) return false
+    other = x
+  }
+  return other !== undefined && (other < 0 || other > 1e30)
+}
+
+/** An epsilon: one number, too small for a half. */
+function isTinyScalar(tensor: Tensor): boolean {
+  const x = tensor.scalar()
+  return x !== undefined && x !== 0 && Math.abs(x) < SMALLEST_NORMAL && Math.abs(x) < 1e-6
+}
+
+function describe(tensor: Tensor): string {
+  return String(tensor.toNumbers().find((x) => x !== 0))
+}

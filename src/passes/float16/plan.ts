@@ -1,0 +1,113 @@
+import picomatch from 'picomatch'
+import type { Graph } from '../../graph/graph.ts'
+import type { Model } from '../../graph/model.ts'
+import type { Node } from '../../graph/node.ts'
+import type { Value } from '../../graph/value.ts'
+import type { HalfConstants } from './constants.ts'
+import type { Float16Options } from './index.ts'
+import { indexArithmetic } from './index-arithmetic.ts'
+import type { Acceptance, Prober } from './probe.ts'
+
+const CONTROL_FLOW = new Set(['If', 'Loop', 'Scan'])
+
+/** Which nodes compute in float16, and so which type every value comes in. */
+export interface Plan {
+  /** Nodes to convert, with the inputs and outputs that become float16. All others stay as they are. */
+  readonly nodes: ReadonlyMap<Node, Acceptance>
+  /** True if `value` is computed in float16. */
+  isHalf(value: Value): boolean
+  /** True if input `index` of `node` is to be float16. */
+  wantsHalf(node: Node, index: number): boolean
+}
+
+/** Decides, without changing anything, what becomes float16. */
+export async function makePlan(
+  model: Model,
+  options: Float16Options,
+  prober: Prober,
+  constants: HalfConstants,
+): Promise<Plan> {
+  const nodes = new Map<Node, Acceptance>()
+  const blocked = blocker(options)
+  for (const node of model.graph.allNodes()) {
+    if (blocked(node) || !touchesFloat(node) || isInForeignBody(node)) continue
+    const acceptance = isControlFlow(node)
+      ? controlFlow(node)
+      : node.subgraphs.length
+        ? undefined
+        : await prober.accepts(node)
+    if (acceptance && (acceptance.inputs.includes(true) || acceptance.outputs.includes(true)))
+      nodes.set(node, acceptance)
+  }
+  const wantsHalf = (node: Node, index: number): boolean => nodes.get(node)?.inputs[index] ?? false
+  const demandsFloat = (node: Node, index: number): boolean =>
+    node.input(index)?.dtype === 'float32' && !wantsHalf(node, index)
+  for (const node of indexArithmetic(model, demandsFloat)) nodes.delete(node)
+  // A constant that must stay float32 keeps its readers there, whose other constants then need no float16 form.
+  for (const node of [...nodes.keys()])
+    for (const [i, value] of node.inputs.entries())
+      if (value?.dtype === 'float32' && wantsHalf(node, i) && isConstant(value) && !constants.of(value))
+        nodes.delete(node)
+  return {
+    nodes,
+    wantsHalf,
+    isHalf(value) {
+      if (value.dtype !== 'float32' || isConstant(value)) return false
+      const { producer } = value
+      if (producer) return nodes.get(producer)?.outputs[value.outputIndex] ?? false
+      return isBodyInputOfHalf(value, nodes)
+    },
+  }
+}
+
+/** True for what callers can't feed: its type is chosen by reader, not by producer. */
+export function isConstant(value: Value): boolean {
+  return value.constant !== undefined
+}
+
+function blocker({ float32Ops = [], float32Nodes = [] }: Float16Options): (node: Node) => boolean {
+  const ops = new Set(float32Ops)
+  const matches = float32Nodes.length ? picomatch([...float32Nodes], { bash: true, dot: true }) : () => false
+  const named = new Set(float32Nodes)
+  return (node) =>
+    ops.has(node.opType) ||
+    ops.has(node.qualifiedType) ||
+    [node.name, ...node.outputs.map((value) => value?.name ?? '')].some(
+      (name) => name !== '' && (named.has(name) || matches(name)),
+    )
+}
+
+function touchesFloat(node: Node): boolean {
+  return (
+    node.inputs.some((value) => value?.dtype === 'float32') || node.outputs.some((value) => value?.dtype === 'float32')
+  )
+}
+
+/** True inside the subgraphs of search operators (BeamSearch ...), which check the types of what their bodies take and give. */
+function isInForeignBody(node: Node): boolean {
+  for (let { owner } = node.graph; owner; { owner } = owner.graph) if (!isControlFlow(owner)) return true
+  return false
+}
+
+function isControlFlow(node: Node): boolean {
+  return CONTROL_FLOW.has(node.opType) && node.domain === ''
+}
+
+/** If, Loop and Scan pass values through: all of their floats change, provided that every type in question is known. */
+function controlFlow(node: Node): Acceptance | undefined {
+  const known = (values: readonly (Value | null)[]): boolean =>
+    values.every((value) => !value || value.dtype !== undefined)
+  if (!known(node.inputs) || !known(node.outputs)) return undefined
+  if (node.subgraphs.some((body) => !known(body.inputs) || !known(body.outputs))) return undefined
+  const isFloat = (value: Value | null): boolean => value?.dtype === 'float32'
+  return { inputs: node.inputs.map(isFloat), outputs: node.outputs.map(isFloat) }
+}
+
+function isBodyInputOfHalf(value: Value, nodes: ReadonlyMap<Node, Acceptance>): boolean {
+  return value.isInput && value.graph.owner !== undefined && nodes.has(value.graph.owner)
+}
+
+/** True if the outputs of `graph` leave it as float16: it is the body of a converted If, Loop or Scan. */
+export function returnsHalf(graph: Graph, plan: Plan): boolean {
+  return graph.owner !== undefined && plan.nodes.has(graph.owner)
+}

@@ -1,0 +1,34 @@
+import { type AttributeValue, int, tensor } from '../../graph/attributes.ts'
+import type { Node } from '../../graph/node.ts'
+import { Tensor } from '../../graph/tensor.ts'
+import { FLOAT16_MAX } from '../../kernels/index.ts'
+import { codeOf } from '../../onnx/dtypes.ts'
+
+const FLOAT = codeOf('float32')
+const HALF = codeOf('float16')
+
+/** Attributes that hold the element type of an output, and the operators for which a missing one means float32. */
+const TYPE_ATTRIBUTES: readonly { name: string; implied: readonly string[] }[] = [
+  { name: 'to', implied: [] },
+  { name: 'dtype', implied: ['RandomNormal', 'RandomUniform', 'SequenceEmpty'] },
+  { name: 'output_datatype', implied: ['HannWindow', 'HammingWindow', 'BlackmanWindow', 'MelWeightMatrix'] },
+  { name: 'output_dtype', implied: [] },
+]
+
+/** The attributes that must change for a node to produce float16 where it produces float32 by its own word. */
+export function halfAttributes(node: Node): Map<string, AttributeValue> {
+  const changed = new Map<string, AttributeValue>()
+  for (const { name, implied } of TYPE_ATTRIBUTES) {
+    const attribute = node.attributes.get(name)
+    if (attribute ? attribute.kind === 'int' && Number(attribute.value) === FLOAT : implied.includes(node.opType))
+      changed.set(name, int(HALF))
+  }
+  if (node.is('ConstantOfShape')) {
+    const value = node.tensor('value') ?? Tensor.float32([1], [0])
+    // A fill of -3.4e38 (a mask) becomes the lowest half, not -Infinity: 0 times it must stay 0.
+    const limit = (x: number): number => (Number.isFinite(x) ? Math.min(Math.max(x, -FLOAT16_MAX), FLOAT16_MAX) : x)
+    if (value.dtype === 'float32')
+      changed.set('value', tensor(Tensor.from('float16', value.dims, value.toNumbers().map(limit))))
+  }
+  return changed
+}

@@ -1,0 +1,35 @@
+import type { Model } from '../../graph/model.ts'
+import type { PassContext, PassResult } from '../pass.ts'
+import { Conversion, type KeepIo } from './apply.ts'
+import { HalfConstants } from './constants.ts'
+import type { Float16Options } from './index.ts'
+import { makePlan } from './plan.ts'
+import { Prober } from './probe.ts'
+
+/** Converts `model` to float16 in place. A model without float32 stays as it is. */
+export async function run(model: Model, options: Float16Options, context: PassContext): Promise<PassResult> {
+  await context.ort.inferTypes(model)
+  const constants = new HalfConstants(options.overflow, context.note)
+  const plan = await makePlan(model, options, new Prober(model, context.ort, context.device), constants)
+  if (!plan.nodes.size) {
+    context.note({ level: 'info', code: 'float16/nothing', message: 'nothing in this model computes in float32' })
+    return { changes: 0 }
+  }
+  const conversion = new Conversion(model, plan, constants, keepIo(options))
+  const float = [...model.graph.allNodes()].filter(
+    (node) => !plan.nodes.has(node) && node.outputs.some((value) => value?.dtype === 'float32'),
+  )
+  const float32Ops: Record<string, number> = {}
+  for (const { qualifiedType, opType } of float)
+    if (opType !== 'Constant') float32Ops[qualifiedType] = (float32Ops[qualifiedType] ?? 0) + 1
+  conversion.run()
+  return {
+    changes: plan.nodes.size + conversion.casts,
+    data: { nodes: plan.nodes.size, casts: conversion.casts, float32Ops },
+  }
+}
+
+function keepIo({ keepIoTypes, keepIo: names = [] }: Float16Options): KeepIo {
+  const kept = new Set(names)
+  return (name) => keepIoTypes || kept.has(name)
+}
