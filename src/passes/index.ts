@@ -1,3 +1,4 @@
+import { float16 } from './float16/index.ts'
 import type { AnyPass } from './pass.ts'
 import { dynamicQuantization } from './quantize/dynamic/index.ts'
 
@@ -6,7 +7,7 @@ import { dynamicQuantization } from './quantize/dynamic/index.ts'
  * the cache key follow from it. Write the type out as a tuple (`readonly [typeof clean, typeof shape]`): the
  * options' TypeScript types come from it.
  */
-export const passes: readonly [typeof dynamicQuantization] = [dynamicQuantization]
+export const passes: readonly [typeof dynamicQuantization, typeof float16] = [dynamicQuantization, float16]
 
 /** The same list where passes are treated alike. */
 export const allPasses: readonly AnyPass[] = passes

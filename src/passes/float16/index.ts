@@ -6,33 +6,33 @@ const params = {
   precision: {
     type: 'enum',
     values: ['float16'],
-    doc: 'Floating-point type that the model computes in. float16 halves the file and suits GPUs; on CPUs it is slower.',
+    doc: 'Floating-point type that the model computes in. float16 halves the file and suits GPUs; on CPUs it is slower',
   },
   keepIoTypes: {
     type: 'boolean',
     default: true,
-    doc: 'With float16: inputs and outputs of the model stay float32, so that calling code need not change.',
+    doc: 'With float16: inputs and outputs of the model stay float32, so that calling code need not change',
   },
   keepIo: {
     type: 'list',
     placeholder: 'name',
-    doc: 'With float16 and keep_io_types=false: inputs and outputs that stay float32 all the same.',
+    doc: 'With float16 and keep_io_types=false: inputs and outputs that stay float32 all the same',
   },
   float32Ops: {
     type: 'list',
     placeholder: 'OpType',
-    doc: 'With float16: operators that compute in float32, e.g. LayerNormalization,Softmax.',
+    doc: 'With float16: operators that compute in float32, e.g. LayerNormalization,Softmax',
   },
   float32Nodes: {
     type: 'list',
     placeholder: 'glob',
-    doc: 'With float16: nodes that compute in float32, by name or by the name of an output.',
+    doc: 'With float16: nodes that compute in float32, by name or by the name of an output',
   },
   overflow: {
     type: 'enum',
     values: ['keep', 'clip', 'error'],
     default: 'keep',
-    doc: 'With float16: what becomes of weights beyond 65504: they stay float32, are clipped, or stop the build.',
+    doc: 'With float16: what becomes of weights beyond 65504: they stay float32, are clipped, or stop the build',
   },
 } as const
 
@@ -42,7 +42,7 @@ export type Float16Options = ParamOutput<typeof params>
 export const float16: Pass<typeof params> = {
   name: 'float16',
   version: 1,
-  doc: 'Converts float32 to float16.',
+  doc: 'Converts float32 to float16',
   params,
   lossless: false,
   enabled: ({ precision }) => precision === 'float16',

@@ -1,3 +1,4 @@
+import { holdsFloats, withFloats } from '../../graph/float-data.ts'
 import { elementsIn, Tensor } from '../../graph/tensor.ts'
 import type { Value } from '../../graph/value.ts'
 import {
@@ -10,7 +11,6 @@ import {
   scaleZeroPoints,
 } from '../../kernels/index.ts'
 import { ComputedBytes } from '../../onnx/bytes.ts'
-import { holdsFloats, withFloats } from './float-data.ts'
 
 /**
  * Which codes a weight may use. `safe`: as many as keep sums of two neighbouring products with unsigned 8-bit activations
