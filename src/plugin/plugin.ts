@@ -78,7 +78,13 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
         try {
           this.addWatchFile(model.file)
           const built = await models.build(model, environmentOf(this, bundler.environment()), importSite)
-          for (const { artifact } of built.variants) for (const source of artifact.sources) this.addWatchFile(source)
+          for (const { artifact } of built.variants) {
+            for (const source of artifact.sources) this.addWatchFile(source)
+            // A bundler that keeps modules has to come back here when what they point at is gone.
+            if (bundler.keepsModules)
+              for (const { file } of [artifact.model, ...artifact.external]) this.addWatchFile(file)
+          }
+          if (built.variants.some(({ artifact }) => artifact.report.cache !== 'hit')) bundler.madeFiles?.()
           const code = await moduleOf(this, built, {
             emitter: bundler.emitter(this),
             emitsWasm: bundler.emitsWasm(this),

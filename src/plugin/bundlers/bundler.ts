@@ -8,6 +8,8 @@ import type { RuntimeModules } from '../runtime-modules.ts'
 export interface Bundler {
   /** Ids end with `.js`, so that the bundler finds no file behind them and reads none. */
   virtualIds: boolean
+  /** Modules of one build may be used by the next without asking us: they are kept in a cache of the bundler. */
+  keepsModules: boolean
   /** An error in a hook is thrown; otherwise it is handed to the hook's `error`. */
   throwsErrors: boolean
   /** The path of an importer as the hook is told of it. */
@@ -19,6 +21,8 @@ export interface Bundler {
   emitter(hook: Hook): Emitter
   modules(hook: Hook): RuntimeModules
   log: Log
+  /** Told when a build made files that were not there before. */
+  madeFiles?(): void
   /** Done after the output is written. */
   written?(): Promise<void>
   /** Hooks that only this bundler has. */

@@ -12,6 +12,7 @@ export function esbuild(models: Models): Bundler {
   const quiet = () => !['info', 'debug', 'verbose'].includes(options.logLevel ?? 'warning')
   return {
     virtualIds: false,
+    keepsModules: false,
     throwsErrors: false,
     importer: (given) => given,
     emitsWasm: () => true,

@@ -14,6 +14,7 @@ export function farm(models: Models): Bundler {
   const emitter = farmEmitter(server, beside)
   return {
     virtualIds: false,
+    keepsModules: true,
     throwsErrors: true,
     importer(given) {
       // Farm names importers relative to its root, and unplugin takes that as relative to the working directory.

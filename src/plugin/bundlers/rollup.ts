@@ -6,6 +6,7 @@ export function rollup(environment: Bundler['environment'] = () => undefined): B
   const emitter = rollupEmitter(() => 'assets')
   return {
     virtualIds: false,
+    keepsModules: false,
     throwsErrors: false,
     importer: (given) => given,
     emitsWasm: () => true,

@@ -40,6 +40,7 @@ export function vite(models: Models, finish: () => Promise<void>): Bundler {
   }
   return {
     virtualIds: false,
+    keepsModules: false,
     throwsErrors: false,
     importer: (given) => given,
     emitsWasm: dev,

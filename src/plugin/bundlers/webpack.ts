@@ -17,6 +17,7 @@ interface Compiler {
     output: { assetModuleFilename?: unknown }
     module: { rules: unknown[] }
   }
+  inputFileSystem?: { purge?(): void }
   hooks: { shutdown: { tapPromise(name: string, run: () => Promise<void>): void } }
   getInfrastructureLogger(name: string): { info(message: string): void; warn(message: string): void }
 }
@@ -39,6 +40,7 @@ export function webpack(models: Models, framework: 'webpack' | 'rspack'): Bundle
   }
   return {
     virtualIds: true,
+    keepsModules: true,
     throwsErrors: true,
     importer: (given) => given,
     emitsWasm: () => false,
@@ -52,6 +54,8 @@ export function webpack(models: Models, framework: 'webpack' | 'rspack'): Bundle
       info: (message) => (compiler?.getInfrastructureLogger('unplugin-onnx') ?? consoleLog).info(message),
       warn: (message) => (compiler?.getInfrastructureLogger('unplugin-onnx') ?? consoleLog).warn(message),
     },
+    // It may remember from its look at a warm cache that these files do not exist.
+    madeFiles: () => compiler?.inputFileSystem?.purge?.(),
     hooks: framework === 'webpack' ? { webpack: setup } : { rspack: setup },
   }
 }

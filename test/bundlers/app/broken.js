@@ -1,0 +1,3 @@
+import model from './lfs.onnx'
+
+export { model }
