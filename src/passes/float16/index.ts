@@ -5,7 +5,8 @@ import type { Pass } from '../pass.ts'
 const params = {
   precision: {
     type: 'enum',
-    values: ['float16'],
+    values: ['float32', 'float16'],
+    default: 'float32',
     doc: 'Floating-point type that the model computes in. float16 halves the file and suits GPUs; on CPUs it is slower',
   },
   keepIoTypes: {
