@@ -9,6 +9,7 @@ import type { DType } from '../onnx/dtypes.ts'
 import { encodeToBytes } from '../onnx/encode.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from '../onnx/proto.ts'
+import { refusedOperator } from './refused.ts'
 import { openSession } from './session.ts'
 
 /** Constants from this size on are described to ONNX Runtime instead of being given: shapes are computed from small ones. */
@@ -114,10 +115,13 @@ function skeletonOf(graph: Graph, wire: GraphProto, skipped: ReadonlySet<Node>):
   const initializer = []
   const available = new Set<Value>()
   const outputs = new Map<string, Value>()
+  // The data of a constant that callers may replace says nothing; its stated type does.
+  const isKnown = (value: Value): boolean =>
+    !!value.tensor && !(value.isInput && graph.model.initializersAreOverridable)
   const offer = (value: Value): boolean => {
     if (available.has(value)) return true
-    const type: ValueType | undefined = value.tensor
-      ? { kind: 'tensor', dtype: value.tensor.dtype, shape: value.tensor.dims }
+    const type: ValueType | undefined = isKnown(value)
+      ? { kind: 'tensor', dtype: value.tensor!.dtype, shape: value.tensor!.dims }
       : value.type
     if (!type || (type.kind === 'tensor' && !type.dtype)) return false
     inputs.set(value.name, { name: value.name, type: typeToProto(type) })
@@ -126,6 +130,7 @@ function skeletonOf(graph: Graph, wire: GraphProto, skipped: ReadonlySet<Node>):
   }
   graph.inputs.forEach(offer)
   for (const value of graph.initializers) {
+    if (available.has(value)) continue
     if (!value.tensor || value.tensor.byteLength >= DESCRIBE_FROM || value.sparse) offer(value)
     else {
       initializer.push(value.tensor.toProto(value.name))
@@ -193,10 +198,7 @@ function capturesOf(node: Node): Value[] {
 function skip(graph: Graph, message: string, skipped: Set<Node>, unknown: Set<string>): boolean {
   const before = skipped.size
   const named = /node (?:with name )?[('"]+([^'")]+)/i.exec(message)?.[1]
-  const operator =
-    /implementation for ([\w.]+:)?(\w+)\(/.exec(message)?.[2] ??
-    /(?:No Op registered for|Fatal error:) ([\w.]*:)?(\w+)/.exec(message)?.[2] ??
-    /([\w.]+:)?(\w+)\(-?\d+\) is not a registered/.exec(message)?.[2]
+  const operator = refusedOperator(message)
   for (const node of graph.allNodes()) {
     if (node.opType !== operator && (operator || !named || node.name !== named)) continue
     unknown.add(node.qualifiedType)

@@ -1,3 +1,5 @@
+import { clean } from './clean/index.ts'
+import { fixedShape } from './fixed-shape/index.ts'
 import { float16 } from './float16/index.ts'
 import type { AnyPass } from './pass.ts'
 import { dynamicQuantization } from './quantize/dynamic/index.ts'
@@ -7,7 +9,12 @@ import { dynamicQuantization } from './quantize/dynamic/index.ts'
  * the cache key follow from it. Write the type out as a tuple (`readonly [typeof clean, typeof shape]`): the
  * options' TypeScript types come from it.
  */
-export const passes: readonly [typeof dynamicQuantization, typeof float16] = [dynamicQuantization, float16]
+export const passes: readonly [typeof fixedShape, typeof clean, typeof dynamicQuantization, typeof float16] = [
+  fixedShape,
+  clean,
+  dynamicQuantization,
+  float16,
+]
 
 /** The same list where passes are treated alike. */
 export const allPasses: readonly AnyPass[] = passes
