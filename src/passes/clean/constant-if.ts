@@ -49,7 +49,7 @@ function inline(node: Node, branch: Graph): void {
         inputs: inner.inputs,
         attributes,
         ...(inner.name ? { name: inner.name } : {}),
-        outputs: inner.outputs.map((value) => value && value.name),
+        outputs: inner.outputs.map((value) => (value ? value.name : null)),
         types: inner.outputs.map((value) => value?.type),
       },
       { before: node },

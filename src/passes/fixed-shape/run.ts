@@ -140,7 +140,11 @@ function* typedValues(model: Model): Generator<Value> {
 }
 
 function eachDim(type: ValueType | undefined, visit: (dim: Dim) => void): void {
-  if (type) mapDims(type, (dim) => (visit(dim), dim))
+  if (type)
+    mapDims(type, (dim) => {
+      visit(dim)
+      return dim
+    })
 }
 
 function mapDims(type: ValueType, map: (dim: Dim) => Dim): ValueType {
