@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { browserPath, launch, serveFolder } from '../support/browser.ts'
+import { chromiumPath, launchChromium } from '../support/chromium.ts'
+import { serveFolder } from '../support/serve-folder.ts'
 import { BUNDLERS, type BundlerName } from './bundle.ts'
 import { appFolder, failure, files, load, models, output, type Prediction, sha, texts } from './output.ts'
 
@@ -67,10 +68,10 @@ describe.each(BUNDLERS)('%s', (name) => {
   })
 })
 
-describe.skipIf(!browserPath).each(BUNDLERS)('%s, in a browser', (name) => {
+describe.skipIf(!chromiumPath).each(BUNDLERS)('%s, in a browser', (name) => {
   let browser: Browser
   beforeAll(async () => {
-    browser = await launch()
+    browser = await launchChromium()
   })
   afterAll(() => browser?.close())
 
@@ -91,12 +92,12 @@ describe.skipIf(!browserPath).each(BUNDLERS)('%s, in a browser', (name) => {
     page.on('pageerror', (error) => errors.push(String(error)))
     page.on('console', (message) => void (message.type() === 'error' && errors.push(message.text())))
     try {
-      await page.goto(server.url)
+      await page.goto(`${server.origin}/`)
       await page.waitForFunction('globalThis.predict', undefined, { timeout: 10_000 }).catch(() => {})
       expect(errors).toEqual([])
       const { label, target } = (await page.evaluate('predict()')) as Prediction
       expect({ label, target }).toEqual({ label: 7, target: 'web' })
-      expect(requests.filter((url) => !url.startsWith(server.url) && !/^(?:data|blob):/.test(url))).toEqual([])
+      expect(requests.filter((url) => !url.startsWith(server.origin) && !/^(?:data|blob):/.test(url))).toEqual([])
     } finally {
       await page.close()
       await server.close()

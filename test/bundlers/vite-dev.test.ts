@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import onnx from 'unplugin-onnx/vite'
 import { createServer, type ViteDevServer } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { browserPath, launch } from '../support/browser.ts'
+import { chromiumPath, launchChromium } from '../support/chromium.ts'
 
 const project = resolve(import.meta.dirname, '../..')
 const fixtures = join(project, 'fixtures')
@@ -73,8 +73,8 @@ test('server code gets the file itself', async () => {
   expect(url).toMatch(/^file:/)
 })
 
-test.skipIf(!browserPath)('the page predicts, and comes again when the model changes', async () => {
-  const browser = await launch()
+test.skipIf(!chromiumPath)('the page predicts, and comes again when the model changes', async () => {
+  const browser = await launchChromium()
   try {
     const page = await browser.newPage()
     const errors: string[] = []

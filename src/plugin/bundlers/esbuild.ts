@@ -1,6 +1,5 @@
 import type { BuildOptions } from 'esbuild'
-import type { EmitFile } from '../emit/emitter.ts'
-import { configureEsbuild, esbuildEmitter } from '../emit/esbuild.ts'
+import { configureEsbuild, type EsbuildSets, esbuildEmitter } from '../emit/esbuild.ts'
 import type { Models } from '../models.ts'
 import { EXTERN_WASM } from '../onnxruntime-web.ts'
 import { type Bundler, consoleLog } from './bundler.ts'
@@ -8,7 +7,7 @@ import { type Bundler, consoleLog } from './bundler.ts'
 /** esbuild resolves packages itself: it is told with conditions and externals what {@link Bundler.modules} says elsewhere. */
 export function esbuild(models: Models): Bundler {
   let options: BuildOptions = {}
-  const beside = new Map<string, readonly EmitFile[]>()
+  const sets: EsbuildSets = new Map()
   const quiet = () => !['info', 'debug', 'verbose'].includes(options.logLevel ?? 'warning')
   return {
     virtualIds: false,
@@ -17,7 +16,7 @@ export function esbuild(models: Models): Bundler {
     importer: (given) => given,
     emitsWasm: () => true,
     environment: () => ({ kind: options.platform === 'node' ? 'server' : 'client' }),
-    emitter: () => esbuildEmitter(options, beside),
+    emitter: () => esbuildEmitter(options, sets),
     modules: () => ({ ownWrapper: false, externWasm: false, externalNode: false }),
     log: {
       info: (message) => void (quiet() || consoleLog.info(message)),
@@ -32,7 +31,7 @@ export function esbuild(models: Models): Bundler {
           initial.external = [...(initial.external ?? []), 'onnxruntime-node']
         },
         setup(build) {
-          configureEsbuild(build, beside)
+          configureEsbuild(build, sets)
         },
       },
     },

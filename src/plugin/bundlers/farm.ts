@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { relative, resolve } from 'node:path'
-import type { EmitFile } from '../emit/emitter.ts'
+import type { Beside } from '../emit/emitter.ts'
 import { configureFarm, type FarmConfig, farmEmitter, placeBeside } from '../emit/farm.ts'
 import { cut } from '../id.ts'
 import type { Models } from '../models.ts'
@@ -9,7 +9,7 @@ import { type Bundler, consoleLog } from './bundler.ts'
 /** Farm. */
 export function farm(models: Models): Bundler {
   let config: FarmConfig = {}
-  const beside = new Map<string, EmitFile>()
+  const beside: Beside = new Map()
   const server = () => /^(?:node|library(?!-browser))/.test(config.compilation?.output?.targetEnv ?? 'browser')
   const emitter = farmEmitter(server, beside)
   return {

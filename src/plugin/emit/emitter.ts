@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { UnpluginBuildContext, UnpluginContext } from 'unplugin'
 import type { ArtifactFile } from '../../pipeline/types.ts'
 
@@ -31,7 +32,27 @@ export interface Emitter {
   ): Promise<EmittedUrl[]> | EmittedUrl[]
 }
 
-/** Folder for files that stay together: readable, and one per content. */
+/** Name of a folder for files that stay together: readable, and its own for each content of any of them. */
 export function folderOf(files: readonly EmitFile[]): string {
-  return `${files[0]!.name.replace(/\.[^.]*$/, '')}-${files[0]!.hash.slice(0, 8)}`
+  const content = createHash('sha256')
+  for (const { hash } of files) content.update(hash)
+  return `${files[0]!.name.replace(/\.[^.]*$/, '')}-${content.digest('hex').slice(0, 8)}`
+}
+
+/** Files that we put into the output ourselves: by their path below the folder in which the bundler puts assets. */
+export type Beside = Map<string, EmitFile>
+
+/**
+ * For bundlers that name every asset by one template. The model is emitted by the bundler too, to learn where assets are;
+ * the set with its names lies in a folder beside it.
+ *
+ * @param url an expression for the URL of the emitted model
+ */
+export function setBeside(files: readonly EmitFile[], url: string, beside: Beside): string[] {
+  const folder = folderOf(files)
+  return files.map((file) => {
+    const path = `${folder}/${file.name}`
+    beside.set(path, file)
+    return `new URL(${JSON.stringify(path)}, ${url}).href`
+  })
 }

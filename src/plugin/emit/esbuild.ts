@@ -1,25 +1,29 @@
-import { copyFile, readFile } from 'node:fs/promises'
-import { dirname, join, relative, resolve } from 'node:path'
+import { existsSync, realpathSync } from 'node:fs'
+import { copyFile, mkdir, readFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
 import type { BuildOptions, PluginBuild } from 'esbuild'
-import { OnnxError } from '../../onnx/errors.ts'
-import type { EmitFile, Emitter } from './emitter.ts'
+import { type Beside, type EmitFile, type EmittedUrl, type Emitter, setBeside } from './emitter.ts'
+
+/** Sets of files that keep their names, by the hash of the model that esbuild emits to show where. */
+export type EsbuildSets = Map<string, Beside>
 
 /**
  * esbuild: its own `file` loader on the file in the cache, which hashes it, puts it where `assetNames` says and gives the
  * path relative to the chunk that needs it (or behind `publicPath`).
- *
- * @param beside collects files that must come to lie beside an emitted one
  */
-export function esbuildEmitter(options: BuildOptions, beside: Map<string, readonly EmitFile[]>): Emitter {
+export function esbuildEmitter(options: BuildOptions, sets: EsbuildSets): Emitter {
+  const emit = ({ file }: EmitFile, name: string): EmittedUrl => {
+    const setup = `import ${name} from ${JSON.stringify(isScript(file) ? VERBATIM + file : file)}`
+    return { setup: `${setup}\nconst ${name}_url = ${absolute(name, options)}`, url: `${name}_url` }
+  }
   return {
     emit(_hook, files, { together, local }) {
-      if (together) beside.set(files[0]!.file, files.slice(1))
-      return files.map(({ file }, i) => {
-        if (together && i > 0) return { setup: '', url: '""' }
-        const name = local(i)
-        const setup = `import ${name} from ${JSON.stringify(isScript(file) ? VERBATIM + file : file)}`
-        return { setup: `${setup}\nconst ${name}_url = ${absolute(name, options)}`, url: `${name}_url` }
-      })
+      if (!together) return files.map((file, i) => emit(file, local(i)))
+      const [model] = files
+      const beside = sets.get(model!.hash) ?? new Map<string, EmitFile>()
+      sets.set(model!.hash, beside)
+      const { setup, url } = emit(model!, local(0))
+      return setBeside(files, url, beside).map((one, i) => ({ setup: i === 0 ? setup : '', url: one }))
     },
   }
 }
@@ -38,7 +42,7 @@ function absolute(path: string, { format, platform }: BuildOptions): string {
 }
 
 /** Prepares esbuild for {@link esbuildEmitter}. */
-export function configureEsbuild(build: PluginBuild, beside: ReadonlyMap<string, readonly EmitFile[]>): void {
+export function configureEsbuild(build: PluginBuild, sets: EsbuildSets): void {
   const options = build.initialOptions
   options.loader = { ...options.loader, '.onnx': 'file', '.wasm': options.loader?.['.wasm'] ?? 'file' }
   options.metafile = true
@@ -52,23 +56,27 @@ export function configureEsbuild(build: PluginBuild, beside: ReadonlyMap<string,
   }))
   build.onEnd(async ({ metafile, outputFiles }) => {
     const root = options.absWorkingDir ?? process.cwd()
-    const taken = new Map<string, string>()
-    for (const [path, { inputs }] of Object.entries(metafile?.outputs ?? {})) {
-      const [source] = Object.keys(inputs)
-      for (const { file, name, hash } of beside.get(resolve(root, source ?? '')) ?? []) {
-        const target = join(root, dirname(path), name)
-        if ((taken.get(target) ?? hash) !== hash)
-          throw new OnnxError(
-            'EXTERNAL_DATA_CLASH',
-            `two models need different files named ${relative(root, target)}`,
-            {
-              hint: 'Rename the external data of one of them: its name is written inside of the model.',
-            },
-          )
-        taken.set(target, hash)
-        if (options.write === false) outputFiles?.push({ path: target, contents: await readFile(file), hash, text: '' })
-        else await copyFile(file, target)
+    for (const beside of sets.size ? sets.values() : []) {
+      const models = [...beside.values()].map(({ file }) => relativeTo(root, file))
+      const output = Object.entries(metafile?.outputs ?? {}).find(([path, { inputs }]) =>
+        Object.keys(inputs).some(
+          (input) => !/\.[cm]?js$/.test(path) && models.includes(relativeTo(root, join(root, input))),
+        ),
+      )
+      for (const [path, { file, hash }] of output ? beside : []) {
+        const target = join(root, dirname(output![0]), path)
+        if (options.write === false) {
+          outputFiles?.push({ path: target, contents: await readFile(file), hash, text: '' })
+          continue
+        }
+        await mkdir(dirname(target), { recursive: true })
+        await copyFile(file, target)
       }
     }
   })
+}
+
+/** esbuild names its inputs by their real paths. */
+function relativeTo(root: string, file: string): string {
+  return relative(root, existsSync(file) ? realpathSync(file) : file)
 }

@@ -1,7 +1,6 @@
 import { copyFile, mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { OnnxError } from '../../onnx/errors.ts'
-import type { EmitFile, EmittedUrl, Emitter } from './emitter.ts'
+import { type Beside, type EmitFile, type EmittedUrl, type Emitter, setBeside } from './emitter.ts'
 
 /** The part of Farm's configuration that matters here. */
 export interface FarmConfig {
@@ -17,41 +16,33 @@ export interface FarmConfig {
  * with a JavaScript number per byte.
  *
  * @param server whether the output runs in Node: there the import gives a path, in a browser a URL
- * @param beside collects files that must come to lie beside an emitted one
+ * @param beside collects files that we have to put beside what Farm emits
  */
-export function farmEmitter(server: () => boolean, beside: Map<string, EmitFile>): Emitter {
-  const keepName = (file: EmitFile): void => {
-    const clash = [...beside.values()].find(({ name, hash }) => name === file.name && hash !== file.hash)
-    if (clash)
-      throw new OnnxError('EXTERNAL_DATA_CLASH', `two models need different files named ${file.name}`, {
-        hint: 'Rename the external data of one of them: its name is written inside of the model.',
-      })
-    beside.set(file.file, file)
+export function farmEmitter(server: () => boolean, beside: Beside): Emitter {
+  const emit = ({ file }: EmitFile, name: string): EmittedUrl => {
+    const href = server() ? `${name}_href(${name}).href` : `new URL(${name}, location.href).href`
+    const helper = server() ? `import { pathToFileURL as ${name}_href } from 'node:url'\n` : ''
+    const setup = `${helper}import ${name} from ${JSON.stringify(file)}\nconst ${name}_url = ${href}`
+    return { setup, url: `${name}_url` }
   }
   return {
     emit(_hook, files, { together, local }) {
-      const urls: EmittedUrl[] = []
-      // Scripts come last: their URL is told from the one of a file that Farm itself emitted.
-      for (const [i, file] of files.entries()) {
-        const name = local(i)
-        if (together && i > 0) {
-          keepName(file)
-          urls.push({ setup: '', url: '""' })
-        } else if (/\.m?js$/.test(file.name)) {
-          const hashed = file.name.replace(/(?=\.m?js$)/, `-${file.hash.slice(0, 8)}`)
-          keepName({ ...file, name: hashed })
-          urls.push({ setup: '', url: `new URL(${JSON.stringify(hashed)}, ${local(files.length - 1)}_url).href` })
-        } else {
-          const href = server() ? `${name}_href(${name}).href` : `new URL(${name}, location.href).href`
-          const imports = `import ${name} from ${JSON.stringify(file.file)}`
-          const helper = server() ? `import { pathToFileURL as ${name}_href } from 'node:url'\n` : ''
-          urls.push({ setup: `${helper}${imports}\nconst ${name}_url = ${href}`, url: `${name}_url` })
-        }
+      if (together) {
+        const { setup, url } = emit(files[0]!, local(0))
+        return setBeside(files, url, beside).map((one, i) => ({ setup: i === 0 ? setup : '', url: one }))
       }
-      return urls
+      return files.map((file, i) => {
+        if (!isScript(file)) return emit(file, local(i))
+        // A script would be bundled: it goes beside the next file, which Farm emits.
+        const name = file.name.replace(/(?=\.m?js$)/, `-${file.hash.slice(0, 8)}`)
+        beside.set(name, file)
+        return { setup: '', url: `new URL(${JSON.stringify(name)}, ${local(i + 1)}_url).href` }
+      })
     },
   }
 }
+
+const isScript = ({ name }: EmitFile): boolean => /\.m?js$/.test(name)
 
 /** Makes models and ONNX Runtime's wasm assets for Farm. */
 export function configureFarm(config: FarmConfig): FarmConfig {
@@ -61,10 +52,13 @@ export function configureFarm(config: FarmConfig): FarmConfig {
   return config
 }
 
-/** Puts external data beside the models that were emitted. */
-export async function placeBeside(config: FarmConfig, beside: ReadonlyMap<string, EmitFile>): Promise<void> {
+/** Puts files where Farm puts its assets. */
+export async function placeBeside(config: FarmConfig, beside: Beside): Promise<void> {
   const { path = 'dist', assetsFilename = '' } = config.compilation?.output ?? {}
   const folder = resolve(config.root ?? '.', path, dirname(assetsFilename))
-  if (beside.size > 0) await mkdir(folder, { recursive: true })
-  for (const { file, name } of beside.values()) await copyFile(file, join(folder, name))
+  for (const [name, { file }] of beside) {
+    const target = join(folder, name)
+    await mkdir(dirname(target), { recursive: true })
+    await copyFile(file, target)
+  }
 }
