@@ -5,6 +5,7 @@ import { type BuildProgress, type BuildReport, createPipeline, deliver, type Mod
 import { type Inspection, inspectModel } from './report/inspect.ts'
 
 export { OnnxError } from './onnx/errors.ts'
+export { type NpyArray, readNumpyFile } from './onnx/npz.ts'
 export type { ModelOptions, PluginOptions, TargetOptions } from './options/index.ts'
 export type { BuildProgress, BuildReport, IoInfo, ModelInfo } from './pipeline/index.ts'
 export type { Inspection, TensorSummary } from './report/inspect.ts'

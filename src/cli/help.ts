@@ -58,10 +58,15 @@ export function valueShape(spec: ParamSpec): string {
   }
 }
 
+/** `--per-channel`, or `--[no-]per-channel` for a switch that is on by default. */
+export function flagName(key: string, spec: ParamSpec): string {
+  return `--${spec.type === 'boolean' && spec.default === true ? '[no-]' : ''}${kebabCase(key)}`
+}
+
 function flagLines(table: ParamTable): string[] {
   const rows = Object.entries(table).map(([key, spec]) => {
     const short = SHORT_FLAGS[key] ? `-${SHORT_FLAGS[key]}, ` : '    '
-    return [`  ${short}--${kebabCase(key)} ${valueShape(spec)}`.trimEnd(), spec] as const
+    return [`  ${short}${flagName(key, spec)} ${valueShape(spec)}`.trimEnd(), spec] as const
   })
   // Long value lists would push every description off the screen: those go on a line of their own.
   const width = Math.max(...rows.map(([flag]) => (flag.length <= 40 ? flag.length : 0)))

@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest'
 import { flagTable, parseArguments } from '../../src/cli/arguments.ts'
 import { commands } from '../../src/cli/commands.ts'
-import { valueShape } from '../../src/cli/help.ts'
+import { flagName, valueShape } from '../../src/cli/help.ts'
 import { fullTable } from '../../src/options/table.ts'
-import { kebabCase } from '../../src/params/case.ts'
 import { cli } from './support.ts'
 
 const build = commands.find(({ name }) => name === 'build')!
@@ -29,7 +28,7 @@ test.each(commands.map(({ name }) => name))('help of %s names each of its flags'
     const { code, out } = await cli('/', ...args)
     expect(code).toBe(0)
     for (const [key, spec] of Object.entries(flagTable(command)))
-      expect(out).toContain(`--${kebabCase(key)} ${valueShape(spec)}`.trimEnd())
+      expect(out).toContain(`${flagName(key, spec)} ${valueShape(spec)}`.trimEnd())
     for (const example of command.examples) expect(out).toContain(example)
   }
 })
