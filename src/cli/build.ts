@@ -34,7 +34,7 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
     onWarn: ({ message }) => io.err(`warning: ${message}`),
   })
   const taken = new Set<string>()
-  const errors: unknown[] = []
+  const errors: { input: string; error: unknown }[] = []
   const rows: ReportRow[] = []
   // Results are written one after another: which data file gets its own name must not depend on who is faster.
   let written: Promise<unknown> = Promise.resolve()
@@ -54,7 +54,7 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
           // A log tells of each model as it is done; a terminal has its bars, and the table at the end.
           if (!flags['json'] && !io.isTerminal) io.out(buildLine(rows[i], { root: io.cwd }))
         } catch (error) {
-          errors.push(error)
+          errors.push({ input: file, error })
         } finally {
           progress.done(file)
         }
@@ -65,18 +65,22 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
     await pipeline.close()
   }
   const done = rows.filter(Boolean)
-  if (flags['json']) io.out(JSON.stringify(buildJson(done), undefined, 2))
-  else if (io.isTerminal && done.length > 0)
-    io.out(buildTable(done, { root: io.cwd, color: pc.isColorSupported, maxNotes: 0 }))
-  if (!flags['json'])
+  const failures = errors.map(({ input, error }) => {
+    if (!(error instanceof OnnxError)) throw error
+    return { input, error }
+  })
+  if (flags['json']) {
+    const failed = failures.map(({ input, error }) => ({ input, error: error.toJSON() }))
+    io.out(JSON.stringify([...buildJson(done), ...failed], undefined, 2))
+  } else {
+    if (io.isTerminal && done.length > 0)
+      io.out(buildTable(done, { root: io.cwd, color: pc.isColorSupported, maxNotes: 0 }))
     for (const line of noteLines(
       done.map(({ report }) => report),
       'warn',
     ))
       io.err(`warning: ${line}`)
-  for (const error of errors) {
-    if (!(error instanceof OnnxError)) throw error
-    io.err(error.message)
+    for (const { error } of failures) io.err(error.message)
   }
   return errors.length > 0 ? EXIT.failed : EXIT.ok
 }

@@ -24,8 +24,7 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
       io.err(`unexpected failure, please report it: ${error instanceof Error ? error.stack : String(error)}`)
       return EXIT.failed
     }
-    if (args.includes('--json'))
-      io.out(JSON.stringify({ error: { code: error.code, message: error.what, hint: error.hint, ...error.place } }))
+    if (args.includes('--json')) io.out(JSON.stringify({ error }))
     else io.err(error.message)
     return USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.failed
   }

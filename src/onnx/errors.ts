@@ -37,6 +37,11 @@ export class OnnxError extends Error {
     return this
   }
 
+  /** What `--json` prints. */
+  toJSON(): { code: string; message: string; hint: string | undefined } & ErrorPlace {
+    return { code: this.code, message: this.what, hint: this.hint, ...this.place }
+  }
+
   private render(): string {
     const { file, node, importSite } = this.place
     const where = [file && `in ${file}`, node && `at node ${node}`, importSite && `imported by ${importSite}`].filter(

@@ -53,16 +53,28 @@ function presetParams(name: string, presets: Readonly<Record<string, object>>): 
   })
 }
 
+/** Whether this version has the passes that a dtype stands for. */
+export function isAvailable(dtype: string): boolean {
+  const bundle = DTYPES_BY_NAME[dtype]?.params
+  return bundle !== undefined && unavailable(bundle).length === 0
+}
+
 /** The bundle, after a check that some pass has each of the parameters it sets. */
 function registered(what: string, bundle: Bundle): Layer {
-  const missing = Object.keys(bundle).filter((key) => bundle[key] !== undefined && !Object.hasOwn(targetTable, key))
-  const wrong = Object.keys(bundle).filter((key) => {
-    const values = targetTable[key]?.values
-    return typeof bundle[key] === 'string' && values !== undefined && !values.includes(bundle[key])
-  })
-  if (missing.length + wrong.length > 0)
+  const missing = unavailable(bundle)
+  if (missing.length > 0)
     throw new OnnxError('OPTION_UNAVAILABLE', `${what} is not available in this version`, {
-      hint: `No pass offers ${[...missing, ...wrong.map((key) => `${key}=${bundle[key]}`)].join(', ')}.`,
+      hint: `No pass offers ${missing.join(', ')}.`,
     })
   return Object.fromEntries(Object.entries(bundle).filter(([key]) => Object.hasOwn(targetTable, key)))
+}
+
+/** What a bundle sets that no pass has: unknown parameters, and unknown values of known ones. */
+function unavailable(bundle: Bundle): string[] {
+  return Object.entries(bundle).flatMap(([key, value]) => {
+    if (value === undefined) return []
+    const spec = Object.hasOwn(targetTable, key) ? targetTable[key] : undefined
+    if (!spec) return [key]
+    return typeof value === 'string' && spec.values && !spec.values.includes(value) ? [`${key}=${value}`] : []
+  })
 }

@@ -120,10 +120,16 @@ test('the source is never overwritten', async () => {
 test('a broken model fails alone, and leaves nothing behind', async () => {
   const folder = project('good.onnx')
   writeFileSync(join(folder, 'bad.onnx'), readFileSync(digits).subarray(0, 1000))
-  const { code, err, reports } = await build(folder, '*.onnx', '-o', 'out')
+  const { code, reports } = await build(folder, '*.onnx', '-o', 'out')
   expect(code).toBe(1)
-  expect(err).toContain(`in ${join(folder, 'bad.onnx')}`)
-  expect(reports.map(({ input }) => input)).toEqual([join(folder, 'good.onnx')])
+  expect(reports).toMatchObject([
+    { input: join(folder, 'good.onnx') },
+    {
+      input: join(folder, 'bad.onnx'),
+      error: { code: expect.stringMatching(/^MODEL_/), file: join(folder, 'bad.onnx') },
+    },
+  ])
+  expect((await cli(folder, 'build', 'bad.onnx')).err).toContain(`in ${join(folder, 'bad.onnx')}`)
   expect(list(join(folder, 'out'))).toEqual(['good.onnx'])
 })
 
