@@ -1,13 +1,8 @@
 import { constants } from 'node:fs'
 import { copyFile, mkdir, realpath, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { decodeFile, forEachTensor } from '../onnx/decode.ts'
-import { encodeModel, writeSegments } from '../onnx/encode.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import type { Artifact } from './types.ts'
-
-/** `TensorProto.data_location` for data in another file. */
-const EXTERNAL = 1
 
 /**
  * Copies an artifact out of the cache to `target`, its data files beside it. Each file appears whole, the model last, so
@@ -38,7 +33,8 @@ export async function deliver(artifact: Artifact, target: string, taken: Set<str
     }
     const model = await stage(target, temporary, (file) =>
       renamed && artifact.external.length
-        ? relocate(artifact.model.file, file, locations)
+        ? // Rare, and the file format takes a while to load.
+          import('./relocate.ts').then(({ relocate }) => relocate(artifact.model.file, file, locations))
         : copy(artifact.model.file, file),
     )
     for (const [from, to] of [...moves, [model, target] as const]) await rename(from, to)
@@ -67,17 +63,6 @@ async function stage(target: string, temporary: string[], write: (file: string) 
 /** A copy that shares the blocks of the disk where the file system can. */
 function copy(from: string, to: string): Promise<void> {
   return copyFile(from, to, constants.COPYFILE_FICLONE)
-}
-
-/** Writes a model again with other names of its data files; nothing else of it changes. */
-function relocate(from: string, to: string, locations: ReadonlyMap<string, string>): void {
-  const proto = decodeFile(from)
-  forEachTensor(proto, (tensor) => {
-    if (tensor.dataLocation !== EXTERNAL) return
-    for (const entry of tensor.externalData ?? [])
-      if (entry.key === 'location') entry.value = locations.get(entry.value ?? '') ?? entry.value ?? ''
-  })
-  writeSegments(to, encodeModel(proto).segments())
 }
 
 async function refuseSources(outputs: readonly string[], sources: readonly string[]): Promise<void> {

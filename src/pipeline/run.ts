@@ -20,7 +20,7 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
   const { progress, signal } = context
   progress({ phase: 'read', fraction: 0 })
   const model = readModel(job.file)
-  const external = externalFiles(job.file)
+  const external = hasExternalData(model) ? externalFiles(job.file) : []
   const sizes = await Promise.all(
     [job.file, ...external.map(({ path }) => path)].map(async (path) => (await stat(path)).size),
   )
@@ -91,6 +91,20 @@ async function runPass(pass: AnyPass, model: Model, params: AnyOptions, context:
       hint: 'This is a fault of unplugin-onnx: please report it with the model, or the part of it you can share.',
     })
   }
+}
+
+/** True if any tensor's data lies in another file. Asked of the model at hand, as decoding it again takes time. */
+function hasExternalData(model: Model): boolean {
+  for (const graph of model.allGraphs())
+    for (const { tensor } of graph.initializers) if (tensor?.isExternal) return true
+  for (const node of model.allNodes())
+    for (const attribute of node.attributes.values()) {
+      if (attribute.kind === 'tensor' && attribute.value.isExternal) return true
+      if (attribute.kind === 'tensors' && attribute.value.some((tensor) => tensor.isExternal)) return true
+      // Sparse tensors are not taken apart: their parts may lie anywhere.
+      if (attribute.kind === 'sparse_tensor' || attribute.kind === 'sparse_tensors') return true
+    }
+  return [...model.allGraphs()].some((graph) => [...graph.initializers].some(({ sparse }) => sparse))
 }
 
 /** Writes the model and hashes what is written, in one go. */

@@ -1,0 +1,16 @@
+import { decodeFile, forEachTensor } from '../onnx/decode.ts'
+import { encodeModel, writeSegments } from '../onnx/encode.ts'
+
+/** `TensorProto.data_location` for data in another file. */
+const EXTERNAL = 1
+
+/** Writes a model again with other names of its data files; nothing else of it changes. */
+export function relocate(from: string, to: string, locations: ReadonlyMap<string, string>): void {
+  const proto = decodeFile(from)
+  forEachTensor(proto, (tensor) => {
+    if (tensor.dataLocation !== EXTERNAL) return
+    for (const entry of tensor.externalData ?? [])
+      if (entry.key === 'location') entry.value = locations.get(entry.value ?? '') ?? entry.value ?? ''
+  })
+  writeSegments(to, encodeModel(proto).segments())
+}
