@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { glob, isDynamicPattern } from 'tinyglobby'
 import { OnnxError } from '../onnx/errors.ts'
 
 /**
@@ -13,14 +12,16 @@ export async function findModels(operands: readonly string[], cwd: string): Prom
   const found = new Set<string>()
   for (const operand of operands) {
     const path = resolve(cwd, operand)
-    const files = existsSync(path)
-      ? [path]
-      : isDynamicPattern(operand)
-        ? (await glob(operand.replaceAll('\\', '/'), { cwd, absolute: true, dot: false })).sort()
-        : []
+    const files = existsSync(path) ? [path] : await globbed(operand, cwd)
     if (files.length === 0)
       throw new OnnxError('MODEL_NOT_FOUND', `there is no model '${operand}'`, { hint: `Looked in ${cwd}.` })
     for (const file of files) found.add(resolve(file))
   }
   return [...found]
+}
+
+async function globbed(pattern: string, cwd: string): Promise<string[]> {
+  if (!/[*?[\]{}()!]/.test(pattern)) return []
+  const { glob } = await import('tinyglobby')
+  return (await glob(pattern.replaceAll('\\', '/'), { cwd, absolute: true })).sort()
 }

@@ -1,0 +1,30 @@
+import { execFile, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, test } from 'vitest'
+
+const root = resolve(import.meta.dirname, '../..')
+const bin = resolve(root, 'dist/cli.js')
+const digits = resolve(root, 'fixtures/digits-cnn.onnx')
+
+describe.skipIf(!existsSync(bin))('the built program', () => {
+  test('is what package.json says, and can be run', async () => {
+    const { bin: bins, version } = JSON.parse(readFileSync(resolve(root, 'package.json'), 'utf8'))
+    expect(resolve(root, bins['unplugin-onnx'])).toBe(bin)
+    expect(readFileSync(bin, 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/)
+    const { stdout } = await promisify(execFile)(process.execPath, [bin, '--version'])
+    expect(stdout).toBe(`${version}\n`)
+  })
+
+  test('tells failure by its exit code', () => {
+    expect(spawnSync(process.execPath, [bin, 'inspect', 'nowhere.onnx']).status).toBe(1)
+    expect(spawnSync(process.execPath, [bin, 'inspekt']).status).toBe(2)
+  })
+
+  test.skipIf(process.platform === 'win32')('ends quietly when its reader has seen enough', () => {
+    const { stderr, stdout } = spawnSync('sh', ['-c', `"${process.execPath}" "${bin}" inspect "${digits}" | head -1`])
+    expect(stderr.toString()).toBe('')
+    expect(stdout.toString()).toContain('digits-cnn.onnx')
+  })
+})

@@ -1,0 +1,32 @@
+import { describe, expect, test } from 'vitest'
+import { OnnxError } from '../../src/onnx/errors.ts'
+import { cacheOptions, DTYPES_BY_NAME, enabledPasses, resolveRequest } from '../../src/options/index.ts'
+import { isAvailable } from '../../src/options/layers.ts'
+import { BUILT_IN_PRESETS } from '../../src/options/presets.ts'
+import type { PluginOptions } from '../../src/options/types.ts'
+
+// With the passes of the project: a recipe must ask for parameters that exist, or be refused as a whole.
+const resolved = (query: string) =>
+  resolveRequest({ query, file: '/m.onnx', root: '/', environment: { kind: 'server' } }).targets[0]!
+const lossy = (query: string) => enabledPasses(resolved(query)).filter((pass) => !pass.lossless)
+
+test('without options nothing is lost', () => {
+  expect(lossy('')).toEqual([])
+})
+
+describe.each(Object.keys(DTYPES_BY_NAME))('dtype %s', (dtype) => {
+  test.runIf(isAvailable(dtype))('turns passes on, and fp32 turns them off again', () => {
+    expect(lossy(`dtype=${dtype}`).length).toBe(dtype === 'fp32' ? 0 : dtype === 'q4f16' ? 2 : 1)
+    const plugin = { dtype } as PluginOptions
+    const undone = resolveRequest({ plugin, query: 'dtype=fp32', file: '/m.onnx', root: '/' }).targets[0]!
+    expect(enabledPasses(undone).filter((pass) => !pass.lossless)).toEqual([])
+  })
+  test.runIf(!isAvailable(dtype))('is refused', () => {
+    expect(() => resolved(`dtype=${dtype}`)).toThrow(OnnxError)
+  })
+})
+
+test.each(BUILT_IN_PRESETS)('preset %s is accepted and changes nothing that does not run', (preset) => {
+  expect(cacheOptions(resolved(`preset=${preset}`))).toEqual(cacheOptions(resolved('')))
+  expect(lossy(`preset=${preset}&quantize=dynamic`)).toHaveLength(1)
+})
