@@ -103,12 +103,14 @@ function moduleBody(entry: TypesEntry): string {
     entry.variants.map(({ info }) => info.outputs),
     'outputs',
   )
-  const targets = [...new Set(entry.variants.map(({ target }) => JSON.stringify(target)))].join(' | ')
+  // One target says nothing that code could ask for, and may be another one in the next build.
+  const names = [...new Set(entry.variants.map(({ target }) => JSON.stringify(target)))]
+  const targets = names.length > 1 ? `, ${names.join(' | ')}` : ''
   return [
     "import type { Io, Model } from 'unplugin-onnx/types'",
     `type Inputs = ${ioType(inputs)}`,
     `type Outputs = ${ioType(outputs)}`,
-    `const model: Model<Inputs, Outputs, ${targets}>`,
+    `const model: Model<Inputs, Outputs${targets}>`,
     'export default model',
   ].join('\n')
 }

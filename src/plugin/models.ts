@@ -24,7 +24,7 @@ export class Models {
   readonly options: PluginOptions
   /** Folder of the project. */
   root: string
-  /** Every import built so far by file and query, for types. */
+  /** Every import built so far, for types; by file, query and the environment it is for. */
   readonly built: Map<string, BuiltImport> = new Map()
   /** What the report at the end of this build has to show. */
   #fresh: BuiltImport[] = []
@@ -62,7 +62,7 @@ export class Models {
     )
     for (const { artifact } of variants) for (const { file } of [artifact.model, ...artifact.external]) this.#know(file)
     const built = { id, as, variants }
-    this.built.set(`${id.file}?${id.query}`, built)
+    this.built.set(`${environment?.kind} ${id.file}?${id.query}`, built)
     this.#fresh.push(built)
     return built
   }

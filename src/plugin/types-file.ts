@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
-import { generateTypes } from '../codegen/types.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { generateTypes, type TypesEntry } from '../codegen/types.ts'
 import { writeIfChanged } from '../codegen/write.ts'
+import type { ModelInfo } from '../pipeline/index.ts'
 import type { Models } from './models.ts'
 
 const BLOCK = /^declare module '(.+)' \{\n[\s\S]*?^\}\n/gm
@@ -22,19 +24,27 @@ export function typesFile({ options, root }: Models): string | undefined {
 export async function writeTypes(models: Models): Promise<string[]> {
   const file = typesFile(models)
   if (!file || models.built.size === 0) return []
-  const entries = [...models.built.values()].map(({ id, as, variants }) => ({
-    file: relative(models.root, id.file).split(sep).join('/'),
-    query: id.query,
-    as,
-    variants: variants.map(({ options, artifact }) => ({
-      target: options.target ?? options.device,
-      info: artifact.info,
-    })),
-  }))
-  const { code, warnings } = generateTypes(entries)
+  const { code, warnings } = generateTypes(typesEntries(models))
   const old = await readFile(file, 'utf8').catch(() => '')
   await writeIfChanged(file, mergeBlocks(old, code))
   return warnings
+}
+
+/** One entry for each import; environments that see the same model differently are variants of it. */
+function typesEntries(models: Models): TypesEntry[] {
+  const entries = new Map<string, TypesEntry & { variants: { target: string; info: ModelInfo }[] }>()
+  for (const { id, as, variants } of models.built.values()) {
+    const file = relative(models.root, id.file).split(sep).join('/')
+    const key = `${file}?${id.query}`
+    const entry = entries.get(key) ?? { file, query: id.query, as, variants: [] }
+    entries.set(key, entry)
+    for (const { options, artifact } of variants) {
+      const { info } = artifact
+      const seen = variants.length === 1 && entry.variants.some((one) => isDeepStrictEqual(one.info, info))
+      if (!seen) entry.variants.push({ target: options.target ?? options.device, info })
+    }
+  }
+  return [...entries.values()]
 }
 
 /** `code` with those declarations of `old` added that it lacks, in the order that {@link generateTypes} gives them. */

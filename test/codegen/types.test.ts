@@ -77,7 +77,7 @@ describe('generated declarations', () => {
         type Outputs = {
           last_hidden_state: Io<'float32', ['batch', 'sequence', 32]>
         }
-        const model: Model<Inputs, Outputs, "web">
+        const model: Model<Inputs, Outputs>
         export default model
       }
 
@@ -95,7 +95,7 @@ describe('generated declarations', () => {
         type Outputs = {
           last_hidden_state: Io<'float32', ['batch', 'sequence', 32]>
         }
-        const model: Model<Inputs, Outputs, "web">
+        const model: Model<Inputs, Outputs>
         export default model
       }
 
@@ -115,7 +115,7 @@ describe('generated declarations', () => {
         type Outputs = {
           ["__proto__"]: Io<'uint8', [2]>
         }
-        const model: Model<Inputs, Outputs, "web">
+        const model: Model<Inputs, Outputs>
         export default model
       }
 
@@ -247,7 +247,9 @@ describe('TypeScript', () => {
       return (error as { stdout: string }).stdout
     }
   }
-  const { code } = generateTypes(entries)
+  // One import for two targets: only there a target can be asked for.
+  const both = { ...entries[0]!, variants: ['web', 'node'].map((target) => ({ target, info: bert })) }
+  const { code } = generateTypes([both, ...entries.slice(1)])
 
   test('right uses pass; wrong names, element types and ranks are errors', () => {
     const app = `

@@ -1,0 +1,3 @@
+import { predict } from './predict.ts'
+
+document.getElementById('browser')!.textContent = await predict()
