@@ -20,8 +20,11 @@ export async function createProgress(io: Io, silent: boolean): Promise<Progress>
     Presets.shades_classic,
   )
   const shown = new Map<string, ReturnType<typeof bars.create>>()
+  const finished = new Set<string>()
   return {
     update({ file, phase, fraction }) {
+      // Workers report in their own time: a last word may come after the end.
+      if (finished.has(file)) return
       let bar = shown.get(file)
       if (!bar) {
         bar = bars.create(100, 0, { name: basename(file), phase })
@@ -30,6 +33,7 @@ export async function createProgress(io: Io, silent: boolean): Promise<Progress>
       bar.update(Math.round(fraction * 100), { phase })
     },
     done(file) {
+      finished.add(file)
       const bar = shown.get(file)
       if (bar) bars.remove(bar)
       shown.delete(file)
