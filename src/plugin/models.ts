@@ -4,6 +4,7 @@ import { sep } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
 import {
   type As,
+  cacheSettings,
   type Environment,
   type PluginOptions,
   resolveRequest,
@@ -110,20 +111,12 @@ export class Models {
   }
 
   #open(): Pipeline {
-    const { cache } = this.options
     this.#pipeline ??= createPipeline({
       root: this.root,
-      cache:
-        cache === false
-          ? false
-          : { dir: cache?.dir, storage: cache?.storage, maxBytes: cache?.maxBytes, maxAge: days(cache?.maxAgeDays) },
+      cache: cacheSettings(this.options),
     })
     return this.#pipeline
   }
-}
-
-function days(count: number | undefined): number | undefined {
-  return count === undefined ? undefined : count * 86_400_000
 }
 
 /** An error that the user can act on; anything else is our mistake and says so, with its stack. */
