@@ -1,32 +1,29 @@
 // Builds dist/: ES modules that share chunks, all in one flat folder so that `new URL('./file', import.meta.url)` finds
 // its neighbours (the worker, kernels.wasm) from any of them; declarations go to dist/types.
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, existsSync, readdirSync, rmSync } from 'node:fs'
+import { copyFileSync, readdirSync, rmSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { build } from 'esbuild'
+import { buildKernels } from './kernels.mjs'
 
 const root = resolve(import.meta.dirname, '..')
 const out = join(root, 'dist')
 const path = (file) => join(root, file)
-/** Until every entry is written, those that do not exist are left out. */
-const existing = (entries) => Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(path(file))))
 
 const bundlers = readdirSync(path('plugins')).map((file) => basename(file, '.ts'))
-const tool = existing({
+const tool = {
   ...Object.fromEntries(bundlers.map((name) => [name, `plugins/${name}.ts`])),
   index: 'src/plugin/index.ts',
   api: 'src/api.ts',
   cli: 'src/cli/index.ts',
   worker: 'src/pipeline/worker.ts',
   'kernels-worker': 'src/kernels/worker.ts',
-})
+}
 // What ships to the user's page or server is built apart, so that it can never share a chunk with the tool.
-const shipped = existing({ 'runtime-web': 'src/runtime/web.ts', 'runtime-node': 'src/runtime/node.ts' })
+const shipped = { 'runtime-web': 'src/runtime/web.ts', 'runtime-node': 'src/runtime/node.ts' }
 
 rmSync(out, { recursive: true, force: true })
-for (const kernels of ['scripts/kernels.mjs']) {
-  if (existsSync(path(kernels))) execFileSync(process.execPath, [path(kernels)], { stdio: 'inherit', cwd: root })
-}
+const kernels = await buildKernels()
 
 const shared = {
   absWorkingDir: root,
@@ -43,9 +40,7 @@ const shared = {
 await build({ ...shared, entryPoints: tool, platform: 'node', target: 'node20.19' })
 await build({ ...shared, entryPoints: shipped, platform: 'neutral', target: 'es2022', chunkNames: 'runtime-[hash]' })
 
-for (const file of existsSync(path('src/kernels')) ? readdirSync(path('src/kernels')) : []) {
-  if (file.endsWith('.wasm')) copyFileSync(path(`src/kernels/${file}`), join(out, file))
-}
+copyFileSync(kernels, join(out, basename(kernels)))
 execFileSync(process.execPath, [path('node_modules/typescript/bin/tsc'), '-p', path('tsconfig.build.json')], {
   stdio: 'inherit',
   cwd: root,
