@@ -1,42 +1,28 @@
-import { decodeFile, forEachTensor } from '../onnx/decode.ts'
-import { byteLengthOf, dtypeOf } from '../onnx/dtypes.ts'
-import { externalReference, openExternal } from '../onnx/external.ts'
-import type { TensorProto } from '../onnx/proto.ts'
+import { closeSync, fstatSync, openSync } from 'node:fs'
+import { readSkeleton } from '../onnx/skeleton.ts'
+import type { ExternalFile } from './external-tensors.ts'
 
-/** `TensorProto.data_location` for data in another file. */
-const EXTERNAL = 1
-
-/** A data file of a model: the name the model has for it, and where it really is. */
-export interface ExternalFile {
-  location: string
-  path: string
-}
+export type { ExternalFile }
 
 /**
- * The data files that a model names, each once, in the order of its tensors.
+ * The data files that a model names, each once, in the order of its tensors. Most models name none, and to see that the
+ * file need not be decoded.
  *
  * @throws OnnxError if the file is no model, or a data file is missing, too short, or outside the model's folder
  */
-export function externalFiles(file: string): ExternalFile[] {
-  const paths = new Map<string, string>()
-  forEachTensor(decodeFile(file), (tensor) => {
-    if (tensor.dataLocation !== EXTERNAL) return
-    const name = tensor.name || '(unnamed)'
-    const reference = externalReference(tensor.externalData ?? [], name, file)
-    const bytes = openExternal(reference, byteLength(tensor) ?? reference.length ?? 0, name, file)
-    paths.set(reference.location, bytes.file.path)
-  })
-  return [...paths].map(([location, path]) => ({ location, path }))
+export async function externalFiles(file: string): Promise<ExternalFile[]> {
+  return mayNameFiles(file) ? (await import('./external-tensors.ts')).externalTensorFiles(file) : []
 }
 
-/** Size of a tensor's data, undefined for types that are too new. */
-function byteLength({ dataType, dims }: TensorProto): number | undefined {
-  const dtype = dtypeOf(dataType ?? 0)
-  return (
-    dtype &&
-    byteLengthOf(
-      dtype,
-      (dims ?? []).reduce<number>((product, dim) => product * Number(dim), 1),
-    )
-  )
+/** False only if no tensor can be external: each of those has an entry with this key. */
+function mayNameFiles(file: string): boolean {
+  const fd = openSync(file, 'r')
+  try {
+    return readSkeleton(fd, file, fstatSync(fd).size).bytes.includes('location')
+  } catch {
+    // Decoding tells better what is wrong with the file.
+    return true
+  } finally {
+    closeSync(fd)
+  }
 }

@@ -10,7 +10,7 @@ import { OnnxError } from '../onnx/errors.ts'
 import { createOrtService } from '../ort/service.ts'
 import type { AnyOptions, AnyPass, Note, PassContext, PassResult } from '../passes/pass.ts'
 import { type EntryReport, SIDECAR } from './cache/entry.ts'
-import { externalFiles } from './external-files.ts'
+import { externalTensorFiles } from './external-tensors.ts'
 import { throwIfAborted } from './failure.ts'
 import { modelInfo } from './info.ts'
 import type { BuildJob, BuildResult, BuiltFile, JobContext } from './workers/jobs.ts'
@@ -20,7 +20,7 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
   const { progress, signal } = context
   progress({ phase: 'read', fraction: 0 })
   const model = readModel(job.file)
-  const external = hasExternalData(model) ? externalFiles(job.file) : []
+  const external = hasExternalData(model) ? externalTensorFiles(job.file) : []
   const sizes = await Promise.all(
     [job.file, ...external.map(({ path }) => path)].map(async (path) => (await stat(path)).size),
   )

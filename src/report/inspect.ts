@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { readModel } from '../graph/import.ts'
 import type { Model } from '../graph/model.ts'
 import type { Tensor } from '../graph/tensor.ts'
-import { externalFiles } from '../pipeline/external-files.ts'
+import { externalTensorFiles } from '../pipeline/external-tensors.ts'
 import { modelInfo } from '../pipeline/info.ts'
 import type { ModelInfo } from '../pipeline/types.ts'
 
@@ -45,7 +45,7 @@ export interface Inspection extends ModelInfo {
 export async function inspectModel(file: string, { top = 10 }: { top?: number } = {}): Promise<Inspection> {
   const model = readModel(file)
   const external = await Promise.all(
-    externalFiles(file).map(async ({ location, path }) => ({ location, bytes: (await stat(path)).size })),
+    externalTensorFiles(file).map(async ({ location, path }) => ({ location, bytes: (await stat(path)).size })),
   )
   const tensors = constants(model)
   const byDtype = new Map<string, Tensor[]>()

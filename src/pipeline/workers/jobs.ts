@@ -78,6 +78,7 @@ async function hash({ file, model }: HashJob, { progress }: JobContext): Promise
   if (!model) return { ...hashed, external: [] }
   const { externalFiles } = await import('../external-files.ts')
   const external: HashResult['external'] = []
-  for (const { location, path } of externalFiles(file)) external.push({ ...(await hashFile(path, report)), location })
+  for (const { location, path } of await externalFiles(file))
+    external.push({ ...(await hashFile(path, report)), location })
   return { ...hashed, external }
 }

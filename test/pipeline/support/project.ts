@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import { afterEach } from 'vitest'
@@ -92,7 +92,7 @@ export function request(file: string, params: Record<string, unknown> = {}, impo
   return { file, options: { device: 'cpu', params }, ...(importSite ? { importSite } : {}) }
 }
 
-/** Bundles a TypeScript worker for Node, beside the project's packages. Returns its URL. */
+/** Bundles a TypeScript entry for Node, beside the project's packages. Returns its URL. */
 export async function bundleWorker(source: string): Promise<{ url: URL; remove(): void }> {
   const folder = mkdtempSync(join(import.meta.dirname, '../../../.cache-worker-'))
   await build({
@@ -106,6 +106,8 @@ export async function bundleWorker(source: string): Promise<{ url: URL; remove()
     packages: 'external',
     logLevel: 'silent',
   })
-  const name = readdirSync(folder).find((file) => file === 'worker.mjs')!
-  return { url: pathToFileURL(join(folder, name)), remove: () => rmSync(folder, { recursive: true, force: true }) }
+  return {
+    url: pathToFileURL(join(folder, basename(source).replace(/\.ts$/, '.mjs'))),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  }
 }
