@@ -220,7 +220,7 @@ class Run {
     scope: { opset: number; fn: LocalFunction | undefined },
     started: (builder: Builder) => void,
   ): readonly Node[] | Failure {
-    const reader = findEscape(search.nodes, new Set([...search.roots, ...search.replaced.keys()]))
+    const reader = findEscape(search.nodes, replaceable(search))
     if (reader) return reader
     const info = this.#info(anchor, search, scope.opset)
     const verdict = this.#check(rule, info)
@@ -284,9 +284,10 @@ class Run {
     const pairs = pairsOf(replacement, tools)
     if (pairs instanceof Failure) return pairs
     if (search.roots.some((root) => !pairs.has(root))) throw new Error('replace gave nothing for a root')
-    for (const value of search.replaced.keys())
-      if (!pairs.has(value) && readerOutside(value, search.nodes))
-        throw new Error(`replace gave nothing for "${value.name}"`)
+    for (const value of replaceable(search)) {
+      const reader = pairs.has(value) ? undefined : readerOutside(value, search.nodes)
+      if (reader) return reader
+    }
     for (const [old, fresh] of pairs) {
       const misfit = typeMisfit(old, fresh)
       if (misfit) return misfit
@@ -343,7 +344,7 @@ class Run {
         const { opset } = this.#scope(graph)
         try {
           const found = search.run(rule.patterns, node, () => {
-            const reader = findEscape(search.nodes, new Set([...search.roots, ...search.replaced.keys()]))
+            const reader = findEscape(search.nodes, replaceable(search))
             if (reader) return reader
             const verdict = this.#check(rule, this.#info(node, search, opset))
             return verdict instanceof Failure ? verdict : undefined
@@ -363,6 +364,16 @@ function isAlive(graph: Graph): boolean {
   return true
 }
 
+const isList = (replacement: Exclude<Replacement, Failure>): replacement is readonly (Value | null)[] =>
+  Array.isArray(replacement)
+
+/** Values that a replacement may provide, so that others may go on reading them. */
+function replaceable({ roots, replaced }: Search): Set<Value> {
+  const values = new Set<Value>(replaced.keys())
+  for (const root of roots) for (const output of root.producer!.outputs) if (output) values.add(output)
+  return values
+}
+
 /** Which value takes which place. */
 function pairsOf(
   replacement: Exclude<Replacement, Failure>,
@@ -370,6 +381,11 @@ function pairsOf(
 ): Map<Value, Value> | Failure {
   if (replacement instanceof Value) return new Map([[captures['root'] as Value, replacement]])
   const pairs = new Map<Value, Value>()
+  if (isList(replacement)) {
+    const { outputs } = (captures['root'] as Value).producer!
+    for (const [i, fresh] of replacement.entries()) if (fresh && outputs[i]) pairs.set(outputs[i], fresh)
+    return pairs
+  }
   for (const [name, fresh] of Object.entries(replacement)) {
     const old = captures[name]
     if (!(old instanceof Value)) throw new Error(`replace gave a value for "${name}", which is no capture`)

@@ -33,8 +33,11 @@ export interface Replace extends MatchInfo, Build {
   emitted: string
 }
 
-/** What takes the place of the match: the value for the root, or values by the names of captures (`root` is the root). */
-export type Replacement = Value | { readonly [capture: string]: Value } | Failure
+/**
+ * What takes the place of the match: the value for the root, the outputs for the root's node (as `create` returns them), or values
+ * by the names of captures (`root` is the root).
+ */
+export type Replacement = Value | readonly (Value | null)[] | { readonly [capture: string]: Value } | Failure
 
 /** The three parts of a rule, in the order in which they are read. */
 export interface RuleSpec<B extends object, D extends object> {

@@ -1,4 +1,5 @@
 import type { AttributeValue } from '../graph/attributes.ts'
+import { broadcast } from '../graph/dims.ts'
 import type { Dim, ValueType } from '../graph/types.ts'
 import type { Value } from '../graph/value.ts'
 import { type DType, dtypeOf } from '../onnx/dtypes.ts'
@@ -82,16 +83,4 @@ function shapeOfNew(
     return wanted?.map((size, i) => (size === 0 ? (shape?.[i] ?? null) : size < 0 ? null : size))
   }
   return undefined
-}
-
-/** Broadcast of two shapes; a dimension that can't be told is null. */
-export function broadcast(a: readonly Dim[], b: readonly Dim[]): Dim[] {
-  const rank = Math.max(a.length, b.length)
-  return Array.from({ length: rank }, (_, i) => {
-    const x = a[i - rank + a.length] ?? (i < rank - a.length ? 1 : null)
-    const y = b[i - rank + b.length] ?? (i < rank - b.length ? 1 : null)
-    if (x === y || y === 1) return x
-    if (x === 1) return y
-    return typeof x === 'number' ? x : typeof y === 'number' ? y : null
-  })
 }

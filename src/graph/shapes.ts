@@ -1,0 +1,317 @@
+import { dtypeOf } from '../onnx/dtypes.ts'
+import { addDims, broadcast, divideDims, multiplyDims, sliceLength } from './dims.ts'
+import type { Graph } from './graph.ts'
+import type { Model } from './model.ts'
+import type { Node } from './node.ts'
+import type { Dim } from './types.ts'
+import type { Value } from './value.ts'
+
+/** Integer tensors with more elements than this are no shapes. */
+const CONTENT_LIMIT = 64
+
+/** Operators whose output has the shape of the first input. */
+const UNARY = new Set(
+  `Abs BatchNormalization Cast Ceil Clip Cos Elu Erf Exp Floor Gelu HardSigmoid Identity InstanceNormalization LayerNormalization
+   LeakyRelu Log LogSoftmax Neg Not RMSNormalization Reciprocal Relu Round Sigmoid Sign SimplifiedLayerNormalization Sin Softmax
+   Softplus Sqrt Tanh Trilu BiasGelu FastGelu QuickGelu SkipLayerNormalization SkipSimplifiedLayerNormalization CumSum`.split(
+    /\s+/,
+  ),
+)
+const BINARY = new Set(
+  `Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mod Mul Or Pow Sub Sum Where Xor`.split(/\s+/),
+)
+
+/**
+ * Finds dimensions that ONNX Runtime's inference leaves open, by following the names of dynamic dimensions through the arithmetic
+ * on shapes (Shape, Gather, Concat, Reshape, ...): an export's `Reshape(x, [Shape(x)[0], Shape(x)[1], 4, 8])` is `[batch, sequence,
+ * 4, 8]`. Fills `Value.type` of values inside graphs; inputs and outputs, which are the model's signature, stay as they are.
+ * Run it after `inferTypes`.
+ */
+export function propagateShapes(model: Model): void {
+  const known: Known = { shapes: new Map(), contents: new Map() }
+  for (const graph of model.allGraphs()) visit(graph, known)
+}
+
+interface Known {
+  /** Shapes of values whose type must not be touched. */
+  shapes: Map<Value, readonly Dim[]>
+  /** Elements of small integer tensors. */
+  contents: Map<Value, readonly Dim[]>
+}
+
+function visit(graph: Graph, known: Known): void {
+  for (const input of graph.inputs)
+    if (input.shape)
+      known.shapes.set(
+        input,
+        input.shape.map((dim, i) => dim ?? `${input.name}[${i}]`),
+      )
+  for (const node of graph.nodes()) {
+    const reader = new Reader(node, known)
+    const output = node.outputs[0]
+    if (!output || node.domain === 'ai.onnx.ml') continue
+    const contents = reader.contents()
+    if (contents && contents.length <= CONTENT_LIMIT) known.contents.set(output, contents)
+    const shape = reader.shape()
+    if (shape)
+      for (const each of node.opType === 'Split' ? node.outputs : [output]) if (each) refine(each, shape, known)
+  }
+}
+
+/** Puts what was found into a value's type, where that knows less. */
+function refine(value: Value, found: readonly Dim[], known: Known): void {
+  const before = value.shape
+  if (before && before.length !== found.length) return
+  const shape = found.map((dim, i) => (typeof before?.[i] === 'number' ? before[i] : (dim ?? before?.[i] ?? null)))
+  if (value.isOutput || value.isInput) known.shapes.set(value, shape)
+  else if (value.type?.kind === 'tensor' && shape.some((dim, i) => dim !== before?.[i]))
+    value.type = { ...value.type, shape }
+}
+
+/** What follows for one node. */
+class Reader {
+  readonly #node: Node
+  readonly #known: Known
+
+  constructor(node: Node, known: Known) {
+    this.#node = node
+    this.#known = known
+  }
+
+  #shapeOf(index: number): readonly Dim[] | undefined {
+    const value = this.#node.input(index)
+    return value && (this.#known.shapes.get(value) ?? value.shape)
+  }
+
+  #contentsOf(index: number): readonly Dim[] | undefined {
+    const value = this.#node.input(index)
+    if (!value) return undefined
+    const known = this.#known.contents.get(value)
+    if (known) return known
+    const tensor = value.constant
+    const whole = tensor?.dtype && /^(u?int|bool)/.test(tensor.dtype) && tensor.elementCount <= CONTENT_LIMIT
+    return whole ? tensor.toNumbers() : undefined
+  }
+
+  #integers(index: number, attribute: string): number[] | undefined {
+    const list = this.#node.ints(attribute) ?? this.#contentsOf(index)
+    return list?.every((item) => typeof item === 'number') ? [...list] : undefined
+  }
+
+  contents(): readonly Dim[] | undefined {
+    const node = this.#node
+    const first = this.#contentsOf(0)
+    switch (node.opType) {
+      case 'Shape': {
+        const shape = this.#shapeOf(0)
+        return shape?.slice(node.int('start', 0), node.int('end') ?? shape.length)
+      }
+      case 'Cast':
+        return /^(u?int|bool)/.test(dtypeOf(node.int('to', 0)) ?? '') ? first : undefined
+      case 'Identity':
+      case 'Squeeze':
+      case 'Unsqueeze':
+      case 'Reshape':
+        return first
+      case 'Gather': {
+        const indices = this.#integers(1, '')
+        return first && indices?.map((index) => first.at(index) ?? null)
+      }
+      case 'Concat': {
+        const parts = node.inputs.map((_, i) => this.#contentsOf(i))
+        return parts.every((part) => part !== undefined) ? parts.flat() : undefined
+      }
+      case 'Slice': {
+        const [start, end, step] = [this.#integers(1, 'starts'), this.#integers(2, 'ends'), this.#integers(4, 'steps')]
+        if (!first || start?.length !== 1 || end?.length !== 1 || (step && step[0] !== 1)) return undefined
+        return first.slice(start[0], end[0])
+      }
+      case 'ConstantOfShape': {
+        const count = first?.length === 1 ? first[0] : undefined
+        const fill = node.tensor('value')?.scalar() ?? 0
+        return typeof count === 'number' && count <= CONTENT_LIMIT
+          ? Array.from({ length: count }, () => fill)
+          : undefined
+      }
+      case 'Where': {
+        const [yes, no] = [this.#contentsOf(1), this.#contentsOf(2)]
+        if (!first || !yes || !no) return undefined
+        return zip(
+          zip(first, yes, (c, y) => (c === 0 ? 0 : (c && y) || null)),
+          zip(first, no, (c, n) => (c === 0 ? n : 0)),
+          (a, b) => (a === 0 ? b : a),
+        )
+      }
+      case 'Equal':
+        return this.#combine((a, b) =>
+          a === null || b === null
+            ? null
+            : a === b
+              ? 1
+              : typeof a === typeof b || isNegative(a) || isNegative(b)
+                ? 0
+                : null,
+        )
+      case 'Add':
+        return this.#combine((a, b) => addDims(a, b))
+      case 'Sub':
+        return this.#combine((a, b) => addDims(a, b, -1))
+      case 'Mul':
+        return this.#combine((a, b) => multiplyDims([a, b]))
+      case 'Div':
+        return this.#combine((a, b) =>
+          typeof a === 'number' && typeof b === 'number' && b !== 0 ? Math.trunc(a / b) : b === 1 ? a : null,
+        )
+      default:
+        return undefined
+    }
+  }
+
+  #combine(merge: (a: Dim, b: Dim) => Dim): readonly Dim[] | undefined {
+    const [a, b] = [this.#contentsOf(0), this.#contentsOf(1)]
+    return a && b && zip(a, b, merge)
+  }
+
+  shape(): readonly Dim[] | undefined {
+    const node = this.#node
+    const first = this.#shapeOf(0)
+    const second = this.#shapeOf(1)
+    const { opType } = node
+    if (UNARY.has(opType)) return first
+    if (BINARY.has(opType)) {
+      const shapes = node.inputs.map((_, i) => this.#shapeOf(i))
+      return shapes.every((shape) => shape !== undefined) ? shapes.reduce(broadcast) : undefined
+    }
+    switch (opType) {
+      case 'MatMul':
+        if (!first || !second || first.length < 2 || second.length < 2) return undefined
+        return [...broadcast(first.slice(0, -2), second.slice(0, -2)), first.at(-2)!, second.at(-1)!]
+      case 'Gemm':
+        if (first?.length !== 2 || second?.length !== 2) return undefined
+        return [first[node.int('transA') ? 1 : 0]!, second[node.int('transB') ? 0 : 1]!]
+      case 'Transpose': {
+        const perm = node.ints('perm') ?? first?.map((_, i) => first.length - 1 - i)
+        return first && perm?.map((axis) => first[axis] ?? null)
+      }
+      case 'Reshape':
+        return this.#reshaped(first)
+      case 'Expand': {
+        const wanted = this.#contentsOf(1)
+        return first && wanted && broadcast(first, wanted)
+      }
+      case 'ConstantOfShape':
+        return this.#contentsOf(0)
+      case 'Range': {
+        const [start, limit, delta] = [0, 1, 2].map((i) => this.#contentsOf(i)?.[0])
+        return start === 0 && delta === 1 && limit !== undefined ? [limit] : undefined
+      }
+      case 'Gather': {
+        const axis = node.int('axis', 0)
+        if (!first || !second) return undefined
+        const at = axis < 0 ? axis + first.length : axis
+        return [...first.slice(0, at), ...second, ...first.slice(at + 1)]
+      }
+      case 'Concat':
+        return this.#concatenated()
+      case 'Unsqueeze': {
+        const axes = this.#integers(1, 'axes')
+        return first && axes && inserted(first, axes)
+      }
+      case 'Squeeze': {
+        const axes = this.#integers(1, 'axes')?.map((axis) => axis + (axis < 0 ? (first?.length ?? 0) : 0))
+        return axes && first?.filter((_, i) => !axes.includes(i))
+      }
+      case 'Slice':
+        return this.#sliced(first)
+      case 'Split':
+        return this.#split(first)
+      case 'Conv':
+      case 'MaxPool':
+      case 'AveragePool':
+        return first && [first[0]!, ...first.slice(1).map(() => null)]
+      default:
+        return opType.startsWith('Reduce') ? this.#reduced(first) : undefined
+    }
+  }
+
+  #reshaped(from: readonly Dim[] | undefined): readonly Dim[] | undefined {
+    const wanted = this.#contentsOf(1)
+    if (!wanted) return undefined
+    const zeros = !this.#node.int('allowzero')
+    const shape = wanted.map((dim, i) => (dim === 0 && zeros ? (from?.[i] ?? null) : dim))
+    const at = shape.indexOf(-1)
+    return at < 0 ? shape : shape.with(at, from ? divideDims(from, shape.toSpliced(at, 1)) : null)
+  }
+
+  #concatenated(): readonly Dim[] | undefined {
+    const shapes = this.#node.inputs.map((_, i) => this.#shapeOf(i))
+    const rank = shapes[0]?.length ?? 0
+    if (!shapes.every((shape) => shape?.length === rank)) return undefined
+    const axis = this.#node.int('axis', 0)
+    const at = axis < 0 ? axis + rank : axis
+    return Array.from({ length: rank }, (_, i) => {
+      const dims = shapes.map((shape) => shape![i]!)
+      if (i !== at) return dims.find((dim) => typeof dim === 'number') ?? dims.find((dim) => dim !== null) ?? null
+      return dims.reduce<Dim>((a, b) => addDims(a, b), 0)
+    })
+  }
+
+  #sliced(from: readonly Dim[] | undefined): readonly Dim[] | undefined {
+    if (!from) return undefined
+    const starts = this.#node.ints('starts') ?? this.#contentsOf(1)
+    const ends = this.#node.ints('ends') ?? this.#contentsOf(2)
+    const isGiven = this.#node.input(3) !== undefined || this.#node.attributes.has('axes')
+    const axes = isGiven ? this.#integers(3, 'axes') : starts?.map((_, i) => i)
+    const steps = this.#node.input(4) ? this.#integers(4, 'steps') : starts?.map(() => 1)
+    if (!axes || !steps) return undefined
+    const shape = [...from]
+    for (const [i, axis] of axes.entries()) {
+      const at = axis < 0 ? axis + from.length : axis
+      shape[at] = steps[i] === 1 ? sliceLength(from[at] ?? null, starts?.[i] ?? null, ends?.[i] ?? null) : null
+    }
+    return shape
+  }
+
+  #split(from: readonly Dim[] | undefined): readonly Dim[] | undefined {
+    const axis = this.#node.int('axis', 0)
+    const at = from && axis < 0 ? axis + from.length : axis
+    const size = from?.[at]
+    const isEven = !this.#node.input(1) && !this.#node.attributes.has('split')
+    const parts = this.#node.outputs.length
+    return from?.with(at, isEven && typeof size === 'number' && size % parts === 0 ? size / parts : null)
+  }
+
+  #reduced(from: readonly Dim[] | undefined): readonly Dim[] | undefined {
+    const isGiven = this.#node.input(1) !== undefined || this.#node.attributes.has('axes')
+    if (!isGiven) return undefined
+    const axes = this.#integers(1, 'axes')?.map((axis) => axis + (axis < 0 ? (from?.length ?? 0) : 0))
+    if (!axes || !from) return undefined
+    const keeps = this.#node.int('keepdims', 1) !== 0
+    return keeps ? from.map((dim, i) => (axes.includes(i) ? 1 : dim)) : from.filter((_, i) => !axes.includes(i))
+  }
+}
+
+const isNegative = (dim: Dim): boolean => typeof dim === 'number' && dim < 0
+
+function zip(a: readonly Dim[], b: readonly Dim[], merge: (a: Dim, b: Dim) => Dim): readonly Dim[] | undefined
+function zip(
+  a: readonly Dim[] | undefined,
+  b: readonly Dim[] | undefined,
+  merge: (a: Dim, b: Dim) => Dim,
+): readonly Dim[] | undefined
+function zip(
+  a: readonly Dim[] | undefined,
+  b: readonly Dim[] | undefined,
+  merge: (a: Dim, b: Dim) => Dim,
+): readonly Dim[] | undefined {
+  if (!a || !b || (a.length !== b.length && a.length !== 1 && b.length !== 1)) return undefined
+  const at = (list: readonly Dim[], i: number): Dim => list[list.length === 1 ? 0 : i] ?? null
+  return Array.from({ length: Math.max(a.length, b.length) }, (_, i) => merge(at(a, i), at(b, i)))
+}
+
+function inserted(shape: readonly Dim[], axes: readonly number[]): readonly Dim[] {
+  const rank = shape.length + axes.length
+  const places = new Set(axes.map((axis) => (axis < 0 ? axis + rank : axis)))
+  const rest = [...shape]
+  return Array.from({ length: rank }, (_, i) => (places.has(i) ? 1 : (rest.shift() ?? null)))
+}

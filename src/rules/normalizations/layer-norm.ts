@@ -1,0 +1,33 @@
+import { Failure, no, type Rule, rule } from '../../rewrite/index.ts'
+import { flatOperand, isOperand, normalizedAxis } from './operands.ts'
+
+/** As PyTorch exports it. The difference may be computed twice, half precision may be left and entered again. */
+export const layerNorm: Rule = rule({
+  name: 'layer-norm',
+  doc: '(x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * gamma + beta -> LayerNormalization',
+  emits: ['LayerNormalization'],
+  match: ({ op, any, scalar, rest, maybe, either, product }) => {
+    const x = any('x')
+    const mean = op.ReduceMean(x, rest()).as('mean')
+    const inner = maybe('Cast', op.Sub(x, mean))
+    const square = either({ pow: op.Pow(inner, 2), product: op.Mul(inner, inner) })
+    const variance = op.ReduceMean(square, rest()).as('variance')
+    const deviation = maybe('Cast', op.Sqrt(op.Add(variance, scalar('epsilon'))))
+    const outer = maybe('Cast', op.Sub(x, mean))
+    const inverse = either({ reciprocal: op.Reciprocal(deviation), quotient: op.Div(1, deviation) })
+    const normal = maybe('Cast', either({ quotient: op.Div(outer, deviation), product: product(outer, inverse) }))
+    return op.Add(op.Mul(normal, any('gamma')), any('beta'))
+  },
+  check: ({ x, mean, variance, gamma, beta, root }) => {
+    const axis = normalizedAxis(x, [mean.producer!, variance.producer!])
+    if (axis instanceof Failure) return axis
+    for (const operand of [gamma, beta]) {
+      const verdict = isOperand(operand, x, axis)
+      if (verdict !== true) return verdict
+      if (operand.dtype !== x.dtype) return no(`is ${operand.dtype}, but the input is ${x.dtype}`, operand)
+    }
+    return x.dtype === root.dtype ? { axis } : no('changes the element type', root)
+  },
+  replace: ({ emit, constant, x, gamma, beta, axis, epsilon }) =>
+    emit(x, flatOperand(gamma, axis, constant), flatOperand(beta, axis, constant), { axis, epsilon }),
+})
