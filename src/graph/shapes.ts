@@ -11,11 +11,10 @@ const CONTENT_LIMIT = 64
 
 /** Operators whose output has the shape of the first input. */
 const UNARY = new Set(
-  `Abs BatchNormalization Cast Ceil Clip Cos Elu Erf Exp Floor Gelu HardSigmoid Identity InstanceNormalization LayerNormalization
-   LeakyRelu Log LogSoftmax Neg Not RMSNormalization Reciprocal Relu Round Sigmoid Sign SimplifiedLayerNormalization Sin Softmax
-   Softplus Sqrt Tanh Trilu BiasGelu FastGelu QuickGelu SkipLayerNormalization SkipSimplifiedLayerNormalization CumSum`.split(
-    /\s+/,
-  ),
+  `Abs BatchNormalization Cast Ceil Clip Cos CumSum Dropout Elu Erf Exp Floor Gelu HardSigmoid Hardmax Identity
+   InstanceNormalization IsInf IsNaN LayerNormalization LeakyRelu Log LogSoftmax Neg Not RMSNormalization Reciprocal Relu Round
+   ScatterElements ScatterND Sigmoid Sign SimplifiedLayerNormalization Sin Softmax Softplus Sqrt Tanh Trilu BiasGelu FastGelu
+   QuickGelu SkipLayerNormalization SkipSimplifiedLayerNormalization`.split(/\s+/),
 )
 const BINARY = new Set(
   `Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mod Mul Or Pow Sub Sum Where Xor`.split(/\s+/),
@@ -52,9 +51,11 @@ function visit(graph: Graph, known: Known): void {
     if (!output || node.domain === 'ai.onnx.ml') continue
     const contents = reader.contents()
     if (contents && contents.length <= CONTENT_LIMIT) known.contents.set(output, contents)
-    const shape = reader.shape()
-    if (shape)
-      for (const each of node.opType === 'Split' ? node.outputs : [output]) if (each) refine(each, shape, known)
+    const shapes = node.opType === 'Split' ? reader.splitShapes() : [reader.shape()]
+    for (const [i, shape] of shapes.entries()) {
+      const value = node.outputs[i]
+      if (value && shape) refine(value, shape, known)
+    }
   }
 }
 
@@ -160,7 +161,7 @@ class Reader {
         return this.#combine((a, b) => multiplyDims([a, b]))
       case 'Div':
         return this.#combine((a, b) =>
-          typeof a === 'number' && typeof b === 'number' && b !== 0 ? Math.trunc(a / b) : b === 1 ? a : null,
+          typeof a === 'number' && typeof b === 'number' && b !== 0 ? Math.trunc(a / b) : divideDims([a], [b]),
         )
       default:
         return undefined
@@ -223,12 +224,16 @@ class Reader {
       }
       case 'Slice':
         return this.#sliced(first)
-      case 'Split':
-        return this.#split(first)
+      case 'Flatten': {
+        const axis = node.int('axis', 1)
+        return first && [multiplyDims(first.slice(0, axis)), multiplyDims(first.slice(axis))]
+      }
+      case 'Tile': {
+        const repeats = this.#contentsOf(1)
+        return first && repeats && first.map((dim, i) => multiplyDims([dim, repeats[i] ?? null]))
+      }
       case 'Conv':
-      case 'MaxPool':
-      case 'AveragePool':
-        return first && [first[0]!, ...first.slice(1).map(() => null)]
+        return first && second && this.#convolved(first, second)
       default:
         return opType.startsWith('Reduce') ? this.#reduced(first) : undefined
     }
@@ -272,13 +277,31 @@ class Reader {
     return shape
   }
 
-  #split(from: readonly Dim[] | undefined): readonly Dim[] | undefined {
+  #convolved(from: readonly Dim[], weight: readonly Dim[]): readonly Dim[] {
+    const rank = from.length - 2
+    const list = (name: string, fill: number): number[] =>
+      this.#node.ints(name) ?? Array.from({ length: 2 * rank }, () => fill)
+    const [strides, dilations, pads] = [list('strides', 1), list('dilations', 1), list('pads', 0)]
+    const isPlain = this.#node.string('auto_pad', 'NOTSET') === 'NOTSET'
+    const spatial = from.slice(2).map((size, i): Dim => {
+      const kernel = weight[i + 2]
+      if (!isPlain || strides[i] !== 1 || typeof kernel !== 'number') return null
+      return addDims(size, pads[i]! + pads[i + rank]! - dilations[i]! * (kernel - 1))
+    })
+    return [from[0]!, weight[0]!, ...spatial]
+  }
+
+  /** The shape of each output. */
+  splitShapes(): (readonly Dim[] | undefined)[] {
+    const from = this.#shapeOf(0)
     const axis = this.#node.int('axis', 0)
     const at = from && axis < 0 ? axis + from.length : axis
     const size = from?.[at]
-    const isEven = !this.#node.input(1) && !this.#node.attributes.has('split')
+    const sizes = this.#node.ints('split') ?? this.#contentsOf(1)
     const parts = this.#node.outputs.length
-    return from?.with(at, isEven && typeof size === 'number' && size % parts === 0 ? size / parts : null)
+    const isEven = !this.#node.input(1) && !this.#node.attributes.has('split')
+    const even = isEven && typeof size === 'number' && size % parts === 0 ? size / parts : null
+    return this.#node.outputs.map((_, i) => from?.with(at, sizes?.[i] ?? even))
   }
 
   #reduced(from: readonly Dim[] | undefined): readonly Dim[] | undefined {

@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest'
+import { addDims, divideDims, multiplyDims } from '../../src/graph/dims.ts'
+import { readModel } from '../../src/graph/import.ts'
+import { propagateShapes } from '../../src/graph/shapes.ts'
+import type { Value } from '../../src/graph/value.ts'
+import { createOrtService } from '../../src/ort/service.ts'
+import { inferTypes } from '../../src/ort/typing.ts'
+import { draw } from '../support/rules.ts'
+import { hasShared, shared } from '../support/shared.ts'
+import { readableModels, recordedRuns } from '../support/shared-cases.ts'
+
+describe('dimensions by name', () => {
+  test('equal sums and products have equal names', () => {
+    expect(addDims('past', 'length')).toBe(addDims('length', 'past'))
+    expect(addDims(addDims('past', 'length'), 'past', -1)).toBe('length')
+    expect(addDims(addDims('a', 2), 3)).toBe('(a + 5)')
+    expect(addDims('a', 'a', -1)).toBe(0)
+    expect(multiplyDims(['b', 4, 'a', 2])).toBe('8*a*b')
+    expect(divideDims(['a', 'b', 32], ['b', 4, 8])).toBe('a')
+    expect(divideDims(['a', 6], [4])).toBe(null)
+    expect(addDims(null, 1)).toBe(null)
+  })
+
+  test('an exporter’s arithmetic on shapes is followed', async () => {
+    const model = await draw(({ op, input }) => {
+      const x = input('x', ['batch', 'length', 32])
+      const shape = op.Shape(x)
+      const at = (i: number) => op.Unsqueeze(op.Gather(shape, op.Squeeze([i], [0])), [0])
+      const split = op.Reshape(x, op.Concat(at(0), at(1), [4], [8], { axis: 0 }))
+      const heads = op.Transpose(split, { perm: [0, 2, 1, 3] })
+      const merged = op.Reshape(op.Transpose(heads, { perm: [0, 2, 1, 3] }), op.Concat(at(0), [-1], [32], { axis: 0 }))
+      return op.Neg(merged)
+    })
+    propagateShapes(model)
+    const [split, heads] = [...model.graph.nodes()].filter(
+      ({ opType }) => opType === 'Reshape' || opType === 'Transpose',
+    )
+    expect(split!.output().shape).toEqual(['batch', 'length', 4, 8])
+    expect(heads!.output().shape).toEqual(['batch', 4, 'length', 8])
+    expect(model.graph.lastNode!.input(0)!.shape).toEqual(['batch', 'length', 32])
+  })
+})
+
+describe.skipIf(!hasShared)('every dimension found is the one that a run has', () => {
+  test.each(readableModels(['own', 'fusion', 'issues']).filter((file) => recordedRuns(file).length))(
+    '%s',
+    async (file) => {
+      const model = readModel(shared(file))
+      await inferTypes(model)
+      propagateShapes(model)
+      const found: Value[] = []
+      for (const node of model.graph.nodes())
+        for (const value of node.outputs) if (value?.shape && !value.isOutput) found.push(value)
+      const shapes = new Map(found.map((value) => [value.name, value.shape!]))
+      for (const value of found) model.graph.addOutput(value)
+      const service = createOrtService()
+      const session = await service.open(model)
+      for (const { feeds } of recordedRuns(file)) {
+        const sizes = new Map<string, number>()
+        for (const { name, shape } of model.graph.inputs)
+          for (const [i, dim] of shape?.entries() ?? [])
+            if (typeof dim === 'string' && feeds[name]) sizes.set(dim, feeds[name].dims[i]!)
+        const results = await session.run(feeds)
+        const wrong: string[] = []
+        for (const [name, shape] of shapes)
+          for (const [i, dim] of shape.entries()) {
+            const actual = results[name]?.dims[i]
+            if (actual === undefined || dim === null) continue
+            if (typeof dim === 'string' && !sizes.has(dim)) sizes.set(dim, actual)
+            const expected = typeof dim === 'number' ? dim : sizes.get(dim)
+            if (expected !== actual) wrong.push(`${name}[${i}]: ${dim} = ${expected}, not ${actual}`)
+          }
+        expect(wrong).toEqual([])
+      }
+      await session.release()
+    },
+  )
+})
