@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 const root = resolve(import.meta.dirname, '../..')
 
 test('the demo builds with Vite and measures the bundle', async () => {
-  const { stdout } = await promisify(execFile)(process.execPath, ['examples/demo/demo.js'], { cwd: root })
+  const { stdout } = await promisify(execFile)(process.execPath, ['scripts/demo/demo.js'], { cwd: root })
   const text = stripVTControlCharacters(stdout)
   const row = (name: string) => {
     const [, size, right] = new RegExp(`${name} +([\\d.]+) kB +[\\d.]+ %  \\((\\d+)/450\\)`).exec(text) ?? []

@@ -10,7 +10,7 @@ import { build } from 'vite'
 const here = import.meta.dirname
 const fixture = (name) => join(here, '../../fixtures', name)
 
-console.log(pc.bold('1. vite build'), pc.dim('(examples/demo/models.js, with unplugin-onnx/vite)\n'))
+console.log(pc.bold('1. vite build'), pc.dim('(scripts/demo/models.js, with unplugin-onnx/vite)\n'))
 await build({ configFile: join(here, 'vite.config.js') })
 const models = await import(pathToFileURL(join(here, 'dist/models.js')).href)
 
