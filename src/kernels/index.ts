@@ -6,6 +6,7 @@
 export { type BlockMethod, type BlockOptions, packCodes, type QuantizedBlocks, quantizeBlocks } from './blocks.ts'
 export { type Bnb4, quantizeBnb4 } from './bnb4.ts'
 export { codeReader, dequantize } from './dequantize.ts'
+export { withFactors } from './factors.ts'
 export {
   FLOAT16_MAX,
   FLOAT16_SMALLEST,
@@ -24,6 +25,7 @@ export {
   toFloat32,
 } from './floats.ts'
 export { type ChannelLayout, channelLayout } from './layout.ts'
+export { meanSquares } from './moments.ts'
 export { pairAbsMax } from './pairs.ts'
 export { BLOCK_COST_NS, type BlockPool, type BlockPoolOptions, blockPool } from './parallel.ts'
 export { type QuantizedBias, quantize, quantizeBias, quantizePerChannel } from './quantize.ts'

@@ -44,6 +44,14 @@ export const quantizeParams = {
     doc: 'Leave nodes float whose name fits one of these globs',
     placeholder: 'glob',
   },
+  smoothNorms: {
+    type: 'boolean',
+    doc: 'Move differences between the channels of normalizations from activations into weights. Default: as perChannel',
+  },
+  floatOutliers: {
+    type: 'boolean',
+    doc: 'Multiply the few rows of a weight that dwarf all others in float. Default: as perChannel',
+  },
   matmulConstOnly: {
     type: 'boolean',
     doc: 'Leave MatMuls of two computed matrices float',

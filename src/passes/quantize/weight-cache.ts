@@ -5,10 +5,12 @@ import {
   type ChannelLayout,
   type ChannelScales,
   channelLayout,
+  type FloatInput,
   minMaxPerChannel,
   pairAbsMax,
   quantizePerChannel,
   scaleZeroPoints,
+  withFactors,
 } from '../../kernels/index.ts'
 import { ComputedBytes } from '../../onnx/bytes.ts'
 
@@ -31,6 +33,8 @@ export interface WeightRequest {
   contraction?: 'rows' | 'columns' | undefined
   /** Store the matrix, or each of the stacked matrices, transposed. */
   transposed?: boolean | undefined
+  /** Multiply the elements along the contraction axis of a matrix by these factors first. `id` tells sets of factors apart. */
+  factors?: { id: string; values: Float32Array } | undefined
 }
 
 /** A quantized weight: initializers in the graph of the float one. */
@@ -55,7 +59,7 @@ export class WeightCache {
   get(root: Value, request: WeightRequest): QuantizedWeight | string {
     const entries = this.#entries.get(root) ?? new Map<string, QuantizedWeight | string>()
     this.#entries.set(root, entries)
-    const key = JSON.stringify(request)
+    const key = JSON.stringify({ ...request, factors: request.factors?.id })
     let entry = entries.get(key)
     if (entry === undefined) {
       entry = make(root, request)
@@ -91,7 +95,11 @@ function make(root: Value, request: WeightRequest): QuantizedWeight | string {
   const { type, symmetric, range } = request
   const count = tensor.elementCount
   const { layout, perChannel } = channelsOf(tensor.dims, request)
-  const scales = withFloats(tensor, (data) => {
+  const { factors } = request
+  const along = contractionLayout(tensor.dims, request.contraction)
+  const read = <T>(use: (data: FloatInput) => T): T =>
+    withFloats(tensor, (data) => use(factors ? withFactors(data, along, factors.values) : data))
+  const scales = read((data) => {
     const { min, max, nan, infinite } = minMaxPerChannel(data, layout)
     if (nan + infinite > 0) return 'its weight has values that are not finite'
     const safe = range === 'safe' && type === 'int8'
@@ -107,7 +115,7 @@ function make(root: Value, request: WeightRequest): QuantizedWeight | string {
   })
   if (typeof scales === 'string') return scales
   const compute = (): Uint8Array => {
-    const codes = withFloats(tensor, (data) => quantizePerChannel(data, layout, type, scales))
+    const codes = read((data) => quantizePerChannel(data, layout, type, scales))
     return request.transposed ? transposeBytes(codes, tensor.dims.at(-2)!, tensor.dims.at(-1)!) : codes
   }
   const dims = request.transposed
@@ -131,6 +139,11 @@ function make(root: Value, request: WeightRequest): QuantizedWeight | string {
 /** Weights below this many elements are quantized at once. */
 const SMALL = 4096
 
+/** The elements of a matrix by their place along the axis that products sum over. */
+export function contractionLayout(dims: readonly number[], contraction: 'rows' | 'columns' | undefined): ChannelLayout {
+  return channelLayout(dims, contraction === 'columns' || dims.length < 2 ? -1 : -2)
+}
+
 /** Which elements share a scale, and the shape of the scales. */
 function channelsOf(
   dims: readonly number[],
@@ -145,7 +158,7 @@ function channelsOf(
 
 /** The largest pair sums of the channels of `layout`. */
 function largestPairs(
-  data: Parameters<typeof pairAbsMax>[0],
+  data: FloatInput,
   dims: readonly number[],
   contraction: 'rows' | 'columns',
   layout: ChannelLayout,

@@ -10,6 +10,7 @@ import { findWeight, prune } from '../weight.ts'
 import { WeightCache } from '../weight-cache.ts'
 import { Activations } from './activations.ts'
 import { HANDLERS } from './ops/index.ts'
+import { smoothNorms } from './smooth.ts'
 import type { DynamicOptions, Handler, Tools } from './tools.ts'
 
 /** DynamicQuantizeLinear exists from here on. */
@@ -35,21 +36,27 @@ export async function run(model: Model, options: DynamicOptions, context: PassCo
   const handlers = new Map(HANDLERS.map((handler) => [key(handler.domain, handler.op), handler]))
   const handlerOf = (node: Node): Handler | undefined =>
     isSelected(node) ? handlers.get(key(node.domain, node.opType)) : undefined
-  const candidates = [...model.graph.allNodes()].filter(handlerOf)
+  const candidates = new Set([...model.graph.allNodes()].filter(handlerOf))
   noteNeverQuantized(model, options, context)
-  if (!candidates.length) return { changes: 0 }
+  if (!candidates.size) return { changes: 0 }
   const opset = model.opset
   if (opset < LEAST_OPSET && !raiseOpset(model, context)) return { changes: 0 }
   if (!options.matmulConstOnly) await context.ort.inferTypes(model)
 
+  const tied = tiedTables(candidates)
+  const leftovers = new Set<Value>()
+  const smooth = options.smoothNorms ?? options.perChannel
   const tools: Tools = {
     options,
     opset: model.opset,
     activations: new Activations(),
     weights: new WeightCache(),
-    tied: tiedTables(candidates),
+    tied,
     transposes: new Map(),
-    leftovers: new Set(),
+    factors: smooth ? smoothNorms([...candidates], (root) => tied.has(root), leftovers) : new Map(),
+    splitsOutliers: options.floatOutliers ?? options.perChannel,
+    masked: new Map(),
+    leftovers,
   }
   const counts: Record<string, number> = {}
   let done = 0
@@ -57,8 +64,8 @@ export async function run(model: Model, options: DynamicOptions, context: PassCo
     for (const node of graph.nodes()) {
       for (const body of node.subgraphs) visit(body)
       const handler = handlerOf(node)
-      if (!handler || !candidates.includes(node)) continue
-      context.progress(Math.min(1, done / candidates.length))
+      if (!handler || !candidates.has(node)) continue
+      context.progress(Math.min(1, done / candidates.size))
       const { opType, label } = node
       const outcome = handler.quantize(node, tools)
       if (outcome === 'done') {
@@ -74,7 +81,7 @@ export async function run(model: Model, options: DynamicOptions, context: PassCo
     }
   }
   visit(model.graph)
-  prune(tools.leftovers)
+  prune(leftovers)
   if (done === 0) model.opsets.set('', opset)
   return { changes: done, data: { quantized: counts } }
 }
@@ -112,7 +119,7 @@ function raiseOpset(model: Model, { note }: PassContext): boolean {
 }
 
 /** Tables that a Gather reads by rows and a product reads transposed. */
-function tiedTables(candidates: readonly Node[]): Set<Value> {
+function tiedTables(candidates: Iterable<Node>): Set<Value> {
   const gathered = new Set<Value>()
   const multiplied = new Set<Value>()
   for (const node of candidates) {

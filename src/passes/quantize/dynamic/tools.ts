@@ -1,10 +1,10 @@
-import type { Graph } from '../../../graph/graph.ts'
 import type { Node } from '../../../graph/node.ts'
 import type { Value } from '../../../graph/value.ts'
 import type { ParamOutput } from '../../../params/spec.ts'
 import type { quantizeParams } from '../params.ts'
-import type { CodeRange, QuantizedWeight, WeightCache } from '../weight-cache.ts'
+import type { CodeRange, WeightCache } from '../weight-cache.ts'
 import type { Activations } from './activations.ts'
+import type { Factors } from './smooth.ts'
 
 export type DynamicOptions = ParamOutput<typeof quantizeParams>
 
@@ -16,8 +16,14 @@ export interface Tools {
   weights: WeightCache
   /** Tables that a Gather and a product with the transposed table share: quantized once, by rows. */
   tied: ReadonlySet<Value>
-  /** Runtime transposes of tied tables, by graph. */
-  transposes: Map<Graph, Map<Value, Value>>
+  /** Transposes of tied tables. */
+  transposes: Map<Value, Value>
+  /** Factors that weights are multiplied by, because the activations they meet were divided by them. */
+  factors: ReadonlyMap<Node, Factors>
+  /** True if rows of weights that dwarf the others are to stay float. */
+  splitsOutliers: boolean
+  /** Activations without the channels that such rows meet. */
+  masked: Map<string, Value>
   /** Values that may turn out to be read by nobody once all nodes are done. */
   leftovers: Set<Value>
 }
@@ -45,9 +51,4 @@ export function isSymmetric({ weightSymmetric }: DynamicOptions, type: 'int8' | 
 /** Why a weight stays float, for the user. */
 export function left(reason: string): { reason: string } {
   return { reason }
-}
-
-/** True for a weight that could be quantized. */
-export function isQuantized(weight: QuantizedWeight | string): weight is QuantizedWeight {
-  return typeof weight !== 'string'
 }

@@ -29,6 +29,8 @@ function optionsOf({ options }: GoldenSetting): Partial<DynamicOptions> | undefi
     weightType: options.weight_type === 'QUInt8' ? 'uint8' : 'int8',
     perChannel: options.per_channel ?? false,
     reduceRange: options.reduce_range ?? false,
+    smoothNorms: false,
+    floatOutliers: false,
     ...(options['op_types_to_quantize'] ? { ops: ['MatMul', 'Gemm'] } : {}),
     ...(options.extra_options?.WeightSymmetric === false ? { weightSymmetric: false } : {}),
   }

@@ -1,26 +1,33 @@
+import type { Node } from '../../../../graph/node.ts'
 import { Tensor } from '../../../../graph/tensor.ts'
 import { findWeight } from '../../weight.ts'
 import { codeRange, type Handler, isSymmetric, left } from '../tools.ts'
 
 const DOMAIN = 'com.microsoft'
 
+/** Why an Attention node must stay float, if it must. */
+export function attentionBlocker(node: Node): string | undefined {
+  const found = findWeight(node.input(1))
+  if (!found) return 'its weight is computed at run time'
+  if (found.transposed || found.tensor.dims.length !== 2) return 'its weight is no plain matrix'
+  if (found.dtype !== 'float32') return `QAttention has no ${found.dtype} form`
+  if (node.input(5)) return 'QAttention has no attention_bias'
+  if (node.input(6)) return 'QAttention has no past_sequence_length'
+  for (const name of ['qkv_hidden_sizes', 'rotary_embedding_dim'])
+    if (node.attributes.has(name)) return `QAttention has no ${name}`
+  return undefined
+}
+
 /** Attention with a constant, packed QKV weight -> QAttention. */
 export const attention: Handler = {
   op: 'Attention',
   domain: DOMAIN,
-  quantize(node, { options, weights, activations, leftovers }) {
-    const [input, packed, bias, mask, past, attentionBias, pastLength] = Array.from({ length: 7 }, (_, i) =>
-      node.input(i),
-    )
+  quantize(node, { options, weights, activations, leftovers, factors }) {
+    const [input, packed, bias, mask, past] = Array.from({ length: 5 }, (_, i) => node.input(i))
     if (!input || !packed) return 'skipped'
-    const found = findWeight(packed)
-    if (!found) return left('its weight is computed at run time')
-    if (found.transposed || found.tensor.dims.length !== 2) return left('its weight is no plain matrix')
-    if (found.dtype !== 'float32') return left(`QAttention has no ${found.dtype} form`)
-    if (attentionBias) return left('QAttention has no attention_bias')
-    if (pastLength) return left('QAttention has no past_sequence_length')
-    for (const name of ['qkv_hidden_sizes', 'rotary_embedding_dim'])
-      if (node.attributes.has(name)) return left(`QAttention has no ${name}`)
+    const blocker = attentionBlocker(node)
+    if (blocker) return left(blocker)
+    const found = findWeight(packed)!
     const type = options.weightType ?? 'int8'
     const weight = weights.get(found.root, {
       type,
@@ -28,6 +35,7 @@ export const attention: Handler = {
       range: codeRange(options),
       axis: options.perChannel ? 1 : undefined,
       contraction: 'rows',
+      factors: factors.get(node),
     })
     if (typeof weight === 'string') return left(weight)
     const { graph } = node

@@ -1,4 +1,3 @@
-import { ints } from '../../../../graph/attributes.ts'
 import type { Node } from '../../../../graph/node.ts'
 import { Tensor } from '../../../../graph/tensor.ts'
 import type { Value } from '../../../../graph/value.ts'
@@ -6,10 +5,8 @@ import type { DType } from '../../../../onnx/dtypes.ts'
 import { replaceNode } from '../../replace.ts'
 import { nameOf } from '../../select.ts'
 import { findWeight } from '../../weight.ts'
-import type { QuantizedActivation } from '../activations.ts'
-import { emitProduct } from '../product.ts'
 import { type Handler, left, type Tools } from '../tools.ts'
-import { matrixWeight } from './matrix-weight.ts'
+import { matrixProduct } from './matrix-product.ts'
 
 /** Gemm with constant B -> MatMulInteger [+ Add]. `alpha` goes into the weight's scale, `beta` into C. */
 export const gemm: Handler = {
@@ -18,67 +15,38 @@ export const gemm: Handler = {
   quantize(node, tools) {
     const [a, b, c] = [node.input(0), node.input(1), node.input(2)]
     if (!a || !b) return 'skipped'
-    const found = findWeight(b)
-    if (!found) return left('its weight is computed at run time')
-    const { weights } = tools
-    const transposed = found.transposed !== (node.int('transB', 0) !== 0)
-    const weight = matrixWeight(found.root, transposed, node, tools)
-    if (typeof weight === 'string') return left(weight)
-    const alpha = node.float('alpha', 1)
-    const beta = node.float('beta', 1)
-    const scale =
-      alpha === 1
-        ? weight.scale
-        : weights.derive(weight.scale, `times_${alpha}`, () =>
-            Tensor.float32(
-              weight.scale.tensor!.dims,
-              weight.scales.scales.map((value) => value * alpha),
-            ),
-          )
-    let activation = tools.activations.quantize(a, found.dtype, node)
-    if (node.int('transA', 0) !== 0) activation = transposedActivation(activation, node)
-    let result = emitProduct({
+    const weight = findWeight(b)
+    if (!weight) return left('its weight is computed at run time')
+    const product = {
       node,
-      op: 'MatMulInteger',
-      activation,
-      weight: { ...weight, scale },
-      dtype: found.dtype,
-    })
+      activation: a,
+      weight,
+      transA: node.int('transA', 0) !== 0,
+      transposed: weight.transposed !== (node.int('transB', 0) !== 0),
+      alpha: node.float('alpha', 1),
+    }
+    let result = matrixProduct(product, tools)
+    if (typeof result === 'string') return left(result)
+    const beta = node.float('beta', 1)
     if (c && beta !== 0) {
-      const addend = beta === 1 ? c : scaledC(c, beta, found.dtype, node, tools)
-      const name = nameOf(node)
-      result = node.graph
-        .insert(
-          {
-            op: 'Add',
-            name: `${name}_Add`,
-            inputs: [result, addend],
-            outputs: [`${node.output().name}_added`],
-            types: [node.output().type],
-          },
-          { before: node },
-        )
-        .output()
+      const addend = beta === 1 ? c : scaledC(c, beta, weight.dtype, node, tools)
+      const sum = node.graph.insert(
+        {
+          op: 'Add',
+          name: `${nameOf(node)}_Add`,
+          inputs: [result, addend],
+          outputs: [`${node.output().name}_added`],
+          types: [node.output().type],
+        },
+        { before: node },
+      )
+      result = sum.output()
     }
     replaceNode(node, result)
     tools.leftovers.add(b)
     if (c) tools.leftovers.add(c)
     return 'done'
   },
-}
-
-function transposedActivation(activation: QuantizedActivation, node: Node): QuantizedActivation {
-  const transpose = node.graph.insert(
-    {
-      op: 'Transpose',
-      name: `${nameOf(node)}_transA`,
-      inputs: [activation.data],
-      attributes: { perm: ints([1, 0]) },
-      outputs: [`${activation.data.name}_transposed`],
-    },
-    { before: node },
-  )
-  return { ...activation, data: transpose.output() }
 }
 
 function scaledC(c: Value, beta: number, dtype: DType, node: Node, { weights }: Tools): Value {
