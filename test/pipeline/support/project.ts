@@ -94,7 +94,9 @@ export function request(file: string, params: Record<string, unknown> = {}, impo
 
 /** Bundles a TypeScript entry for Node, beside the project's packages. Returns its URL. */
 export async function bundleWorker(source: string): Promise<{ url: URL; remove(): void }> {
-  const folder = mkdtempSync(join(import.meta.dirname, '../../../.cache-worker-'))
+  const ignored = join(import.meta.dirname, '../../../.cache')
+  mkdirSync(ignored, { recursive: true })
+  const folder = mkdtempSync(join(ignored, 'worker-'))
   await build({
     entryPoints: [source],
     outdir: folder,
