@@ -3,12 +3,12 @@ import type { Model } from '../graph/model.ts'
 import type { Tensor } from '../graph/tensor.ts'
 import { encodeToBytes } from '../onnx/encode.ts'
 import { openSession, type Session, type SessionOptions } from './session.ts'
-import { inferTypes, type TypingReport } from './typing.ts'
+import { inferTypes, type TypingOptions, type TypingReport } from './typing.ts'
 
 /** What passes may ask of ONNX Runtime. */
 export interface OrtService {
   /** Puts the type of every value into `Value.type`; see `inferTypes`. */
-  inferTypes(model: Model): Promise<TypingReport>
+  inferTypes(model: Model, options?: TypingOptions): Promise<TypingReport>
   /** Opens a session on a model as it stands (weights are read into memory), or on a model file. */
   open(model: Model | string, options?: SessionOptions): Promise<Session>
   /** Runs a small model once. */

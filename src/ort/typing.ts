@@ -15,6 +15,10 @@ import { openSession } from './session.ts'
 /** Constants from this size on are described to ONNX Runtime instead of being given: shapes are computed from small ones. */
 const DESCRIBE_FROM = 1024
 
+export interface TypingOptions {
+  scalars?: boolean
+}
+
 /** What typing could not do. */
 export interface TypingReport {
   /** Operators that ONNX Runtime does not know or has no kernel for; their outputs keep the types that the file states. */
@@ -25,15 +29,23 @@ export interface TypingReport {
  * Finds the type of every value with ONNX Runtime's own inference: a copy of the graph without weights, in which every value
  * is an output, is opened with optimization disabled, and the reported output types are put into `Value.type`. Values that
  * ONNX Runtime says nothing about keep the type that the file states. Costs milliseconds and no arithmetic.
+ *
+ * @param options `scalars: false` saves telling scalars from values of unknown rank, for passes that need no shapes
  */
-export async function inferTypes(model: Model): Promise<TypingReport> {
+export async function inferTypes(model: Model, { scalars = true }: TypingOptions = {}): Promise<TypingReport> {
   const unknown = new Set<string>()
   const proto = modelToProto(model)
-  await inferGraph(model.graph, proto, proto.graph!, unknown)
+  await inferGraph(model.graph, proto, proto.graph!, unknown, scalars)
   return { unknown: [...unknown].sort() }
 }
 
-async function inferGraph(graph: Graph, model: ModelProto, wire: GraphProto, unknown: Set<string>): Promise<void> {
+async function inferGraph(
+  graph: Graph,
+  model: ModelProto,
+  wire: GraphProto,
+  unknown: Set<string>,
+  scalars: boolean,
+): Promise<void> {
   const skipped = new Set<Node>()
   for (let attempt = 0; attempt < 50; attempt++) {
     const skeleton = skeletonOf(graph, wire, skipped)
@@ -49,7 +61,7 @@ async function inferGraph(graph: Graph, model: ModelProto, wire: GraphProto, unk
         if (!value.shape) ambiguous.push(value)
       }
       await session.release()
-      await findScalars(ambiguous, skeleton.graph, model)
+      if (scalars) await findScalars(ambiguous, skeleton.graph, model)
       break
     } catch (error) {
       if (!(error instanceof OnnxError) || !skip(graph, error.message, skipped, unknown)) break
@@ -62,7 +74,7 @@ async function inferGraph(graph: Graph, model: ModelProto, wire: GraphProto, unk
     const bodies = wire.node!.find(({ output }) => output?.[0] === node.outputs[0]?.name)
     for (const [i, body] of graphs.entries()) {
       const bodyWire = bodies?.attribute?.flatMap(({ g, graphs: list }) => [...(g ? [g] : []), ...(list ?? [])])[i]
-      if (bodyWire) await inferGraph(body, model, bodyWire, unknown)
+      if (bodyWire) await inferGraph(body, model, bodyWire, unknown, scalars)
     }
   }
 }

@@ -29,6 +29,11 @@ const params = {
     placeholder: 'glob',
     doc: 'With float16: nodes that compute in float32, by name or by the name of an output',
   },
+  float32Inputs: {
+    type: 'list',
+    placeholder: 'OpType:index',
+    doc: 'With float16: inputs of operators that stay float32 where the operator takes both, e.g. GroupNorm:1',
+  },
   overflow: {
     type: 'enum',
     values: ['keep', 'clip', 'error'],
@@ -42,7 +47,7 @@ export type Float16Options = ParamOutput<typeof params>
 /** Converts a model from float32 to float16 wherever ONNX Runtime's operators take it. */
 export const float16: Pass<typeof params> = {
   name: 'float16',
-  version: 1,
+  version: 2,
   doc: 'Converts float32 to float16',
   params,
   lossless: false,

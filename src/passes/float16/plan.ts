@@ -29,13 +29,16 @@ export async function makePlan(
 ): Promise<Plan> {
   const nodes = new Map<Node, Acceptance>()
   const blocked = blocker(options)
-  for (const node of model.graph.allNodes()) {
-    if (blocked(node) || !touchesFloat(node) || isInForeignBody(node)) continue
+  const candidates = [...model.graph.allNodes()].filter(
+    (node) => !blocked(node) && touchesFloat(node) && !isInForeignBody(node),
+  )
+  await prober.prepare(candidates.filter((node) => !node.subgraphs.length))
+  for (const node of candidates) {
     const acceptance = isControlFlow(node)
       ? controlFlow(node)
       : node.subgraphs.length
         ? undefined
-        : await prober.accepts(node)
+        : prober.accepts(node)
     if (acceptance && (acceptance.inputs.includes(true) || acceptance.outputs.includes(true)))
       nodes.set(node, acceptance)
   }

@@ -1,10 +1,8 @@
 import { modelToProto } from '../../graph/export.ts'
-import type { Model } from '../../graph/model.ts'
-import { Model as NewModel } from '../../graph/model.ts'
+import { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
 import type { DType } from '../../onnx/dtypes.ts'
 import { encodeToBytes } from '../../onnx/encode.ts'
-import type { OrtService } from '../../ort/service.ts'
 import { openSession } from '../../ort/session.ts'
 import { halfAttributes } from './retarget.ts'
 
@@ -16,99 +14,156 @@ export interface Acceptance {
   outputs: readonly boolean[]
 }
 
+/** Attributes that decide about types. */
+const TYPE_ATTRIBUTES = ['to', 'dtype', 'stash_type', 'output_dtype', 'output_datatype', 'training_mode']
+
+/** A question on its way: one node in the model that ONNX Runtime is given. */
+interface Probe {
+  readonly key: string
+  readonly name: string
+  readonly node: Node
+  readonly types: readonly (DType | '')[]
+  /** By input: true if it is tried as float16. */
+  readonly half: boolean[]
+  /** True while it is asked whether there is a float32 kernel at all. */
+  asFloat: boolean
+}
+
 /**
- * Asks ONNX Runtime which inputs and outputs of an operator may be float16, by opening models of one node. So the answer
- * follows the operator's version and needs no table of types: an input that must stay float32 (the scales of Resize) is found
- * from the error that names it. Answers are remembered by operator, types and type attributes.
+ * Asks ONNX Runtime which inputs and outputs of operators may be float16, by opening a model that has one node of each kind.
+ * So the answer follows the operators' versions and needs no table of types: an input that must stay float32 (the scales of
+ * Resize) is found from the error that names it. Answers are remembered by operator, types and type attributes.
  */
 export class Prober {
   readonly #model: Model
   readonly #known = new Map<string, Acceptance | undefined>()
   readonly #trusted: boolean
+  readonly #staysFloat: (node: Node, index: number) => boolean
+  /** How many sessions were opened. */
+  sessions = 0
 
-  /** `device` decides about operators that have a float32 kernel but no float16 one on the CPU: elsewhere they are trusted. */
-  constructor(model: Model, _ort: OrtService, device: string) {
+  /**
+   * @param device decides about operators that have a float32 kernel but no float16 one on the CPU: elsewhere they are trusted
+   * @param staysFloat inputs that are not even tried
+   */
+  constructor(model: Model, device: string, staysFloat: (node: Node, index: number) => boolean = () => false) {
     this.#model = model
     this.#trusted = device !== 'cpu' && device !== 'wasm'
+    this.#staysFloat = staysFloat
   }
 
-  /** How `node` takes float16, or undefined if it can't. */
-  async accepts(node: Node): Promise<Acceptance | undefined> {
-    if (node.inputs.some((value) => value && !value.dtype)) return undefined
-    const types = node.inputs.map((value) => value?.dtype ?? '')
-    const attributes = ['to', 'dtype', 'stash_type', 'output_dtype', 'output_datatype', 'training_mode'].map((name) =>
-      node.int(name),
-    )
-    const key = [
-      node.qualifiedType,
-      ...types,
-      '>',
-      ...node.outputs.map((value) => value?.dtype ?? ''),
-      ...attributes,
-    ].join()
-    if (!this.#known.has(key)) this.#known.set(key, await this.#ask(node, types))
-    return this.#known.get(key)
-  }
-
-  async #ask(node: Node, types: readonly (DType | '')[]): Promise<Acceptance | undefined> {
-    const inputs = types.map((dtype) => dtype === 'float32')
-    for (let attempt = 0; attempt <= types.length; attempt++) {
-      const answer = await this.#open(node, types, inputs)
-      if ('outputs' in answer) return { inputs, outputs: answer.outputs }
-      // "Type 'tensor(float16)' of input parameter (i2) of operator (Resize) ... is invalid."
-      const refused = /input parameter \(i(\d+)\)/.exec(answer.error)
-      if (refused && inputs[Number(refused[1])]) {
-        inputs[Number(refused[1])] = false
-        continue
-      }
-      if (!/Could not find an implementation|NOT_IMPLEMENTED/.test(answer.error)) return undefined
-      // The types are fine, the kernel is missing. If it is missing for float32 too, the target has its own.
-      const float =
-        this.#trusted ||
-        'error' in
-          (await this.#open(
-            node,
-            types,
-            types.map(() => false),
-          ))
-      return float ? { inputs, outputs: node.outputs.map((value) => value?.dtype === 'float32') } : undefined
+  /** Finds the answers for many nodes at once. */
+  async prepare(nodes: Iterable<Node>): Promise<void> {
+    const probes = new Map<string, Probe>()
+    for (const node of nodes) {
+      const key = keyOf(node)
+      if (key === undefined || this.#known.has(key) || probes.has(key)) continue
+      const types = node.inputs.map((value) => value?.dtype ?? ('' as const))
+      const half = types.map((dtype, i) => dtype === 'float32' && !this.#staysFloat(node, i))
+      probes.set(key, { key, name: `probe${probes.size}`, node, types, half, asFloat: false })
     }
-    return undefined
+    await this.#ask([...probes.values()])
   }
 
-  async #open(
-    node: Node,
-    types: readonly (DType | '')[],
-    half: readonly boolean[],
-  ): Promise<{ outputs: boolean[] } | { error: string }> {
-    const model = new NewModel({ irVersion: this.#model.irVersion, name: 'probe' })
+  /** How `node` takes float16, or undefined if it can't. Call `prepare` with it before. */
+  accepts(node: Node): Acceptance | undefined {
+    const key = keyOf(node)
+    return key === undefined ? undefined : this.#known.get(key)
+  }
+
+  async #ask(asked: readonly Probe[]): Promise<void> {
+    const waiting = new Set(asked)
+    while (waiting.size) {
+      const answer = await this.#open(waiting)
+      if (typeof answer !== 'string') {
+        for (const probe of waiting) this.#known.set(probe.key, probe.asFloat ? undefined : answer(probe))
+        return
+      }
+      const guilty = guiltyOf(answer, waiting)
+      if (!guilty) {
+        for (const probe of waiting) await this.#ask([probe])
+        return
+      }
+      if (this.#continue(guilty, answer)) continue
+      waiting.delete(guilty)
+    }
+  }
+
+  /** Learns from an error about a probe; true if there is more to ask. */
+  #continue(probe: Probe, error: string): boolean {
+    const { key, node, half } = probe
+    // "Type 'tensor(float16)' of input parameter (probe3_i2) of operator (Resize) ... is invalid."
+    const refused = Number(/input parameter \(\w+?_i(\d+)\)/.exec(error)?.[1] ?? -1)
+    if (!probe.asFloat && half[refused]) {
+      half[refused] = false
+      return true
+    }
+    const noKernel = /Could not find an implementation|NOT_IMPLEMENTED/.test(error)
+    if (noKernel && !probe.asFloat && !this.#trusted) {
+      probe.asFloat = true
+      return true
+    }
+    // The types are fine. Where the kernel is missing for float32 too, the target has its own.
+    const outputs = node.outputs.map((value) => value?.dtype === 'float32')
+    this.#known.set(key, noKernel ? { inputs: half, outputs } : undefined)
+    return false
+  }
+
+  /** The answers, or what ONNX Runtime objects to. */
+  async #open(probes: Iterable<Probe>): Promise<string | ((probe: Probe) => Acceptance)> {
+    const model = new Model({ irVersion: this.#model.irVersion, name: 'probes' })
     for (const [domain, version] of this.#model.opsets) model.opsets.set(domain, version)
-    const inputs = types.map((dtype, i) => {
-      if (dtype === '') return null
-      const constant = node.input(i)?.constant
-      // Small integers (shapes, axes) are given, since operators check them.
-      if (constant && dtype === 'int64' && constant.byteLength <= 1024)
-        return model.graph.addInitializer(`i${i}`, constant)
-      return model.graph.addInput(`i${i}`, { kind: 'tensor', dtype: half[i] ? 'float16' : dtype })
-    })
-    const attributes = Object.fromEntries(
-      half.some(Boolean) || !half.length || !types.includes('float32')
-        ? [...node.attributes, ...halfAttributes(node)]
-        : node.attributes,
-    )
-    const outputs = node.outputs.map((value, i) => (value ? `o${i}` : null))
-    const probe = model.graph.insert({ op: node.opType, domain: node.domain, inputs, attributes, outputs })
-    for (const value of probe.outputs) if (value) model.graph.addOutput(value)
+    for (const probe of probes) addProbe(model, probe)
     const proto = modelToProto(model)
-    const { functions } = modelToProto(this.#model)
-    if (functions) proto.functions = functions
+    if (this.#model.functions.length) proto.functions = modelToProto(this.#model).functions ?? []
+    this.sessions++
     try {
       const session = await openSession(encodeToBytes(proto), { intraOpNumThreads: 1, interOpNumThreads: 1 })
       const found = new Map(session.outputs.map((output) => [output.name, output.isTensor ? output.type : '']))
       await session.release()
-      return { outputs: node.outputs.map((value, i) => value?.dtype === 'float32' && found.get(`o${i}`) === 'float16') }
+      return ({ name, node, half }) => ({
+        inputs: half,
+        outputs: node.outputs.map((value, i) => value?.dtype === 'float32' && found.get(`${name}_o${i}`) === 'float16'),
+      })
     } catch (error) {
-      return { error: (error as Error).message }
+      return (error as Error).message
     }
   }
+}
+
+/** What decides about an answer; undefined where the type of an input is not known. */
+function keyOf(node: Node): string | undefined {
+  const types = node.inputs.map((value) => (value ? value.dtype : ''))
+  if (types.includes(undefined)) return undefined
+  const outputs = node.outputs.map((value) => value?.dtype ?? '')
+  return [
+    node.qualifiedType,
+    ...types,
+    '>',
+    ...outputs,
+    ...TYPE_ATTRIBUTES.map((name) => node.attributes.get(name)).map((at) => (at?.kind === 'int' ? at.value : '')),
+  ].join()
+}
+
+function addProbe(model: Model, { name, node, types, half, asFloat }: Probe): void {
+  const inputs = types.map((dtype, i) => {
+    if (dtype === '') return null
+    const constant = node.input(i)?.constant
+    const input = `${name}_i${i}`
+    // Small integers (shapes, axes) are given, since operators check them.
+    if (constant && dtype === 'int64' && constant.byteLength <= 1024) return model.graph.addInitializer(input, constant)
+    return model.graph.addInput(input, { kind: 'tensor', dtype: half[i] && !asFloat ? 'float16' : dtype })
+  })
+  const producesHalf = !asFloat && (half.some(Boolean) || !types.includes('float32'))
+  const attributes = Object.fromEntries([...node.attributes, ...(producesHalf ? halfAttributes(node) : [])])
+  const outputs = node.outputs.map((value, i) => (value ? `${name}_o${i}` : null))
+  const probe = model.graph.insert({ op: node.opType, domain: node.domain, inputs, attributes, outputs, name })
+  for (const value of probe.outputs) if (value) model.graph.addOutput(value)
+}
+
+/** The probe that an error names, or the only one. */
+function guiltyOf(error: string, probes: ReadonlySet<Probe>): Probe | undefined {
+  if (probes.size === 1) return probes.values().next().value
+  const names = new Set([...error.matchAll(/probe\d+/g)].map(([name]) => name))
+  return names.size === 1 ? [...probes].find(({ name }) => names.has(name)) : undefined
 }
