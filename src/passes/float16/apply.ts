@@ -6,11 +6,8 @@ import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { codeOf, type DType } from '../../onnx/dtypes.ts'
 import type { HalfConstants } from './constants.ts'
-import { isConstant, type Plan, returnsHalf } from './plan.ts'
+import { isConstant, type KeepIo, type Plan, returnsHalf } from './plan.ts'
 import { halfAttributes } from './retarget.ts'
-
-/** Decides about inputs and outputs of the model: true if one stays float32. */
-export type KeepIo = (name: string) => boolean
 
 /** Carries a plan out: retypes values, converts constants, and puts a Cast where types meet, one for each value and type. */
 export class Conversion {
@@ -68,7 +65,7 @@ export class Conversion {
 
   *#halfValues(): Generator<Value> {
     for (const graph of this.#model.graph.allGraphs()) {
-      for (const value of graph.inputs) if (this.#plan.isHalf(value)) yield value
+      if (graph.owner) for (const value of graph.inputs) if (this.#plan.isHalf(value)) yield value
       for (const node of graph.nodes())
         for (const value of node.outputs) if (value && this.#plan.isHalf(value)) yield value
     }
@@ -77,12 +74,8 @@ export class Conversion {
   /** Inputs of the model that need not stay float32. */
   #retypeInputs(graph: Graph): void {
     for (const value of graph.inputs) {
-      if (value.dtype !== 'float32' || isConstant(value) || this.#keep(value.name) || value.sparse) continue
-      if (value.tensor) {
-        const half = this.#constants.of(value)
-        if (!half) continue
-        graph.setInitializer(value, half)
-      }
+      if (!this.#plan.isHalf(value)) continue
+      if (value.tensor) graph.setInitializer(value, this.#constants.of(value)!)
       retype(value, 'float16')
       this.#half.set(value, value)
     }

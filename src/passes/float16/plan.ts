@@ -14,7 +14,7 @@ const CONTROL_FLOW = new Set(['If', 'Loop', 'Scan'])
 export interface Plan {
   /** Nodes to convert, with the inputs and outputs that become float16. All others stay as they are. */
   readonly nodes: ReadonlyMap<Node, Acceptance>
-  /** True if `value` is computed in float16. */
+  /** True if `value` is computed, or given by the caller, in float16. */
   isHalf(value: Value): boolean
   /** True if input `index` of `node` is to be float16. */
   wantsHalf(node: Node, index: number): boolean
@@ -26,11 +26,12 @@ export async function makePlan(
   options: Float16Options,
   prober: Prober,
   constants: HalfConstants,
+  keep: KeepIo,
 ): Promise<Plan> {
   const nodes = new Map<Node, Acceptance>()
   const blocked = blocker(options)
   const candidates = [...model.graph.allNodes()].filter(
-    (node) => !blocked(node) && touchesFloat(node) && !isInForeignBody(node),
+    (node) => !blocked(node) && touchesFloat(node) && !isInForeignBody(node) && !makesResult(node, model, keep),
   )
   await prober.prepare(candidates.filter((node) => !node.subgraphs.length))
   for (const node of candidates) {
@@ -51,17 +52,24 @@ export async function makePlan(
     for (const [i, value] of node.inputs.entries())
       if (value?.dtype === 'float32' && wantsHalf(node, i) && isConstant(value) && !constants.of(value))
         nodes.delete(node)
-  return {
-    nodes,
-    wantsHalf,
-    isHalf(value) {
-      if (value.dtype !== 'float32' || isConstant(value)) return false
-      const { producer } = value
-      if (producer) return nodes.get(producer)?.outputs[value.outputIndex] ?? false
-      return isBodyInputOfHalf(value, nodes)
-    },
+  const isHalf = (value: Value): boolean => {
+    if (value.dtype !== 'float32' || isConstant(value)) return false
+    const { producer } = value
+    if (producer) return nodes.get(producer)?.outputs[value.outputIndex] ?? false
+    if (value.graph !== model.graph) return isBodyInputOfHalf(value, nodes)
+    return !keep(value.name) && !value.sparse && (!value.tensor || constants.of(value) !== undefined)
   }
+  // What gives no floats (Shape, a Cast to integers, comparisons) gains nothing from a Cast to float16 in front of it.
+  for (const node of [...nodes.keys()]) {
+    const floats = node.inputs.filter((value) => value?.dtype === 'float32' && !isConstant(value))
+    const givesFloat = node.subgraphs.length > 0 || node.outputs.some((value) => value?.dtype === 'float32')
+    if (!givesFloat && floats.length && !floats.some((value) => isHalf(value!))) nodes.delete(node)
+  }
+  return { nodes, wantsHalf, isHalf }
 }
+
+/** Decides about inputs and outputs of the model: true if one stays float32. */
+export type KeepIo = (name: string) => boolean
 
 /** True for what callers can't feed: its type is chosen by reader, not by producer. */
 export function isConstant(value: Value): boolean {
@@ -78,6 +86,12 @@ function blocker({ float32Ops = [], float32Nodes = [] }: Float16Options): (node:
     [node.name, ...node.outputs.map((value) => value?.name ?? '')].some(
       (name) => name !== '' && (named.has(name) || matches(name)),
     )
+}
+
+/** True for the Cast that gives an output of the model its type: it stays as it is. */
+function makesResult(node: Node, { graph }: Model, keep: KeepIo): boolean {
+  const value = node.is('Cast') && node.graph === graph ? node.output() : undefined
+  return value?.isOutput === true && value.uses.size === 0 && keep(value.name)
 }
 
 function touchesFloat(node: Node): boolean {

@@ -3,10 +3,10 @@ import type { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../pass.ts'
-import { Conversion, type KeepIo } from './apply.ts'
+import { Conversion } from './apply.ts'
 import { HalfConstants } from './constants.ts'
 import type { Float16Options } from './index.ts'
-import { makePlan } from './plan.ts'
+import { type KeepIo, makePlan } from './plan.ts'
 import { Prober } from './probe.ts'
 
 /** Converts `model` to float16 in place. A model without float32 stays as it is. */
@@ -14,12 +14,19 @@ export async function run(model: Model, options: Float16Options, context: PassCo
   const inlined = inlineFunctions(model)
   await context.ort.inferTypes(model, { scalars: false })
   const constants = new HalfConstants(options.overflow, context.note)
-  const plan = await makePlan(model, options, new Prober(model, context.device, float32Inputs(options)), constants)
+  const keep = keepIo(options)
+  const plan = await makePlan(
+    model,
+    options,
+    new Prober(model, context.device, float32Inputs(options)),
+    constants,
+    keep,
+  )
   if (!plan.nodes.size) {
     context.note({ level: 'info', code: 'float16/nothing', message: 'nothing in this model computes in float32' })
     return { changes: inlined }
   }
-  const conversion = new Conversion(model, plan, constants, keepIo(options))
+  const conversion = new Conversion(model, plan, constants, keep)
   const float = [...model.graph.allNodes()].filter(
     (node) => !plan.nodes.has(node) && node.outputs.some((value) => value?.dtype === 'float32'),
   )

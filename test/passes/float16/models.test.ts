@@ -1,0 +1,103 @@
+import { existsSync } from 'node:fs'
+import { globSync } from 'tinyglobby'
+import { describe, expect, test } from 'vitest'
+import { readModel } from '../../../src/graph/import.ts'
+import type { Model } from '../../../src/graph/model.ts'
+import { Tensor } from '../../../src/graph/tensor.ts'
+import { createOrtService } from '../../../src/ort/service.ts'
+import { toHalf } from '../../support/float16.ts'
+import { readTensors } from '../../support/npz.ts'
+import { hasShared, shared, sharedDir } from '../../support/shared.ts'
+
+const ort = createOrtService()
+
+/** Relative tolerances of models for which it is not 5e-2, and why. */
+const TOLERANCE: Readonly<Record<string, number>> = {
+  // Trained weights: random ones make the errors of the other transformers larger.
+  'own/minilm.onnx': 1e-2,
+  // Activations reach 1.6e6: this model needs mixed precision.
+  'real/magika-v1.onnx': Number.POSITIVE_INFINITY,
+  // One step of its 8-bit outputs is up to 8 % of their range.
+  'real/qdq-multi-consumer.onnx': 0.1,
+}
+
+/** Feeds saved with a model; undefined where there are none. */
+function feedsOf(file: string): Record<string, Tensor> | undefined {
+  const own = shared(file.replace(/\.onnx$/, '-inputs.npz'))
+  if (existsSync(own)) return Object.fromEntries(readTensors(own))
+  const io = shared(file.replace(/\/([^/]+)\.onnx$/, '/io/$1.npz'))
+  if (!existsSync(io)) return undefined
+  const inputs = [...readTensors(io)].filter(([name]) => name.startsWith('in:'))
+  return Object.fromEntries(inputs.map(([name, tensor]) => [name.slice(3), tensor]))
+}
+
+/** Largest difference relative to the largest expected magnitude. */
+function relativeError(found: Tensor, expected: Tensor): number {
+  const [a, b] = [found.toNumbers(), expected.toNumbers()]
+  const scale = b.reduce((most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most), 1e-6)
+  return b.reduce((most, x, i) => {
+    if (Object.is(a[i], x) || a[i] === x) return most
+    const error = Math.abs(a[i]! - x) / scale
+    return Math.max(most, Number.isNaN(error) ? Number.POSITIVE_INFINITY : error)
+  }, 0)
+}
+
+/** The feeds in the types that the converted model takes. */
+function retyped(feeds: Record<string, Tensor>, model: Model): Record<string, Tensor> {
+  const types = new Map(model.graph.inputs.map(({ name, dtype }) => [name, dtype]))
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, tensor]) =>
+      types.get(name) === 'float16' && tensor.dtype === 'float32'
+        ? [name, Tensor.from('float16', tensor.dims, tensor.toNumbers())]
+        : [name, tensor],
+    ),
+  )
+}
+
+describe.skipIf(!hasShared)('float16 of the shared models', () => {
+  const files = globSync(['own/*.onnx', 'real/*.onnx', 'issues/*.onnx', 'fusion/*.onnx'], { cwd: sharedDir }).sort()
+  test.each(files)('%s', async (file) => {
+    const feeds = feedsOf(file)
+    let expected: Record<string, Tensor> | undefined
+    try {
+      const session = await ort.open(shared(file))
+      expected = feeds && (await session.run(feeds))
+      await session.release()
+    } catch {
+      // ONNX Runtime does not take the model itself: nothing to compare with.
+      return
+    }
+    for (const keepIoTypes of [true, false]) {
+      const model = readModel(shared(file))
+      await toHalf(model, { keepIoTypes })
+      checkCasts(model)
+      const session = await ort.open(model)
+      if (expected && feeds) {
+        const found = await session.run(retyped(feeds, model))
+        for (const [name, tensor] of Object.entries(expected)) {
+          if (tensor.dtype !== 'float32') continue
+          const limit = TOLERANCE[file] ?? 5e-2
+          expect
+            .soft(relativeError(found[name]!, tensor), `${name}, keepIoTypes=${keepIoTypes}`)
+            .toBeLessThanOrEqual(limit)
+        }
+      }
+      await session.release()
+    }
+  })
+})
+
+/** No Cast of a Cast that the conversion could have spared, and none of a constant. */
+function checkCasts(model: Model): void {
+  for (const node of model.graph.allNodes()) {
+    if (!node.is('Cast')) continue
+    const from = node.input(0)!
+    const to = node.output()
+    if (from.dtype === to.dtype && to.dtype === 'float16') expect.soft(to.isOutput, node.label).toBe(true)
+    const floats = [from.dtype, to.dtype].every((dtype) => dtype === 'float32' || dtype === 'float16')
+    if (floats) {
+      expect.soft(from.constant, `Cast ${node.label} of a constant`).toBeUndefined()
+      expect.soft(from.producer?.is('Cast') && from.producer.input(0)?.dtype === to.dtype, node.label).toBeFalsy()
+    }
+  }
+}
