@@ -116,9 +116,10 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
       },
     } as NonNullable<UnpluginOptions['transform']>,
 
+    // Replaced by the Rollup family's own, which copies the models first.
     async writeBundle() {
       await bundler.written?.()
-      if (framework !== 'vite') await finish()
+      await finish()
     },
 
     ...bundler.hooks,

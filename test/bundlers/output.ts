@@ -5,7 +5,12 @@ import { pathToFileURL } from 'node:url'
 import { type BundlerName, bundle, type Job } from './bundle.ts'
 
 export const appFolder: string = resolve(import.meta.dirname, 'app')
-export const scratch: string = resolve(import.meta.dirname, '../../.cache/test-bundlers')
+/** A folder of this test process: files run in parallel. */
+export const scratch: string = resolve(
+  import.meta.dirname,
+  '../../.cache/test-bundlers',
+  process.env['VITEST_POOL_ID'] ?? '0',
+)
 
 export const sha = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 export const files = (folder: string): string[] =>

@@ -15,9 +15,9 @@ export function bundlerOf(framework: Framework, models: Models, finish: () => Pr
     case 'vite':
       return vite(models, finish)
     case 'rollup':
-      return rollup()
+      return rollup(finish)
     case 'rolldown':
-      return rolldown()
+      return rolldown(finish)
     case 'webpack':
     case 'rspack':
       return webpack(models, framework)

@@ -2,19 +2,19 @@ import { dirname } from 'node:path'
 import sirv from 'sirv'
 import type { Plugin, ResolvedConfig } from 'vite'
 import { DEV_PREFIX, type DevFiles, devEmitter } from '../emit/dev.ts'
-import { rollupEmitter } from '../emit/rollup.ts'
-import { ServerAssets } from '../emit/server-assets.ts'
+import { RollupAssets, type RollupHook } from '../emit/rollup.ts'
 import { viteEnvironment } from '../environment.ts'
 import { cut } from '../id.ts'
 import type { Models } from '../models.ts'
 import { type Bundler, consoleLog } from './bundler.ts'
+import { outputHooks } from './rollup.ts'
 
 /** Vite: builds for browsers and servers, and the dev server. */
 export function vite(models: Models, finish: () => Promise<void>): Bundler {
   let config: ResolvedConfig | undefined
   const served: DevFiles = new Map()
-  const serverAssets = new ServerAssets()
-  const built = rollupEmitter((hook) => viteEnvironment(hook)?.config.build.assetsDir ?? 'assets', serverAssets.emitted)
+  const assets = new RollupAssets()
+  const built = assets.emitter((hook) => viteEnvironment(hook)?.config.build.assetsDir ?? 'assets')
   const dev = () => config?.command === 'serve'
   const plugin: Partial<Plugin> = {
     configResolved(resolved) {
@@ -28,14 +28,14 @@ export function vite(models: Models, finish: () => Promise<void>): Bundler {
       order: 'pre',
       handler({ fileName, relativePath, format }) {
         // The browser's URL of an asset means nothing to a server: it needs the file beside its chunk.
-        if (!serverAssets.has(this as never, fileName)) return null
+        const hook = this as unknown as RollupHook
+        if (viteEnvironment(hook as never)?.config.consumer !== 'server' || !assets.has(hook, fileName)) return null
         return format === 'cjs'
           ? `require('node:url').pathToFileURL(require('node:path').resolve(__dirname, ${JSON.stringify(relativePath)})).href`
           : `new URL(${JSON.stringify(relativePath)}, import.meta.url).href`
       },
     },
-    generateBundle: { order: 'pre', handler: serverAssets.generateBundle },
-    writeBundle: serverAssets.writeBundle,
+    ...(outputHooks(assets) as object),
     closeBundle: finish,
   }
   return {
