@@ -22,6 +22,11 @@ export class Flights<T> {
     for (const { controller } of this.#flights.values()) controller.abort()
   }
 
+  /** Resolves when nothing is in the air any more. */
+  async settled(): Promise<void> {
+    while (this.#flights.size > 0) await Promise.allSettled([...this.#flights.values()].map(({ promise }) => promise))
+  }
+
   async join(key: string, signal: AbortSignal | undefined, start: (signal: AbortSignal) => Promise<T>): Promise<T> {
     throwIfAborted(signal)
     let flight = this.#flights.get(key)

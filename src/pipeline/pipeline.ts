@@ -50,6 +50,8 @@ interface Session {
   store: Store
   index: StatIndex
   built: number
+  /** Removal of what builds left that were started early and not needed. */
+  cleanups: Set<Promise<void>>
   dispose(): Promise<void>
 }
 
@@ -101,8 +103,12 @@ class CachedPipeline implements Pipeline {
 
   async close(): Promise<void> {
     this.#requests.abort()
+    this.#builds.abort()
     const session = await this.#session?.catch(() => undefined)
     this.#session = undefined
+    // Ending the threads ends what still runs in them; what that leaves is removed before anything else is.
+    await this.#executor.close()
+    await Promise.all([this.#requests.settled(), this.#builds.settled(), ...(session?.cleanups ?? [])])
     await session?.dispose()
     await this.#executor.close()
   }
@@ -175,7 +181,11 @@ class CachedPipeline implements Pipeline {
     } finally {
       if (!used) {
         early.abort()
-        started?.then(({ store, folder }) => store.discard(folder)).catch(() => {})
+        const cleanup = started
+          ?.then(({ store, folder }) => store.discard(folder))
+          .catch(() => {})
+          .finally(() => session.cleanups.delete(cleanup!))
+        if (cleanup) session.cleanups.add(cleanup)
       }
     }
   }
@@ -247,6 +257,7 @@ class CachedPipeline implements Pipeline {
       store: stores[0]!,
       index,
       built: 0,
+      cleanups: new Set(),
       dispose: async () => {
         await depot.flush()
         if (temporary) await temporary.remove()

@@ -25,7 +25,8 @@ const IDLE_MS = 10_000
 /**
  * Does jobs in worker threads, one at a time in each. Threads start when there is work, end when there is none for a while,
  * and keep the process alive only while they work. A thread that dies (exit, out of memory) fails its job and nothing
- * else. A job that is called off ends at its next checkpoint, as native code can't be interrupted; its caller is told at once.
+ * else. A job that is called off ends at its next checkpoint, as native code can't be interrupted, and only then does
+ * `run` reject: what it wrote can be removed then.
  */
 export class Threads implements Executor {
   readonly parallel = true
@@ -44,19 +45,17 @@ export class Threads implements Executor {
     const { signal } = options
     throwIfAborted(signal)
     const id = ++this.#lastId
-    let onAbort: (() => void) | undefined
+    const onAbort = () => this.#cancel(id)
+    signal?.addEventListener('abort', onAbort)
     try {
       return await new Promise<ResultOf<J>>((resolve, reject) => {
-        onAbort = () => {
-          this.#cancel(id)
-          reject(abortError(signal!))
-        }
-        signal?.addEventListener('abort', onAbort)
         this.#queue.push({ id, job, options, resolve: resolve as (result: unknown) => void, reject })
         this.#pump()
       })
+    } catch (error) {
+      throw signal?.aborted ? abortError(signal) : error
     } finally {
-      signal?.removeEventListener('abort', onAbort!)
+      signal?.removeEventListener('abort', onAbort)
     }
   }
 
@@ -68,7 +67,7 @@ export class Threads implements Executor {
 
   #cancel(id: number): void {
     const queued = this.#queue.findIndex((task) => task.id === id)
-    if (queued >= 0) this.#queue.splice(queued, 1)
+    if (queued >= 0) this.#queue.splice(queued, 1)[0]!.reject(ended('its job was called off'))
     for (const { task, worker } of this.#threads)
       if (task?.id === id) worker.postMessage({ cancel: id } satisfies ToWorker)
   }
@@ -112,6 +111,7 @@ export class Threads implements Executor {
     thread.worker.unref()
     thread.idle = setTimeout(() => thread.worker.terminate(), IDLE_MS).unref()
     if ('error' in message) task.reject(fromWire(message.error))
+    else if (task.options.signal?.aborted) task.reject(abortError(task.options.signal))
     else task.resolve(message.result)
     this.#pump()
   }
