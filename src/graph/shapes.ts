@@ -272,7 +272,9 @@ class Reader {
     const shape = [...from]
     for (const [i, axis] of axes.entries()) {
       const at = axis < 0 ? axis + from.length : axis
-      shape[at] = steps[i] === 1 ? sliceLength(from[at] ?? null, starts?.[i] ?? null, ends?.[i] ?? null) : null
+      const length = sliceLength(from[at] ?? null, starts?.[i] ?? null, ends?.[i] ?? null)
+      const step = steps[i]!
+      shape[at] = step === 1 ? length : step > 1 && typeof length === 'number' ? Math.ceil(length / step) : null
     }
     return shape
   }

@@ -1,6 +1,7 @@
 import { clean } from './clean/index.ts'
 import { fixedShape } from './fixed-shape/index.ts'
 import { float16 } from './float16/index.ts'
+import { fuse } from './fuse/index.ts'
 import type { AnyPass } from './pass.ts'
 import { dynamicQuantization } from './quantize/dynamic/index.ts'
 
@@ -9,12 +10,13 @@ import { dynamicQuantization } from './quantize/dynamic/index.ts'
  * the cache key follow from it. Write the type out as a tuple (`readonly [typeof clean, typeof shape]`): the
  * options' TypeScript types come from it.
  */
-export const passes: readonly [typeof fixedShape, typeof clean, typeof dynamicQuantization, typeof float16] = [
-  fixedShape,
-  clean,
-  dynamicQuantization,
-  float16,
-]
+export const passes: readonly [
+  typeof fixedShape,
+  typeof clean,
+  typeof fuse,
+  typeof dynamicQuantization,
+  typeof float16,
+] = [fixedShape, clean, fuse, dynamicQuantization, float16]
 
 /** The same list where passes are treated alike. */
 export const allPasses: readonly AnyPass[] = passes

@@ -1,0 +1,82 @@
+import type { Model } from '../../graph/model.ts'
+import { propagateShapes } from '../../graph/shapes.ts'
+import type { ParamOutput } from '../../params/spec.ts'
+import { type NearMiss, rewrite, splitQualified } from '../../rewrite/index.ts'
+import { chosenPhases } from '../../rules/index.ts'
+import { legalityOf } from '../../rules/legality.ts'
+import type { PassContext, PassResult } from '../pass.ts'
+import type { fuse } from './index.ts'
+
+/** What the pass tells beside counts per operator. */
+export interface FuseData {
+  /** How often each rule fired. */
+  rules: Record<string, number>
+  /** Nodes of all graphs but functions, before and after. */
+  nodes: { before: number; after: number }
+  /** Best attempts of rules that never fired, where two nodes and at least half of all matched. */
+  nearMisses: NearMiss[]
+  /** With `fuseSteps`: the last rewrites, the very last at the end. */
+  lastSteps?: { rule: string; node: string }[]
+}
+
+/** Runs the fusion rules that the options ask for. */
+export async function run(
+  model: Model,
+  options: ParamOutput<typeof fuse.params>,
+  { ort, device, note }: Pick<PassContext, 'ort' | 'device' | 'note'>,
+): Promise<PassResult & { data: FuseData }> {
+  const { mask, geluApproximation, numHeads, hiddenSize, fuseSteps: steps, strict } = options
+  const fusion = { type: options.fuse, mask, geluApproximation, numHeads, hiddenSize }
+  const phases = chosenPhases(fusion, options.without, options.only)
+  const restore = keepSignature(model)
+  await ort.inferTypes(model)
+  propagateShapes(model)
+  const before = model.histogram()
+  const { changes, counts, nearMisses, problems, trail } = rewrite(model, phases, {
+    steps,
+    strict,
+    allows: legalityOf(device),
+  })
+  restore()
+  for (const { code, node, message } of problems) note({ level: 'warn', code: `fuse/${code}`, message, node })
+  const after = model.histogram()
+  const data: FuseData = {
+    rules: counts,
+    nodes: { before: total(before), after: total(after) },
+    nearMisses: nearMisses.filter(({ matched, total }) => matched > 1 && 2 * matched >= total),
+    ...(steps === undefined ? {} : { lastSteps: trail }),
+  }
+  const emitted = new Set(phases.flat().flatMap(({ emits }) => emits))
+  return { changes, fused: growth(before, after, emitted), data }
+}
+
+/** Inference knows more about outputs than files declare; what the model declares is its signature and stays. */
+function keepSignature({ graph }: Model): () => void {
+  const declared = graph.outputs.map(({ type, extra }) => ({ type, typeProto: extra?.typeProto }))
+  return () => {
+    for (const [i, { type, typeProto }] of declared.entries()) {
+      const output = graph.outputs[i]!
+      output.type = type
+      if (typeProto) output.extra = { ...output.extra, typeProto }
+    }
+  }
+}
+
+function total(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0)
+}
+
+/** How many more there are of each of these operators, by name without domain. */
+function growth(
+  before: Readonly<Record<string, number>>,
+  after: Readonly<Record<string, number>>,
+  ops: ReadonlySet<string>,
+): Record<string, number> {
+  const grown: Record<string, number> = {}
+  for (const name of ops) {
+    const more = (after[name] ?? 0) - (before[name] ?? 0)
+    const { op } = splitQualified(name)
+    if (more > 0) grown[op] = (grown[op] ?? 0) + more
+  }
+  return grown
+}
