@@ -76,9 +76,10 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
         if (!model || models.isArtifact(model.file)) return undefined
         const importSite = importers.get(id)
         try {
-          this.addWatchFile(model.file)
+          const watched = bundler.watches()
+          if (watched) this.addWatchFile(model.file)
           const built = await models.build(model, environmentOf(this, bundler.environment()), importSite)
-          for (const { artifact } of built.variants) {
+          for (const { artifact } of watched ? built.variants : []) {
             for (const source of artifact.sources) this.addWatchFile(source)
             // A bundler that keeps modules has to come back here when what they point at is gone.
             if (bundler.keepsModules)

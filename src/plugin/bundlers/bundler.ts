@@ -10,6 +10,8 @@ export interface Bundler {
   virtualIds: boolean
   /** Modules of one build may be used by the next without asking us: they are kept in a cache of the bundler. */
   keepsModules: boolean
+  /** Whether it is of use to tell which files a module is made of. */
+  watches(): boolean
   /** An error in a hook is thrown; otherwise it is handed to the hook's `error`. */
   throwsErrors: boolean
   /** The path of an importer as the hook is told of it. */

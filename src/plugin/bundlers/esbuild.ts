@@ -12,6 +12,7 @@ export function esbuild(models: Models): Bundler {
   return {
     virtualIds: false,
     keepsModules: false,
+    watches: () => true,
     throwsErrors: false,
     importer: (given) => given,
     emitsWasm: () => true,

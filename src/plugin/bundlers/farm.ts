@@ -15,6 +15,7 @@ export function farm(models: Models): Bundler {
   return {
     virtualIds: false,
     keepsModules: true,
+    watches: () => true,
     throwsErrors: true,
     importer(given) {
       // Farm names importers relative to its root, and unplugin takes that as relative to the working directory.

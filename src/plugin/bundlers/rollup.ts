@@ -28,6 +28,7 @@ export function rollup(finish: () => Promise<void>, environment: Bundler['enviro
   return {
     virtualIds: false,
     keepsModules: false,
+    watches: () => true,
     throwsErrors: false,
     importer: (given) => given,
     emitsWasm: () => true,

@@ -41,6 +41,7 @@ export function vite(models: Models, finish: () => Promise<void>): Bundler {
   return {
     virtualIds: false,
     keepsModules: false,
+    watches: () => true,
     throwsErrors: false,
     importer: (given) => given,
     emitsWasm: dev,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { nameAssets, webpackEmitter } from '../emit/webpack.ts'
+import { type AssetCompiler, WebpackAssets } from '../emit/webpack.ts'
 import type { Models } from '../models.ts'
 import { type Bundler, consoleLog } from './bundler.ts'
 
@@ -8,14 +8,13 @@ type CacheSetting = boolean | { type?: string; version?: string } | undefined
 /** What webpack's and Rspack's compilers have in common here. */
 interface Compiler {
   context: string
+  watchMode?: boolean
   options: {
     mode?: string
     cache?: CacheSetting
     experiments?: { cache?: CacheSetting }
     externals?: unknown
     externalsPresets?: { node?: boolean }
-    output: { assetModuleFilename?: unknown }
-    module: { rules: unknown[] }
   }
   inputFileSystem?: { purge?(): void }
   hooks: { shutdown: { tapPromise(name: string, run: () => Promise<void>): void } }
@@ -25,22 +24,24 @@ interface Compiler {
 /** webpack and Rspack. */
 export function webpack(models: Models, framework: 'webpack' | 'rspack'): Bundler {
   let compiler: Compiler | undefined
+  const assets = new WebpackAssets()
   const setup = (native: unknown): void => {
     compiler = native as Compiler
     const { options } = compiler
     models.root = models.options.root ?? compiler.context
     options.externals = [options.externals ?? [], { 'onnxruntime-node': 'node-commonjs onnxruntime-node' }].flat()
-    nameAssets(compiler, (file) => models.isArtifact(file))
+    assets.apply(native as AssetCompiler)
     // A module in a warm cache was made with the options of its time: others must not find it.
     const key = createHash('sha256').update(models.identity()).digest('hex').slice(0, 16)
-    for (const cache of [options.cache, options.experiments?.cache])
-      if (typeof cache === 'object' && cache.type !== 'memory')
-        cache.version = [cache.version, `unplugin-onnx-${key}`].filter(Boolean).join('|')
+    for (const cache of caches(compiler))
+      cache.version = [cache.version, `unplugin-onnx-${key}`].filter(Boolean).join('|')
     compiler.hooks.shutdown.tapPromise('unplugin-onnx', () => models.release())
   }
   return {
     virtualIds: true,
     keepsModules: true,
+    // webpack reads and hashes every file that it is told of: only where it will look at them again.
+    watches: () => compiler?.watchMode === true || caches(compiler).length > 0,
     throwsErrors: true,
     importer: (given) => given,
     emitsWasm: () => false,
@@ -48,7 +49,7 @@ export function webpack(models: Models, framework: 'webpack' | 'rspack'): Bundle
       kind: compiler?.options.externalsPresets?.node ? 'server' : 'client',
       mode: compiler?.options.mode,
     }),
-    emitter: () => webpackEmitter,
+    emitter: () => assets.emitter,
     modules: () => ({ ownWrapper: true, externWasm: false, externalNode: false }),
     log: {
       info: (message) => (compiler?.getInfrastructureLogger('unplugin-onnx') ?? consoleLog).info(message),
@@ -58,4 +59,10 @@ export function webpack(models: Models, framework: 'webpack' | 'rspack'): Bundle
     madeFiles: () => compiler?.inputFileSystem?.purge?.(),
     hooks: framework === 'webpack' ? { webpack: setup } : { rspack: setup },
   }
+}
+
+/** The settings of persistent caches. */
+function caches(compiler: Compiler | undefined): { version?: string }[] {
+  const { cache, experiments } = compiler?.options ?? {}
+  return [cache, experiments?.cache].flatMap((one) => (typeof one === 'object' && one.type !== 'memory' ? one : []))
 }

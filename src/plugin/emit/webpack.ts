@@ -1,43 +1,118 @@
-import { readdirSync } from 'node:fs'
-import { basename, dirname, resolve } from 'node:path'
+import { copyFile, readFile, stat } from 'node:fs/promises'
+import { extname, join } from 'node:path'
+import { type EmitFile, type Emitter, folderOf, type Hook } from './emitter.ts'
 
-import { SIDECAR } from '../../pipeline/index.ts'
-import { cut } from '../id.ts'
-import type { Emitter } from './emitter.ts'
-
-/**
- * webpack and Rspack: an asset module made of the file in the cache. Unlike `emitFile`, it is part of the module graph and
- * so survives a warm persistent cache.
- */
-export const webpackEmitter: Emitter = {
-  emit: (_hook, files) =>
-    files.map(({ file }) => ({ setup: '', url: `new URL(${JSON.stringify(file)}, import.meta.url).href` })),
+interface Compilation {
+  hooks: {
+    finishModules: { tap(name: string, run: (modules: Iterable<Module>) => void): void }
+    processAssets: { tap(options: { name: string; stage: number }, run: () => void): void }
+  }
+  getAssetPath(template: unknown, data: object): string
+  emitAsset(name: string, source: unknown, info: object): void
+  getAsset(name: string): unknown
 }
 
-/** The parts of a webpack or Rspack compiler that matter here. */
-interface Compiler {
-  context: string
-  options: { output: { assetModuleFilename?: unknown }; module: { rules: unknown[] } }
+interface Module {
+  resource?: string
+  originalSource?(): { source(): string | Uint8Array } | null
 }
 
+/** What webpack's and Rspack's compilers have in common here. */
+export interface AssetCompiler {
+  outputPath: string
+  outputFileSystem: {
+    writeFile(path: string, data: Uint8Array, done: (error?: Error | null) => void): void
+  } | null
+  options: { output: { assetModuleFilename?: unknown } }
+  hooks: {
+    thisCompilation: { tap(name: string, run: (compilation: Compilation) => void): void }
+    afterEmit: { tapPromise(name: string, run: () => Promise<void>): void }
+  }
+  webpack: {
+    Compilation: { PROCESS_ASSETS_STAGE_ADDITIONAL: number }
+    sources: { RawSource: new (text: string) => unknown }
+  }
+}
+
+/** Stands in a module for a file that it needs, as a comment: bundlers keep modules over builds, and it with them. */
+const NOTE = /\/\*! unplugin-onnx ([^ ]+) ([^ ]+) \*\//g
+
+const PLUGIN = 'unplugin-onnx'
+
 /**
- * Names the assets that come from the cache: `[name]-[contenthash][ext]` where the user has no template of their own,
- * and models with external data in a folder of their own, since ONNX Runtime looks for the data beside the model.
- * Everything is read off the path: with a warm cache no hook of ours runs.
+ * webpack and Rspack. An asset module would be read and hashed in their process; what is handed to them is a short text
+ * in the file's place, and the file is copied after it was written. Which files those are is read off the modules of the
+ * compilation: with a warm persistent cache no other hook of ours runs.
  */
-export function nameAssets({ options, context }: Compiler, isArtifact: (file: string) => boolean): void {
-  const own = options.output.assetModuleFilename
-  options.module.rules.push({
-    test: isArtifact,
-    type: 'asset/resource',
-    generator: {
-      filename: (data: { filename?: string; module?: { resource?: string } }) => {
-        const file = resolve(context, cut(data.module?.resource ?? data.filename ?? '', '?')[0])
-        const folder = dirname(file)
-        const others = readdirSync(folder).filter((name) => name !== basename(file) && name !== SIDECAR)
-        if (others.length) return `onnx/${basename(folder).slice(0, 16)}/[name][ext]`
-        return typeof own === 'function' ? own(data) : (own ?? '[name]-[contenthash:8][ext]')
-      },
+export class WebpackAssets {
+  /** Files by the name of their asset. */
+  readonly #files = new Map<string, string>()
+  #compiler: AssetCompiler | undefined
+
+  readonly emitter: Emitter = {
+    emit: (hook, files, { together }) => {
+      const folder = together ? `onnx/${folderOf(files)}/` : undefined
+      return files.map((file) => {
+        const name = folder ? folder + file.name : this.#nameOf(hook, file)
+        const setup = `/*! unplugin-onnx ${encodeURIComponent(name)} ${encodeURIComponent(file.file)} */`
+        return { setup, url: `new URL(__webpack_public_path__ + ${JSON.stringify(name)}, __webpack_base_uri__).href` }
+      })
     },
-  })
+  }
+
+  apply(compiler: AssetCompiler): void {
+    this.#compiler = compiler
+    const { RawSource } = compiler.webpack.sources
+    compiler.hooks.thisCompilation.tap(PLUGIN, (compilation) => {
+      compilation.hooks.finishModules.tap(PLUGIN, (modules) => {
+        this.#files.clear()
+        for (const module of modules) this.#collect(module)
+      })
+      const stage = compiler.webpack.Compilation.PROCESS_ASSETS_STAGE_ADDITIONAL
+      compilation.hooks.processAssets.tap({ name: PLUGIN, stage }, () => {
+        for (const name of this.#files.keys())
+          if (!compilation.getAsset(name))
+            compilation.emitAsset(name, new RawSource(standIn(name)), { immutable: true })
+      })
+    })
+    compiler.hooks.afterEmit.tapPromise(PLUGIN, async () => {
+      await Promise.all([...this.#files].map(([name, file]) => this.#write(name, file)))
+    })
+  }
+
+  #nameOf(hook: Hook, { name, hash }: EmitFile): string {
+    const { compilation } = hook.getNativeBuildContext!() as unknown as { compilation: Compilation }
+    const template = this.#compiler?.options.output.assetModuleFilename
+    // Without a template of the user's own, a name that says what the file is.
+    if (template === undefined || template === '[hash][ext][query]' || template === '[hash][ext][query][fragment]')
+      return `${name.slice(0, -extname(name).length)}-${hash.slice(0, 8)}${extname(name)}`
+    return compilation.getAssetPath(template, { filename: name, contentHash: hash, hash })
+  }
+
+  #collect(module: Module): void {
+    if (!module.resource?.includes('.onnx.js')) return
+    const code = module.originalSource?.()?.source() ?? ''
+    for (const [, name, file] of String(code).matchAll(NOTE))
+      this.#files.set(decodeURIComponent(name!), decodeURIComponent(file!))
+  }
+
+  async #write(name: string, file: string): Promise<void> {
+    const { outputPath, outputFileSystem } = this.#compiler!
+    const target = join(outputPath, name)
+    const written = await stat(target).catch(() => undefined)
+    if (written?.size === standIn(name).length) {
+      await copyFile(file, target)
+    } else if (!written && outputFileSystem) {
+      // The output of a dev server lies in memory.
+      const content = await readFile(file)
+      await new Promise<void>((done, failed) =>
+        outputFileSystem.writeFile(target, content, (error) => (error ? failed(error) : done())),
+      )
+    }
+  }
+}
+
+/** What the bundler writes before the file takes its place. */
+function standIn(name: string): string {
+  return `unplugin-onnx ${name}`
 }
