@@ -10,9 +10,12 @@ export const MODEL_ID: RegExp = /\.onnx(?:\.js)?(?:\?[^#]*)?$/
 /** In a nested resolution, tells our own `resolveId` to let the bundler answer. */
 export const RESOLVE_MARK = 'unplugin-onnx-resolve'
 
+/** Before the path of a file that is to be emitted as it is, where the bundler needs a name for that. */
+export const EMITTED = 'unplugin-onnx-file'
+
 /** Takes `./a.onnx?x=1` or the id made of it apart; undefined when it is no model. */
 export function splitModelId(id: string): ModelId | undefined {
-  if (!MODEL_ID.test(id)) return undefined
+  if (!MODEL_ID.test(id) || id.startsWith(`${EMITTED}:`)) return undefined
   const [path, query] = cut(id, '?')
   return { file: path.replace(/\.onnx\.js$/, '.onnx'), query }
 }

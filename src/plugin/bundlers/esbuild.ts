@@ -1,5 +1,5 @@
 import type { BuildOptions } from 'esbuild'
-import { configureEsbuild, type EsbuildSets, esbuildEmitter } from '../emit/esbuild.ts'
+import { EsbuildAssets } from '../emit/esbuild.ts'
 import type { Models } from '../models.ts'
 import { EXTERN_WASM } from '../onnxruntime-web.ts'
 import { type Bundler, consoleLog } from './bundler.ts'
@@ -7,7 +7,7 @@ import { type Bundler, consoleLog } from './bundler.ts'
 /** esbuild resolves packages itself: it is told with conditions and externals what {@link Bundler.modules} says elsewhere. */
 export function esbuild(models: Models): Bundler {
   let options: BuildOptions = {}
-  const sets: EsbuildSets = new Map()
+  const assets = new EsbuildAssets()
   const quiet = () => !['info', 'debug', 'verbose'].includes(options.logLevel ?? 'warning')
   return {
     virtualIds: false,
@@ -17,7 +17,7 @@ export function esbuild(models: Models): Bundler {
     importer: (given) => given,
     emitsWasm: () => true,
     environment: () => ({ kind: options.platform === 'node' ? 'server' : 'client' }),
-    emitter: () => esbuildEmitter(options, sets),
+    emitter: () => assets.emitter(options),
     modules: () => ({ ownWrapper: false, externWasm: false, externalNode: false }),
     log: {
       info: (message) => void (quiet() || consoleLog.info(message)),
@@ -32,7 +32,7 @@ export function esbuild(models: Models): Bundler {
           initial.external = [...(initial.external ?? []), 'onnxruntime-node']
         },
         setup(build) {
-          configureEsbuild(build, sets)
+          assets.apply(build)
         },
       },
     },
