@@ -16,6 +16,8 @@ export interface Exports {
   minMaxColumns(x: number, rows: number, columns: number, mins: number, maxs: number): void
   anyNonFinite(x: number, n: number): number
   countNonFinite(x: number, n: number, result: number): void
+  pairAbsMaxRows(x: number, pairs: number, columns: number, out: number): void
+  pairAbsMaxRun(x: number, n: number, high: number): number
   quantizeRun8(x: number, n: number, out: number, scale: number, zeroPoint: number, low: number, high: number): void
   quantizeRun16(x: number, n: number, out: number, scale: number, zeroPoint: number, low: number, high: number): void
   quantizeColumns(

@@ -8,6 +8,7 @@ import {
   type FloatInput,
   minMaxPerChannel,
   pairAbsMax,
+  permute,
   quantizePerChannel,
   scaleZeroPoints,
   withFactors,
@@ -116,7 +117,7 @@ function make(root: Value, request: WeightRequest): QuantizedWeight | string {
   if (typeof scales === 'string') return scales
   const compute = (): Uint8Array => {
     const codes = read((data) => quantizePerChannel(data, layout, type, scales))
-    return request.transposed ? transposeBytes(codes, tensor.dims.at(-2)!, tensor.dims.at(-1)!) : codes
+    return request.transposed ? permute(codes, tensor.dims, swapped(tensor.dims.length), 1) : codes
   }
   const dims = request.transposed
     ? [...tensor.dims.slice(0, -2), tensor.dims.at(-1)!, tensor.dims.at(-2)!]
@@ -134,6 +135,12 @@ function make(root: Value, request: WeightRequest): QuantizedWeight | string {
     ),
     scales,
   }
+}
+
+/** The permutation that swaps the last two of `rank` axes. */
+function swapped(rank: number): number[] {
+  const axes = Array.from({ length: rank }, (_, i) => i)
+  return [...axes.slice(0, -2), rank - 1, rank - 2]
 }
 
 /** Weights below this many elements are quantized at once. */
@@ -176,19 +183,4 @@ function largestPairs(
     merged[channel] = Math.max(merged[channel]!, pair)
   })
   return merged
-}
-
-/** Transposes stacked row-major matrices of bytes, in blocks that fit the cache. */
-export function transposeBytes(bytes: Uint8Array, rows: number, columns: number): Uint8Array {
-  const out = new Uint8Array(bytes.length)
-  const block = 64
-  for (let base = 0; base < bytes.length; base += rows * columns)
-    for (let r0 = 0; r0 < rows; r0 += block)
-      for (let c0 = 0; c0 < columns; c0 += block) {
-        const r1 = Math.min(rows, r0 + block)
-        const c1 = Math.min(columns, c0 + block)
-        for (let r = r0; r < r1; r++)
-          for (let c = c0; c < c1; c++) out[base + c * rows + r] = bytes[base + r * columns + c]!
-      }
-  return out
 }
