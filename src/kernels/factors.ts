@@ -1,5 +1,6 @@
 import { type FloatInput, lengthOf, toFloat32 } from './floats.ts'
 import { type ChannelLayout, checkLayout, forEachRun } from './layout.ts'
+import { wasm } from './module.ts'
 
 /**
  * The input with every channel multiplied by its factor, in float32; a factor of 0 gives 0 whatever the value. float32 data in a
@@ -34,9 +35,12 @@ function multiply(values: Float32Array, start: number, layout: ChannelLayout, fa
     }
     return
   }
+  const kernels = wasm()
+  const pointer = values.buffer === kernels.memory.buffer ? values.byteOffset : undefined
   forEachRun(start, values.length, layout, (offset, channel, count) => {
     const factor = factors[channel]!
     if (factor === 0) values.fill(0, offset, offset + count)
-    else if (factor !== 1) for (let i = offset; i < offset + count; i++) values[i] = values[i]! * factor
+    else if (pointer !== undefined) kernels.scaleRun(pointer + offset * 4, count, factor)
+    else for (let i = offset; i < offset + count; i++) values[i] = values[i]! * factor
   })
 }

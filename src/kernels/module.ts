@@ -18,6 +18,8 @@ export interface Exports {
   countNonFinite(x: number, n: number, result: number): void
   pairAbsMaxRows(x: number, pairs: number, columns: number, out: number): void
   pairAbsMaxRun(x: number, n: number, high: number): number
+  scaleRun(x: number, n: number, factor: number): void
+  squaresRun(x: number, n: number): number
   quantizeRun8(x: number, n: number, out: number, scale: number, zeroPoint: number, low: number, high: number): void
   quantizeRun16(x: number, n: number, out: number, scale: number, zeroPoint: number, low: number, high: number): void
   quantizeColumns(

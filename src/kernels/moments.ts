@@ -1,6 +1,7 @@
 import { type FloatInput, forEachChunk, lengthOf } from './floats.ts'
 import { type ChannelLayout, checkLayout, forEachRun } from './layout.ts'
 import { floatsAt } from './memory.ts'
+import { wasm } from './module.ts'
 
 /** Mean of the squares of every channel, in double precision; NaN where a value is NaN. */
 export function meanSquares(input: FloatInput, layout: ChannelLayout): Float64Array<ArrayBuffer> {
@@ -8,8 +9,8 @@ export function meanSquares(input: FloatInput, layout: ChannelLayout): Float64Ar
   const { outer, channels, inner } = layout
   const sums = new Float64Array(channels)
   forEachChunk(input, (pointer, start, count) => {
-    const values = floatsAt(pointer, count)
     if (inner === 1) {
+      const values = floatsAt(pointer, count)
       let channel = start % channels
       for (let i = 0; i < count; i++) {
         sums[channel]! += values[i]! * values[i]!
@@ -18,9 +19,7 @@ export function meanSquares(input: FloatInput, layout: ChannelLayout): Float64Ar
       return
     }
     forEachRun(start, count, layout, (offset, channel, length) => {
-      let sum = 0
-      for (let i = offset; i < offset + length; i++) sum += values[i]! * values[i]!
-      sums[channel]! += sum
+      sums[channel]! += wasm().squaresRun(pointer + offset * 4, length)
     })
   })
   return sums.map((sum) => sum / (outer * inner))

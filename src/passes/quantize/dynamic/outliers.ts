@@ -45,14 +45,28 @@ export function findOutliers(
   if (rows.length === 0 || rows.length > MOST || rows.length * SHARE > peaks.length) return undefined
   const [first, second] = tensor.dims as [number, number]
   const columns = contraction === 'rows' ? second : first
-  const values = withFloats(tensor, toFloat32)
   const weights = new Float32Array(rows.length * columns)
   rows.forEach((row, r) => {
-    for (let c = 0; c < columns; c++)
-      weights[r * columns + c] =
-        values[contraction === 'rows' ? row * second + c : c * second + row]! * (factors?.[row] ?? 1)
+    const values = contraction === 'rows' ? rowOf(tensor, row) : columnOf(tensor, row)
+    weights.set(factors ? values.map((value) => value * factors[row]!) : values, r * columns)
   })
   return { rows, weights, columns }
+}
+
+function rowOf(tensor: Tensor, row: number): Float32Array {
+  return withFloats(tensor, ({ dtype, bytes }) => {
+    const length = bytes.byteLength / tensor.dims[0]!
+    const from = row * length
+    if (bytes instanceof Uint8Array) return toFloat32({ dtype, bytes: bytes.subarray(from, from + length) })
+    const read = (target: Uint8Array, offset: number): void => bytes.read(target, from + offset)
+    return toFloat32({ dtype, bytes: { byteLength: length, read } })
+  })
+}
+
+function columnOf(tensor: Tensor, column: number): Float32Array {
+  const [rows, columns] = tensor.dims as [number, number]
+  const values = withFloats(tensor, toFloat32)
+  return Float32Array.from({ length: rows }, (_, row) => values[row * columns + column]!)
 }
 
 /** `activation` without the channels that the outliers meet. */
