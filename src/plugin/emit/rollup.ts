@@ -50,7 +50,13 @@ export class RollupAssets {
    * nor its size reported. Where nothing is written the file takes the text's place.
    */
   async generateBundle(hook: RollupHook, bundle: Bundle, isWrite: boolean): Promise<void> {
-    for (const [name, file] of this.#named(hook)) {
+    const named = this.#named(hook)
+    for (const name of Object.keys(bundle))
+      if (name.endsWith('.onnx') && !named.has(name))
+        hook.warn(
+          `${name} is shipped as it is: it was named in a way that no plugin saw. In a component, put this plugin after the one that compiles it.`,
+        )
+    for (const [name, file] of named) {
       const asset = bundle[name]
       if (asset?.source !== standIn(file)) continue
       if (isWrite) delete bundle[name]
