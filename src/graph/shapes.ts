@@ -25,10 +25,22 @@ const BINARY = new Set(
  * on shapes (Shape, Gather, Concat, Reshape, ...): an export's `Reshape(x, [Shape(x)[0], Shape(x)[1], 4, 8])` is `[batch, sequence,
  * 4, 8]`. Fills `Value.type` of values inside graphs; inputs and outputs, which are the model's signature, stay as they are.
  * Run it after `inferTypes`.
+ *
+ * @param named give sizes that stay unknown a name of their own (`?1`), so that what is computed from them can be followed:
+ *   `forgetNames` takes these names away again
  */
-export function propagateShapes(model: Model): void {
-  const known: Known = { shapes: new Map(), contents: new Map() }
+export function propagateShapes(model: Model, { named = false }: { named?: boolean } = {}): void {
+  const known: Known = { shapes: new Map(), contents: new Map(), names: named ? { count: 0 } : undefined }
   for (const graph of model.allGraphs()) visit(graph, known)
+}
+
+/** Makes sizes unknown again that `propagateShapes` gave a name. */
+export function forgetNames(model: Model): void {
+  const isNamed = (dim: Dim): boolean => typeof dim === 'string' && dim.includes('?')
+  for (const node of model.allNodes())
+    for (const value of node.outputs)
+      if (value?.type?.kind === 'tensor' && value.shape?.some(isNamed))
+        value.type = { ...value.type, shape: value.shape.map((dim) => (isNamed(dim) ? null : dim)) }
 }
 
 interface Known {
@@ -36,6 +48,8 @@ interface Known {
   shapes: Map<Value, readonly Dim[]>
   /** Elements of small integer tensors. */
   contents: Map<Value, readonly Dim[]>
+  /** How many names were given to unknown sizes, if they are to get some. */
+  names: { count: number } | undefined
 }
 
 function visit(graph: Graph, known: Known): void {
@@ -56,6 +70,7 @@ function visit(graph: Graph, known: Known): void {
       const value = node.outputs[i]
       if (value && shape) refine(value, shape, known)
     }
+    if (known.names) for (const value of node.outputs) if (value) nameSizes(value, known.names)
   }
 }
 
@@ -67,6 +82,11 @@ function refine(value: Value, found: readonly Dim[], known: Known): void {
   if (value.isOutput || value.isInput) known.shapes.set(value, shape)
   else if (value.type?.kind === 'tensor' && shape.some((dim, i) => dim !== before?.[i]))
     value.type = { ...value.type, shape }
+}
+
+function nameSizes(value: Value, names: { count: number }): void {
+  if (value.isOutput || value.type?.kind !== 'tensor' || !value.shape?.includes(null)) return
+  value.type = { ...value.type, shape: value.shape.map((dim) => dim ?? `?${++names.count}`) }
 }
 
 /** What follows for one node. */

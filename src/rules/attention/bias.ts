@@ -1,0 +1,127 @@
+import { Tensor } from '../../graph/tensor.ts'
+import { type Dim, tensorType } from '../../graph/types.ts'
+import type { Value } from '../../graph/value.ts'
+import { type Build, no } from '../../rewrite/index.ts'
+import { type Atom, type Axes, leavesOf, sizeOf } from './atoms.ts'
+import type { Layout } from './layout.ts'
+import { uniformOf } from './numbers.ts'
+import { absorbs, type Path } from './scores.ts'
+import { joined, reshape, sizeAlong } from './view.ts'
+
+/** What is added to the scaled product of query and key. */
+export interface Bias {
+  scale: number
+  /** [batch or 1, heads or 1, length or 1, total or 1]; undefined where nothing is added. */
+  bias: Value | undefined
+}
+
+/**
+ * Makes one additive mask of everything that happens to the scores. A Where with a fill that swallows any score is the addition
+ * of that fill.
+ */
+export function biasOf(build: Build, { steps }: Path, layout: Layout): Bias {
+  let scale = 1
+  let bias: Value | undefined
+  for (const [i, step] of steps.entries()) {
+    const axes = layout.steps[i]!
+    if (step.kind === 'scale') {
+      scale *= step.factor
+      if (bias) bias = build.op.Mul(bias, step.factor)
+    } else if (step.kind === 'add') {
+      if (uniformOf(step.term) === 0) continue
+      const term = arranged(build, step.term, axes, layout)
+      const signed = step.sign === 1 ? term : build.op.Neg(term)
+      bias = bias ? build.op.Add(bias, signed) : signed
+    } else if (step.kind === 'where') {
+      const { dtype } = step.fill
+      const number = uniformOf(step.fill)
+      if (number === undefined || !dtype) throw no('fills scores with more than one number', step.fill)
+      if (!absorbs(number, dtype))
+        throw no(`fills scores with ${number}, which rows that are masked as a whole would feel`, step.fill)
+      const condition = arranged(build, step.condition, axes, layout)
+      const fill = build.constant(Tensor.from(dtype, [], [number]), 'fill')
+      const kept = bias ?? build.constant(Tensor.from(dtype, [], [0]), 'zero')
+      bias = step.keeps ? build.op.Where(condition, kept, fill) : build.op.Where(condition, fill, kept)
+      bias.type = tensorType(dtype, kept.rank === 4 ? [null, null, null, null] : condition.shape)
+    }
+  }
+  return { scale, bias }
+}
+
+/** A mask over axes of the scores as [batch or 1, heads or 1, length or 1, total or 1]. */
+function arranged(build: Build, given: Value, axes: Axes, layout: Layout): Value {
+  const mask = withoutExpand(given)
+  const { batch, heads, length, total } = layout
+  const groups = [batch, heads, length, total].map((group) => leavesOf(group))
+  const shape = mask.shape
+  if (!shape || shape.length > axes.length) throw no('is a mask of unknown or higher rank than the scores', mask)
+  const dims: Dim[] = [...axes.slice(shape.length).map(() => 1), ...shape]
+  let value = mask
+  if (shape.length < axes.length)
+    value = build.op.Unsqueeze(
+      mask,
+      axes.slice(shape.length).map((_, i) => i),
+    )
+  value.type = tensorType(mask.dtype, dims)
+  const stage = axes.map((axis) => leavesOf(axis))
+  if (stage.length === 4 && stage.every((axis, i) => isSame(axis, groups[i]!))) return value
+  const isFull = new Map<Atom, boolean>()
+  for (const [i, axis] of stage.entries()) for (const atom of axis) isFull.set(atom, dims[i] !== 1)
+  const order = groups.flat()
+  if (!isSame(stage.flat(), order)) throw no('is added to scores whose axes are in another order', mask)
+  if (stage.some((axis) => axis.length !== 1))
+    value = reshape(
+      build,
+      value,
+      order.map((atom) => (isFull.get(atom) ? atom.size : 1)),
+    )
+  const sizes = order.map((): number | Value => 1)
+  for (const group of groups) {
+    const open = group.filter((atom) => !isFull.get(atom))
+    if (!open.length || open.length === group.length) continue
+    // Part of an axis is broadcast: what the rest of it leaves must be filled before they become one axis.
+    if (open.length > 1) throw no('is broadcast in several parts of one axis', mask)
+    const own = group.filter((atom) => isFull.get(atom)).map((atom) => sizeAlong(build, value, order.indexOf(atom)))
+    sizes[order.indexOf(open[0]!)] = quotient(build, sizeOfGroup(build, layout, group), own)
+    isFull.set(open[0]!, true)
+  }
+  if (sizes.some((size) => size !== 1)) {
+    value = build.op.Expand(value, joined(build, sizes))
+    value.type = tensorType(
+      mask.dtype,
+      order.map((atom) => (isFull.get(atom) ? atom.size : 1)),
+    )
+  }
+  return reshape(
+    build,
+    value,
+    groups.map((group) => (group.some((atom) => isFull.get(atom)) ? sizeOf(group) : 1)),
+  )
+}
+
+/** The size of several pieces together when the model runs: that of an axis of the query. */
+function sizeOfGroup(build: Build, { query }: Layout, group: readonly Atom[]): number | Value {
+  for (const { value, axes } of query.stages)
+    for (const [i, axis] of axes.entries()) if (isSame(leavesOf(axis), group)) return sizeAlong(build, value, i)
+  throw no(`has a size ${sizeOf(group)} that can't be computed`, query.stages.at(-1)!.value)
+}
+
+function quotient(build: Build, whole: number | Value, parts: readonly (number | Value)[]): number | Value {
+  const as = (size: number | Value): Value =>
+    typeof size === 'number' ? build.constant(Tensor.int64([size]), 'size') : size
+  return parts.reduce<number | Value>(
+    (rest, part) =>
+      typeof rest === 'number' && typeof part === 'number' ? rest / part : build.op.Div(as(rest), as(part)),
+    whole,
+  )
+}
+
+/** Masks are broadcast anyway. */
+function withoutExpand(mask: Value): Value {
+  const node = mask.producer
+  const source = node?.is('Expand') ? node.input(0) : undefined
+  return source?.shape ? withoutExpand(source) : mask
+}
+
+const isSame = (a: readonly Atom[], b: readonly Atom[]): boolean =>
+  a.length === b.length && a.every((atom, i) => atom === b[i])

@@ -1,0 +1,73 @@
+import { Tensor } from '../../graph/tensor.ts'
+import { tensorType } from '../../graph/types.ts'
+import type { Value } from '../../graph/value.ts'
+import { type Build, no, type Rule, rule } from '../../rewrite/index.ts'
+import type { Axes } from './atoms.ts'
+import { SDPA } from './sdpa.ts'
+import { arrange, joined, planOf, type Stage, sizeAlong, viewOf } from './view.ts'
+
+/** SDPA -> MultiHeadAttention on [batch, length, hidden]; keys and values stay [B, N, T, h] where only moving elements would help. */
+export const multiHead: Rule = rule({
+  name: 'multi-head-attention',
+  doc: 'SDPA -> MultiHeadAttention',
+  emits: ['com.microsoft:MultiHeadAttention'],
+  match: ({ oneOf, any, ifGiven }) => oneOf(SDPA, any('query'), any('key'), any('value'), ifGiven(any('bias'))),
+  replace: (match) => {
+    const { query, key, value, bias, node, create } = match
+    const scale = node.float('scale', 1)
+    const [numHeads, headSize] = [query.shape?.[1], query.shape?.[3]]
+    if (typeof numHeads !== 'number' || typeof headSize !== 'number') return no('has an unknown shape', query)
+    const [q, k, v] = [query, key, value].map((operand) => viewOf(operand)!)
+    const isFlat = [k!, v!].every((stages) => !planOf(stages, flat(stages)).moves) || value.shape?.[3] !== headSize
+    const lay = (stages: Stage[]): Value => arrange(match, stages, flat(stages)).value
+    const wide = lay(q!)
+    const [attention] = create({
+      op: 'com.microsoft:MultiHeadAttention',
+      inputs: [wide, isFlat ? lay(k!) : key, isFlat ? lay(v!) : value, null, null, wholeRows(match, bias, wide, key)],
+      attributes: { num_heads: numHeads, scale: isDefault(scale, headSize) ? undefined : scale },
+    })
+    attention!.type = tensorType(match.root.dtype, undefined)
+    return split(match, node.int('guard') ? guarded(match, attention!) : attention!, match.root)
+  },
+})
+
+/** [batch, length, heads and size] of a value that is [batch, heads, length, size]. */
+export function flat(stages: readonly Stage[]): Axes {
+  const [batch, heads, length, size] = stages.at(-1)!.axes
+  return [batch!, length!, [...heads!, ...size!]]
+}
+
+/** Attention's own layout [batch, length, hidden] as the SDPA's [batch, heads, length, size]. */
+export function split(build: Build, attention: Value, like: Value): Value {
+  const [batch, heads, length, size] = like.shape!
+  const hidden = typeof heads === 'number' && typeof size === 'number' ? heads * size : null
+  attention.type = tensorType(like.dtype, [batch!, length!, hidden])
+  const parted = build.op.Reshape(attention, [0, 0, heads as number, size as number])
+  parted.type = tensorType(like.dtype, [batch!, length!, heads!, size!])
+  const result = build.op.Transpose(parted, { perm: [0, 2, 1, 3] })
+  result.type = tensorType(like.dtype, like.shape)
+  return result
+}
+
+/** Rows without any key: the runtime gives NaN, the model wants zeros. */
+export function guarded(build: Build, attention: Value): Value {
+  const zero = build.constant(Tensor.from(attention.dtype ?? 'float32', [], [0]), 'zero')
+  return build.op.Where(build.op.IsNaN(attention), zero, attention)
+}
+
+/** The operators take masks [., ., S, T] without broadcasting along rows and keys. */
+export function wholeRows(build: Build, bias: Value | undefined, query: Value, key: Value): Value | undefined {
+  if (!bias) return undefined
+  const rows = query.shape?.[1]
+  const fits = (found: unknown, wanted: unknown): boolean => found !== null && found !== undefined && found === wanted
+  const isWhole = fits(bias.shape?.[2], rows)
+  const isWide = bias.shape?.[3] !== 1
+  if (isWhole && isWide) return bias
+  const sizes = [1, 1, isWhole ? 1 : sizeAlong(build, query, 1), isWide ? 1 : sizeAlong(build, key, 2)]
+  return build.op.Expand(bias, joined(build, sizes))
+}
+
+/** Whether a scale is the one that attention operators take by themselves. */
+export function isDefault(scale: number, headSize: number): boolean {
+  return Math.abs(scale * Math.sqrt(headSize) - 1) < 1e-6
+}

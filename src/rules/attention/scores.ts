@@ -1,0 +1,88 @@
+import type { Node } from '../../graph/node.ts'
+import type { Value } from '../../graph/value.ts'
+import { type Failure, no } from '../../rewrite/index.ts'
+import { factorOf } from './view.ts'
+
+/** What happens to the product of query and key on its way to the probabilities, first to last. */
+export type Step =
+  | { kind: 'scale'; factor: number }
+  | { kind: 'reshape'; to: Value }
+  | { kind: 'add'; term: Value; sign: 1 | -1 }
+  /** Where `condition` is (or is not) true the score is kept, elsewhere it becomes `fill`. */
+  | { kind: 'where'; condition: Value; keeps: boolean; fill: Value }
+
+export interface Path {
+  /** The MatMul of query and transposed key. */
+  product: Node
+  steps: Step[]
+}
+
+/** How many operators may stand between the product and the probabilities. */
+const LENGTH = 24
+
+/**
+ * Follows scores up to the product of query and key, through scalings, masks, casts and reshapes in any order.
+ *
+ * @param scores what Softmax reads
+ */
+export function pathOf(scores: Value): Path | Failure {
+  const path = walk(scores, LENGTH)
+  return path ?? no('is not made of a product of query and key', scores)
+}
+
+function walk(value: Value, length: number): Path | undefined {
+  const node = value.producer
+  if (node?.domain !== '' || length === 0 || value.rank === undefined || value.rank < 3) return undefined
+  const up = (input: number, ...steps: Step[]): Path | undefined => {
+    const source = node.input(input)
+    const path = source && walk(source, length - 1)
+    return path && { product: path.product, steps: [...path.steps, ...steps] }
+  }
+  switch (node.opType) {
+    case 'MatMul':
+      return { product: node, steps: [] }
+    case 'Identity':
+    case 'Cast':
+      return node.input(0)?.isFloat ? up(0) : undefined
+    case 'Reshape':
+    case 'Squeeze':
+    case 'Unsqueeze':
+      return up(0, { kind: 'reshape', to: value })
+    case 'Mul':
+    case 'Div': {
+      const factor = factorOf(node)
+      return factor === undefined ? undefined : (up(0, { kind: 'scale', factor }) ?? up(1, { kind: 'scale', factor }))
+    }
+    case 'Add':
+      return added(node, up)
+    case 'Sub': {
+      const term = node.input(1)
+      return term && up(0, { kind: 'add', term, sign: -1 })
+    }
+    case 'Where': {
+      const [condition, yes, other] = [node.input(0), node.input(1), node.input(2)]
+      if (!condition || !yes || !other) return undefined
+      return (
+        up(2, { kind: 'where', condition, keeps: false, fill: yes }) ??
+        up(1, { kind: 'where', condition, keeps: true, fill: other })
+      )
+    }
+    default:
+      return undefined
+  }
+}
+
+/** Of two terms the one that leads to a product is the score; where both do, the one that is a product of what is not constant. */
+function added(node: Node, up: (input: number, ...steps: Step[]) => Path | undefined): Path | undefined {
+  const [a, b] = [node.input(0), node.input(1)]
+  if (!a || !b) return undefined
+  const first = up(0, { kind: 'add', term: b, sign: 1 })
+  const second = up(1, { kind: 'add', term: a, sign: 1 })
+  if (!first || !second) return first ?? second
+  return first.steps.length <= second.steps.length ? first : second
+}
+
+/** True if a value that is not NaN stays as it is where this number is added to a score: then adding it means replacing by it. */
+export function absorbs(fill: number, dtype: string | undefined): boolean {
+  return fill <= (dtype === 'float16' ? -3e4 : -1e9)
+}

@@ -1,0 +1,78 @@
+import { tensorType } from '../../graph/types.ts'
+import type { Value } from '../../graph/value.ts'
+import { type Build, Failure, INTERNAL_DOMAIN, no, type Rule, rule } from '../../rewrite/index.ts'
+import { leavesOf, sizeOf } from './atoms.ts'
+import { biasOf } from './bias.ts'
+import { layoutOf, type Operand } from './layout.ts'
+import { type Path, pathOf } from './scores.ts'
+import { arrange } from './view.ts'
+
+/**
+ * Scaled dot-product attention, the common ground of all families: query [B, N, S, h], key [B, N, T, h], value [B, N, T, v],
+ * bias? [B or 1, N or 1, S or 1, T or 1] -> [B, N, S, v]. `scale` multiplies q·kᵀ; with `guard` rows of NaN become zeros.
+ */
+export const SDPA: string = `${INTERNAL_DOMAIN}:SDPA`
+
+/** Every attention, however it is written, as one operator. */
+export const sdpa: Rule = rule({
+  name: 'attention',
+  doc: 'Softmax(q * k^T * scale + mask) * v, heads and masks in any layout -> attention operator',
+  match: ({ op, any, either, maybe }) => {
+    const softmax = op.Softmax(any('scores')).as('softmax')
+    const rows = maybe(['Cast', 'Dropout'], softmax)
+    const probabilities = either('form', {
+      guarded: maybe(['Cast', 'Reshape'], op.Where(op.IsNaN(rows), 0, rows)),
+      plain: maybe(['Cast', 'Reshape', 'Dropout'], softmax),
+    })
+    return op.MatMul(probabilities.as('probabilities'), any('value'))
+  },
+  check: ({ scores, softmax, probabilities, node }) => {
+    const axis = softmax.producer!.int('axis', -1)
+    if (axis !== -1 && axis !== (scores.rank ?? 0) - 1) return no('normalises another axis than the last', softmax)
+    const path = pathOf(scores)
+    if (path instanceof Failure) return path
+    for (
+      let at = probabilities.producer;
+      at && at !== softmax.producer;
+      at = at.input(at.is('Where') ? 2 : 0)?.producer
+    )
+      if (at.is('Reshape')) path.steps.push({ kind: 'reshape', to: at.output() })
+    const reader = readOutside(scores, path)
+    if (reader) return reader
+    const layout = layoutOf(path.product, path.steps, node)
+    return layout instanceof Failure ? layout : { path, layout }
+  },
+  replace: (match) => {
+    const { create, layout, path, form } = match
+    const [query, key, value] = [layout.query, layout.key, layout.value].map((operand) => standing(match, operand))
+    const { scale, bias } = biasOf(match, path, layout)
+    const [attention] = create({
+      op: SDPA,
+      inputs: [query!.value, key!.value, value!.value, bias],
+      attributes: { scale: scale * query!.factor * key!.factor, guard: form === 'guarded' ? 1 : 0 },
+    })
+    const { batch, heads, length, value: v, result } = layout
+    const axes = [batch, heads, length, leavesOf(v.size)]
+    attention!.type = tensorType(match.root.dtype, axes.map(sizeOf))
+    return arrange(match, [{ value: attention!, axes, factor: 1 }], result).value
+  },
+})
+
+/** An operand as [batch, heads, length, size]. */
+function standing(build: Build, { stages, batch, heads, length, size }: Operand): { value: Value; factor: number } {
+  return arrange(build, stages, [batch, heads, length, size])
+}
+
+/** Scores that something else reads too must be computed anyway: fusing would do it twice. */
+function readOutside(scores: Value, { product }: Path): Failure | undefined {
+  const seen = new Set<Value>()
+  const visit = (value: Value): Failure | undefined => {
+    if (seen.has(value)) return undefined
+    seen.add(value)
+    if (value.isOutput) return no('is also an output of the graph', value)
+    const readers = value.users.filter((node) => !node.is('Shape'))
+    if (readers.length > 1) return no(`is read by ${readers.map(({ label }) => label).join(' and ')}`, value)
+    return undefined
+  }
+  return visit(scores) ?? visit(product.output())
+}

@@ -1,0 +1,184 @@
+import type { Node } from '../../graph/node.ts'
+import { Tensor } from '../../graph/tensor.ts'
+import type { Dim } from '../../graph/types.ts'
+import { tensorType } from '../../graph/types.ts'
+import type { Value } from '../../graph/value.ts'
+import { type Build, no } from '../../rewrite/index.ts'
+import { type Atom, type Axes, axesOf, leavesOf, partition, sizeOf } from './atoms.ts'
+import { uniformOf } from './numbers.ts'
+
+/** A value on the way, with the pieces its axes are made of. `factor` is what it was multiplied with since the first stage. */
+export interface Stage {
+  readonly value: Value
+  readonly axes: Axes
+  readonly factor: number
+}
+
+const RESHAPES = new Set(['Reshape', 'Squeeze', 'Unsqueeze', 'Flatten'])
+/** How many nodes a view may be made of. */
+const LENGTH = 16
+
+/**
+ * Follows a value up through the operators that only move its elements (Reshape, Transpose, ...): the same elements in other
+ * layouts, oldest first, the value itself last.
+ *
+ * @param scaled go past multiplications with a number too
+ * @returns undefined where the rank is unknown
+ */
+export function viewOf(value: Value, scaled = false): Stage[] | undefined {
+  const nodes: Node[] = []
+  let at = value
+  while (nodes.length < LENGTH) {
+    const node = at.producer
+    const source = node && node.graph === value.graph ? sourceOf(node, scaled) : undefined
+    if (!source?.shape) break
+    nodes.unshift(node!)
+    at = source
+  }
+  if (!at.shape) return undefined
+  let stages: Stage[] = [{ value: at, axes: axesOf(at.shape), factor: 1 }]
+  for (const node of nodes) {
+    const output = node.output()
+    const stage = stages.at(-1)!
+    const axes = output.shape && next(node, stage.axes, output.shape)
+    if (!output.shape) return undefined
+    if (axes) stages.push({ value: output, axes, factor: stage.factor * (factorOf(node) ?? 1) })
+    else stages = [{ value: output, axes: axesOf(output.shape), factor: 1 }]
+  }
+  return stages
+}
+
+function sourceOf(node: Node, scaled: boolean): Value | undefined {
+  if (node.domain !== '') return undefined
+  if (RESHAPES.has(node.opType) || node.opType === 'Transpose' || node.opType === 'Identity') return node.input(0)
+  if (!scaled || factorOf(node) === undefined) return undefined
+  const [a, b] = [node.input(0), node.input(1)]
+  const source = uniformOf(b) === undefined ? a : node.is('Mul') && uniformOf(a) === undefined ? b : a
+  return source?.rank === node.output().rank ? source : undefined
+}
+
+/** What a Mul or Div multiplies its other operand with, if that is one number. */
+export function factorOf(node: Node): number | undefined {
+  if (node.is('Div')) {
+    const divisor = uniformOf(node.input(1))
+    return divisor === undefined ? undefined : 1 / divisor
+  }
+  return node.is('Mul') ? (uniformOf(node.input(1)) ?? uniformOf(node.input(0))) : undefined
+}
+
+function next(node: Node, axes: Axes, shape: readonly Dim[]): Axes | undefined {
+  if (node.opType === 'Transpose') {
+    const perm = node.ints('perm') ?? axes.map((_, i) => axes.length - 1 - i)
+    return perm.map((axis) => axes[axis]!)
+  }
+  return RESHAPES.has(node.opType) ? partition(axes.flat(), shape) : axes
+}
+
+interface Plan {
+  stage: Stage
+  /** Sizes before the Transpose, where pieces must be set free. */
+  cut?: Dim[]
+  perm?: number[]
+  isReshaped: boolean
+  cost: number
+}
+
+/** From which stage, and with how many nodes, the elements are best laid out in these axes, and whether they move. */
+export function planOf(stages: readonly Stage[], wanted: Axes): { from: number; nodes: number; moves: boolean } {
+  const { stage, cost, perm } = best(stages, wanted)
+  return { from: stages.indexOf(stage), nodes: cost, moves: perm !== undefined }
+}
+
+/**
+ * Lays out the elements of the last stage in axes made of these pieces, starting from the stage that needs the fewest nodes.
+ *
+ * @returns the value, and what it must still be multiplied with to be the last stage
+ */
+export function arrange(build: Build, stages: readonly Stage[], wanted: Axes): { value: Value; factor: number } {
+  const { stage, cut, perm, isReshaped } = best(stages, wanted)
+  let { value } = stage
+  if (cut) value = reshape(build, value, cut)
+  if (perm) {
+    const shape = value.shape!
+    value = build.op.Transpose(value, { perm })
+    value.type = tensorType(
+      value.dtype,
+      perm.map((axis) => shape[axis]!),
+    )
+  }
+  if (isReshaped) value = reshape(build, value, wanted.map(sizeOf))
+  return { value, factor: stages.at(-1)!.factor / stage.factor }
+}
+
+function best(stages: readonly Stage[], wanted: Axes): Plan {
+  const plans = stages.map((stage) => planFrom(stage, wanted))
+  return plans.reduce((least, plan) => (plan.cost < least.cost ? plan : least))
+}
+
+function planFrom(stage: Stage, wanted: Axes): Plan {
+  const axes = stage.axes.map((axis) => leavesOf(axis))
+  const goal = wanted.map((axis) => leavesOf(axis))
+  if (isSame(axes.flat(), goal.flat())) {
+    const isReshaped = !sameAxes(axes, goal)
+    return { stage, isReshaped, cost: isReshaped ? 1 : 0 }
+  }
+  const isCut = axes.some(({ length }) => length > 1)
+  const free = isCut ? axes.flat().map((atom) => [atom]) : axes
+  const perm = permutation(free, goal)
+  const isReshaped = !sameAxes(
+    perm.map((axis) => free[axis]!),
+    goal,
+  )
+  const cost = (isCut ? 1 : 0) + 1 + (isReshaped ? 1 : 0)
+  return { stage, perm, isReshaped, cost, ...(isCut ? { cut: axes.flat().map(({ size }) => size) } : {}) }
+}
+
+/** The order of `free` axes (one piece or none each) that gives the pieces the order of `goal`; empty ones where they fit. */
+function permutation(free: Axes, goal: Axes): number[] {
+  const empty = free.flatMap((axis, i) => (axis.length ? [] : [i]))
+  const perm = goal.flatMap((axis) =>
+    axis.length ? axis.map((atom) => free.findIndex(([own]) => own === atom)) : empty.length ? [empty.shift()!] : [],
+  )
+  return [...perm, ...empty]
+}
+
+const isSame = (a: readonly Atom[], b: readonly Atom[]): boolean =>
+  a.length === b.length && a.every((atom, i) => atom === b[i])
+const sameAxes = (a: Axes, b: Axes): boolean => a.length === b.length && a.every((axis, i) => isSame(axis, b[i]!))
+
+/**
+ * A Reshape. Sizes that are neither known nor stand where they stood before are computed, one may be left over.
+ */
+export function reshape(build: Build, value: Value, sizes: readonly Dim[]): Value {
+  const from = value.shape ?? []
+  const isKnown = (size: Dim, i: number): boolean => typeof size === 'number' || (size !== null && size === from[i])
+  const open = sizes.flatMap((size, i) => (isKnown(size, i) ? [] : [i]))
+  // The one that is left over is the one that no axis has as it is.
+  const last = open.find((i) => sizes[i] === null || !from.includes(sizes[i]!)) ?? open[0]
+  const computed = open.filter((i) => i !== last)
+  const lost = computed.find((i) => sizes[i] === null || !from.includes(sizes[i]!))
+  if (lost !== undefined) throw no(`can't be reshaped to [${sizes}]: ${sizes[lost]} can't be computed`, value)
+  const shape = sizes.map((size, i) => (i === last ? -1 : typeof size === 'number' ? size : 0))
+  const target = computed.length
+    ? joined(
+        build,
+        shape.map((size, i) => (computed.includes(i) ? sizeAlong(build, value, from.indexOf(sizes[i]!)) : size)),
+      )
+    : shape
+  const result = build.op.Reshape(value, target)
+  result.type = tensorType(value.dtype, sizes)
+  return result
+}
+
+/** A 1-D integer constant or computed value from sizes. */
+export function joined(build: Build, sizes: readonly (number | Value)[]): Value {
+  if (sizes.every((size) => typeof size === 'number')) return build.constant(Tensor.int64(sizes as number[]), 'sizes')
+  const parts = sizes.map((size) => (typeof size === 'number' ? build.constant(Tensor.int64([size]), 'size') : size))
+  return build.create({ op: 'Concat', inputs: parts, attributes: { axis: 0 } })[0]!
+}
+
+/** The size of a value along an axis, as a 1-D integer value. */
+export function sizeAlong(build: Build, value: Value, axis: number): number | Value {
+  const size = value.shape?.[axis]
+  return typeof size === 'number' ? size : build.op.Gather(build.op.Shape(value), [axis])
+}
