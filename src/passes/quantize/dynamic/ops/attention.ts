@@ -1,5 +1,6 @@
 import type { Node } from '../../../../graph/node.ts'
 import { Tensor } from '../../../../graph/tensor.ts'
+import { replaceNode } from '../../replace.ts'
 import { findWeight } from '../../weight.ts'
 import { codeRange, type Handler, isSymmetric, left } from '../tools.ts'
 
@@ -63,10 +64,7 @@ export const attention: Handler = {
       },
       { before: node },
     )
-    node.outputs.forEach((value, i) => {
-      if (value) graph.replace(value, fresh.output(i))
-    })
-    graph.remove(node)
+    replaceNode(node, ...fresh.outputs.map((value) => value ?? undefined))
     graph.model.useDomain(DOMAIN)
     leftovers.add(packed)
     return 'done'

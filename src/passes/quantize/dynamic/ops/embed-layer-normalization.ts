@@ -1,4 +1,5 @@
 import type { Value } from '../../../../graph/value.ts'
+import { replaceNode } from '../../replace.ts'
 import { findWeight } from '../../weight.ts'
 import type { QuantizedWeight } from '../../weight-cache.ts'
 import { type Handler, left } from '../tools.ts'
@@ -45,10 +46,7 @@ export const embedLayerNormalization: Handler = {
       },
       { before: node },
     )
-    node.outputs.forEach((value, i) => {
-      if (value) graph.replace(value, fresh.output(i))
-    })
-    graph.remove(node)
+    replaceNode(node, ...fresh.outputs.map((value) => value ?? undefined))
     graph.model.useDomain(DOMAIN)
     for (const table of tables) if (table) leftovers.add(table)
     return 'done'

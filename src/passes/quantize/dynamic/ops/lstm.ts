@@ -1,7 +1,8 @@
 import type { Value } from '../../../../graph/value.ts'
+import { replaceNode } from '../../replace.ts'
 import { findWeight } from '../../weight.ts'
 import type { WeightRequest } from '../../weight-cache.ts'
-import { codeRange, type Handler, isSymmetric, left } from '../tools.ts'
+import { codeRange, type Handler, left } from '../tools.ts'
 
 const DOMAIN = 'com.microsoft'
 
@@ -25,7 +26,8 @@ export const lstm: Handler = {
     const type = options.weightType ?? 'int8'
     const request: WeightRequest = {
       type,
-      symmetric: isSymmetric(options, type),
+      // The kernel wants one zero point for all channels.
+      symmetric: true,
       range: codeRange(options),
       axis: 0,
       span: options.perChannel ? 2 : 1,
@@ -59,10 +61,7 @@ export const lstm: Handler = {
       },
       { before: node },
     )
-    node.outputs.forEach((value, i) => {
-      if (value) graph.replace(value, fresh.output(i))
-    })
-    graph.remove(node)
+    replaceNode(node, ...fresh.outputs.map((value) => value ?? undefined))
     graph.model.useDomain(DOMAIN)
     leftovers.add(w).add(r)
     return 'done'
