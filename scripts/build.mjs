@@ -41,6 +41,8 @@ await build({ ...shared, entryPoints: tool, platform: 'node', target: 'node20.19
 await build({ ...shared, entryPoints: shipped, platform: 'neutral', target: 'es2022', chunkNames: 'runtime-[hash]' })
 
 copyFileSync(kernels, join(out, basename(kernels)))
+// Node starts it as it is, in a process of its own.
+copyFileSync(path('src/measure/child.mjs'), join(out, 'child.mjs'))
 execFileSync(process.execPath, [path('node_modules/typescript/bin/tsc'), '-p', path('tsconfig.build.json')], {
   stdio: 'inherit',
   cwd: root,

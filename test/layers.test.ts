@@ -8,6 +8,7 @@ const LAYERS = [
   ['params'],
   ['graph'],
   ['ort'],
+  ['measure'],
   ['rewrite'],
   ['rules'],
   ['passes'],

@@ -54,6 +54,36 @@ export const commands: readonly Command[] = [
     load: () => import('./inspect.ts'),
   },
   {
+    name: 'compare',
+    summary: 'Run two models on the same inputs and compare what they give',
+    operands: { usage: 'REFERENCE CANDIDATE', min: 2, max: 2 },
+    flags: {
+      inputs: {
+        type: 'list',
+        doc: 'Inputs: .npz files, or folders of input_0.pb ...; default: plausible ones made from the graph',
+        placeholder: 'file',
+      },
+      samples: { type: 'integer', doc: 'How many inputs to make, or to take at most', min: 1, default: 4 },
+      rtol: { type: 'number', doc: 'Elements must be within atol + rtol * |reference|; default 1e-3', min: 0 },
+      atol: { type: 'number', doc: 'See rtol; default 1e-4', min: 0 },
+      cosine: {
+        type: 'number',
+        doc: 'Lowest cosine of an output; given alone, it is the only bar',
+        min: -1,
+        max: 1,
+      },
+      intermediates: { type: 'boolean', doc: 'Compare the values inside that both models have, too' },
+      runs: { type: 'integer', doc: 'Runs to time each model with, turn by turn; 0: none', min: 0, default: 15 },
+      json,
+    },
+    takesParams: false,
+    examples: [
+      'compare bert.onnx optimized/bert.onnx',
+      'compare bert.onnx bert-fp16.onnx --inputs samples.npz --cosine 0.999 --intermediates',
+    ],
+    load: () => import('./compare.ts'),
+  },
+  {
     name: 'sync',
     summary: 'Write the types of all models that the sources import',
     operands: { usage: '[GLOB...]', min: 0, max: Number.POSITIVE_INFINITY },

@@ -4,6 +4,7 @@ import { float16 } from './float16/index.ts'
 import { fuse } from './fuse/index.ts'
 import type { AnyPass } from './pass.ts'
 import { dynamicQuantization } from './quantize/dynamic/index.ts'
+import { verify } from './verify/index.ts'
 
 /**
  * All passes, in the order in which the pipeline runs them. Registration is this list: options, types, flags, docs and
@@ -16,7 +17,8 @@ export const passes: readonly [
   typeof fuse,
   typeof dynamicQuantization,
   typeof float16,
-] = [fixedShape, clean, fuse, dynamicQuantization, float16]
+  typeof verify,
+] = [fixedShape, clean, fuse, dynamicQuantization, float16, verify]
 
 /** The same list where passes are treated alike. */
 export const allPasses: readonly AnyPass[] = passes

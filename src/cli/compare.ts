@@ -1,0 +1,96 @@
+import { resolve } from 'node:path'
+import pc from 'picocolors'
+import { type Estimate, estimate } from '../measure/confidence.ts'
+import { type ValueDifference, Versus } from '../measure/versus.ts'
+import { formatDuration } from '../report/index.ts'
+import { EXIT, type Invocation, type Io } from './command.ts'
+import { findModels } from './models.ts'
+
+/** What `compare --json` prints. */
+interface Result {
+  reference: string
+  candidate: string
+  /** True if everything is within the bars. */
+  same: boolean
+  samples: number
+  passed: number
+  outputs: ValueDifference[]
+  intermediates: ValueDifference[]
+  /** Milliseconds per run, and how many times faster the candidate is. */
+  latency?: { reference: Estimate; candidate: Estimate; speedup: Estimate }
+}
+
+/** `compare`: two models on the same inputs. */
+export async function run({ operands, flags }: Invocation, io: Io): Promise<number> {
+  const [reference, candidate] = (await Promise.all(operands.map((operand) => findModels([operand], io.cwd)))).flat()
+  const files = ((flags['inputs'] as readonly string[] | undefined) ?? []).map((file) => resolve(io.cwd, file))
+  const cosine = flags['cosine'] as number | undefined
+  const perElement = cosine === undefined || flags['rtol'] !== undefined || flags['atol'] !== undefined
+  const tolerance = {
+    rtol: (flags['rtol'] as number | undefined) ?? 1e-3,
+    atol: (flags['atol'] as number | undefined) ?? 1e-4,
+  }
+  const source = { files, samples: flags['samples'] as number }
+  const versus = new Versus(reference!, candidate!)
+  try {
+    const compared = await versus.compare({ ...source, tolerance, intermediates: flags['intermediates'] === true })
+    const isWithin = (row: ValueDifference): boolean =>
+      row.mismatch === undefined && row.cosine >= (cosine ?? -1) && (!perElement || row.outside === 0)
+    const runs = flags['runs'] as number
+    const result: Result = {
+      reference: reference!,
+      candidate: candidate!,
+      same: compared.outputs.every(isWithin),
+      ...compared,
+      ...(runs > 0 ? { latency: latency(await versus.time({ ...source, runs, warmUp: 3 })) } : {}),
+    }
+    if (flags['json']) io.out(JSON.stringify(result, finite, 2))
+    else {
+      const { passed, samples } = result
+      io.out(pc.bold(perElement ? `${passed} of ${samples} samples within the tolerance` : `${samples} samples`))
+      for (const line of lines(result, isWithin)) io.out(line)
+    }
+    return result.same ? EXIT.ok : EXIT.failed
+  } finally {
+    versus.close()
+  }
+}
+
+function latency([reference, candidate]: readonly [number[], number[]]): NonNullable<Result['latency']> {
+  const ratios = reference.map((ms, round) => ms / candidate[round]!)
+  return { reference: estimate(reference), candidate: estimate(candidate), speedup: estimate(ratios) }
+}
+
+function lines(result: Result, isWithin: (row: ValueDifference) => boolean): string[] {
+  const rows = (list: readonly ValueDifference[]): string[] =>
+    list.map((row) => {
+      const mark = isWithin(row) ? pc.green('✓') : pc.red('✗')
+      if (row.mismatch) return `  ${mark} ${row.name}: ${row.mismatch}`
+      const outside = row.outside ? `, ${row.outside} of ${row.elements} elements beyond the tolerance` : ''
+      const broken = row.broken ? `, ${row.broken} NaN or infinite` : ''
+      return `  ${mark} ${row.name}: largest error ${row.maxAbs.toPrecision(3)} (${(row.maxRel * 100).toPrecision(3)} % of the largest value), cosine ${row.cosine.toFixed(6)}, SQNR ${row.sqnr.toFixed(1)} dB${outside}${broken}`
+    })
+  const { latency, intermediates } = result
+  const worst = [...intermediates].sort((a, b) => a.cosine - b.cosine).slice(0, 20)
+  const first = intermediates.find((row) => !isWithin(row))
+  const times = (at: Estimate): string =>
+    `${formatDuration(at.median)} (${formatDuration(at.low)} to ${formatDuration(at.high)})`
+  return [
+    ...rows(result.outputs),
+    ...(worst.length
+      ? ['', pc.bold(`Values inside that both have: ${intermediates.length}, the least alike`), ...rows(worst)]
+      : []),
+    ...(first ? [`  It first goes wrong at ${first.name}`] : []),
+    ...(latency
+      ? [
+          '',
+          `Latency ${times(latency.reference)} -> ${times(latency.candidate)}: ${latency.speedup.median.toFixed(2)} times as fast (95 %: ${latency.speedup.low.toFixed(2)} to ${latency.speedup.high.toFixed(2)})`,
+        ]
+      : []),
+  ]
+}
+
+/** JSON has no infinite numbers: they are written as text. */
+function finite(_key: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
+}

@@ -1,0 +1,84 @@
+// Runs models in a process of its own, so that a crash of native code ends this process and not the build. A plain module
+// without imports of its own: Node starts it as it is. `isolated.ts` is the other end.
+const ort = (await import(process.argv[2])).default
+
+const ARRAYS = {
+  float32: Float32Array,
+  float64: Float64Array,
+  float16: Uint16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int64: BigInt64Array,
+  uint64: BigUint64Array,
+  bool: Uint8Array,
+  int4: Uint8Array,
+  uint4: Uint8Array,
+}
+
+ort.env.logLevel = 'fatal'
+const sessions = new Map()
+let last = 0
+
+function toOrt({ dtype, dims, data }) {
+  if (dtype === 'string') return new ort.Tensor('string', data, dims)
+  const bytes = Uint8Array.from(data)
+  return new ort.Tensor(dtype, new ARRAYS[dtype](bytes.buffer), dims)
+}
+
+function fromOrt({ type, dims, data }) {
+  return {
+    dtype: type,
+    dims,
+    data: type === 'string' ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  }
+}
+
+const jobs = {
+  async open({ model, options }) {
+    const session = await ort.InferenceSession.create(model, { logSeverityLevel: 4, ...options })
+    sessions.set(++last, session)
+    const describe = (list) =>
+      list.map(({ name, isTensor, type, shape }) => ({
+        name,
+        isTensor,
+        type: isTensor ? type : '',
+        shape: isTensor ? shape : [],
+      }))
+    return { session: last, inputs: describe(session.inputMetadata), outputs: describe(session.outputMetadata) }
+  },
+  async run({ session, feeds, wanted }) {
+    const given = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]))
+    const results = await (wanted ? sessions.get(session).run(given, wanted) : sessions.get(session).run(given))
+    // Sequences and maps have no dims: they are left out.
+    return Object.fromEntries(
+      Object.entries(results).flatMap(([name, value]) => (value.dims ? [[name, fromOrt(value)]] : [])),
+    )
+  },
+  async time({ session, feeds, warmUp, runs }) {
+    const given = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]))
+    const times = []
+    for (let i = -warmUp; i < runs; i++) {
+      const start = performance.now()
+      await sessions.get(session).run(given)
+      if (i >= 0) times.push(performance.now() - start)
+    }
+    return { times, memory: process.memoryUsage().rss }
+  },
+  async release({ session }) {
+    await sessions.get(session).release()
+    sessions.delete(session)
+  },
+}
+
+process.on('message', async ({ id, kind, ...job }) => {
+  try {
+    process.send({ id, result: await jobs[kind](job) })
+  } catch (error) {
+    process.send({ id, error: String(error?.message ?? error) })
+  }
+})
+process.on('disconnect', () => process.exit(0))

@@ -1,0 +1,147 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
+import { Tensor } from '../graph/tensor.ts'
+import type { DType } from '../onnx/dtypes.ts'
+import { OnnxError } from '../onnx/errors.ts'
+import type { SessionOptions } from '../ort/session.ts'
+
+/** A tensor on its way between processes. */
+type WireTensor = { dtype: DType; dims: number[]; data: Uint8Array | string[] }
+
+/** One input or output as ONNX Runtime reports it; `type` is '' for what is no tensor. */
+export interface IoMetadata {
+  name: string
+  isTensor: boolean
+  type: string
+  shape: (number | string)[]
+}
+
+/** A model that runs in the other process. */
+export interface IsolatedSession {
+  readonly inputs: readonly IoMetadata[]
+  readonly outputs: readonly IoMetadata[]
+  /** Runs the model once. Reads all outputs, or those named; what is no tensor is left out. */
+  run(feeds: Feeds, wanted?: readonly string[]): Promise<Record<string, Tensor>>
+  /** Runs the model `warmUp + runs` times and returns the milliseconds of the last `runs`, and the process's memory in bytes. */
+  time(feeds: Feeds, warmUp: number, runs: number): Promise<{ times: number[]; memory: number }>
+  release(): Promise<void>
+}
+
+/** Values of a model's inputs by name. */
+export type Feeds = Readonly<Record<string, Tensor>>
+
+interface Waiting {
+  resolve(result: never): void
+  reject(error: OnnxError): void
+}
+
+/**
+ * ONNX Runtime in a process of its own: where its native code crashes, runs out of memory or hangs on to files, the build
+ * gets an error and goes on. The process starts with the first session and must be ended with `close`.
+ */
+export class IsolatedOrt {
+  #child: ChildProcess | undefined
+  readonly #waiting = new Map<number, Waiting>()
+  #lastId = 0
+
+  /**
+   * Opens a model file, or a model's bytes.
+   *
+   * @throws OnnxError `ORT_REFUSED` in ONNX Runtime's own words, `ORT_CRASHED` if the process ended
+   */
+  async open(model: string | Uint8Array, options: SessionOptions = {}): Promise<IsolatedSession> {
+    const opened = await this.#ask<{ session: number; inputs: IoMetadata[]; outputs: IoMetadata[] }>(
+      { kind: 'open', model, options: { graphOptimizationLevel: 'disabled', ...options } },
+      (message) => new OnnxError('ORT_REFUSED', `ONNX Runtime can't load the model: ${message}`),
+    )
+    const { session } = opened
+    const failed = (message: string): OnnxError =>
+      new OnnxError('ORT_RUN_FAILED', `ONNX Runtime failed to run the model: ${message}`)
+    return {
+      inputs: opened.inputs,
+      outputs: opened.outputs,
+      run: async (feeds, wanted) => {
+        const job = { kind: 'run', session, feeds: toWire(feeds), wanted }
+        return fromWire(await this.#ask<Record<string, WireTensor>>(job, failed))
+      },
+      time: (feeds, warmUp, runs) => this.#ask({ kind: 'time', session, feeds: toWire(feeds), warmUp, runs }, failed),
+      release: () => this.#ask({ kind: 'release', session }, failed),
+    }
+  }
+
+  /** The process, while there is one. */
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  /** Ends the process. */
+  close(): void {
+    this.#child?.kill('SIGKILL')
+    this.#child = undefined
+  }
+
+  #ask<T>(job: object, explain: (message: string) => OnnxError): Promise<T> {
+    const id = ++this.#lastId
+    return new Promise<T>((resolve, reject) => {
+      this.#child ??= this.#start()
+      this.#waiting.set(id, { resolve: resolve as (result: never) => void, reject })
+      const child = this.#child
+      child.once(`error:${id}`, (message: string) => reject(explain(message)))
+      child.send({ id, ...job }, (error) => error && this.#crashed(child, error.message))
+    })
+  }
+
+  #start(): ChildProcess {
+    const entry = pathToFileURL(createRequire(import.meta.url).resolve('onnxruntime-node')).href
+    const child = fork(new URL('./child.mjs', import.meta.url), [entry], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+      execArgv: [],
+    })
+    child.setMaxListeners(0)
+    child.on('message', ({ id, result, error }: { id: number; result?: unknown; error?: string }) => {
+      const waiting = this.#waiting.get(id)
+      this.#waiting.delete(id)
+      if (error === undefined) waiting?.resolve(result as never)
+      else child.emit(`error:${id}`, error)
+      child.removeAllListeners(`error:${id}`)
+    })
+    child.on('error', (error) => this.#crashed(child, error.message))
+    child.on('exit', (code, signal) => this.#crashed(child, signal ?? `exit code ${code}`))
+    return child
+  }
+
+  #crashed(child: ChildProcess, how: string): void {
+    if (this.#child === child) this.#child = undefined
+    for (const { reject } of this.#waiting.values())
+      reject(
+        new OnnxError('ORT_CRASHED', `ONNX Runtime crashed while it loaded or ran the model (${how})`, {
+          hint: 'The model makes native code fail. Leave passes out, one by one, to find the one that matters.',
+        }),
+      )
+    this.#waiting.clear()
+  }
+}
+
+function toWire(feeds: Feeds): Record<string, WireTensor> {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, tensor]) => [
+      name,
+      {
+        dtype: tensor.dtype!,
+        dims: [...tensor.dims],
+        data: tensor.dtype === 'string' ? tensor.toStrings() : tensor.bytes(),
+      },
+    ]),
+  )
+}
+
+function fromWire(tensors: Readonly<Record<string, WireTensor>>): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, { dtype, dims, data }]) => [
+      name,
+      Array.isArray(data) ? Tensor.strings(dims, data) : Tensor.of(dtype, dims, data),
+    ]),
+  )
+}

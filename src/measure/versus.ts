@@ -1,0 +1,230 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readModel } from '../graph/import.ts'
+import type { Model } from '../graph/model.ts'
+import type { Tensor } from '../graph/tensor.ts'
+import { tensorType } from '../graph/types.ts'
+import { writeModel } from '../graph/write.ts'
+import { OnnxError } from '../onnx/errors.ts'
+import { createOrtService } from '../ort/service.ts'
+import { feedsFor, type InputSource } from './inputs/index.ts'
+import { type Feeds, IsolatedOrt, type IsolatedSession } from './isolated.ts'
+import { exposeValues, sharedValues } from './layers.ts'
+import { asType, type Difference, difference, type Tolerance, worse } from './metrics.ts'
+
+/** How one value of two models differs, over all samples. */
+export interface ValueDifference extends Difference {
+  name: string
+}
+
+/** Two models on the same inputs. */
+export interface Comparison {
+  samples: number
+  /** Samples in which every output is within the tolerance. */
+  passed: number
+  outputs: ValueDifference[]
+  /** Values inside that both have, in the order of computation; empty unless asked for. */
+  intermediates: ValueDifference[]
+}
+
+export interface VersusOptions extends InputSource {
+  tolerance: Tolerance
+  /** Also compares the values that both models have inside. */
+  intermediates?: boolean
+}
+
+/** Values fetched in one run when looking inside of models: bounds the memory. */
+const AT_A_TIME = 64
+
+/** Runs two versions of a model on the same inputs in a process apart. Close it when done. */
+export class Versus {
+  readonly #ort = new IsolatedOrt()
+  readonly #folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
+  readonly #files: readonly [string, string]
+  readonly #models: readonly [Model, Model]
+  #feeds: Feeds[] | undefined
+
+  /** @param candidate the changed model: a file, or a model in memory */
+  constructor(reference: string, candidate: string | Model) {
+    const file = typeof candidate === 'string' ? candidate : this.#write(candidate, 'candidate.onnx')
+    this.#files = [reference, file]
+    this.#models = [readModel(reference), readModel(file)]
+    adoptShapes(...this.#models)
+  }
+
+  /**
+   * Compares all outputs.
+   *
+   * @throws OnnxError `ORT_REFUSED`, `ORT_RUN_FAILED` or `ORT_CRASHED`, placed in the model's file; `OUTPUTS_DIFFER` where an
+   * output is missing
+   */
+  async compare(options: VersusOptions): Promise<Comparison> {
+    const [reference, candidate] = [await this.#open(0), await this.#open(1)]
+    try {
+      this.#feeds ??= await feedsFor(this.#models[0], reference, options).catch((error) => {
+        throw placed(error, this.#files[0])
+      })
+      const outputs = new Map<string, Difference>()
+      let passed = 0
+      for (const feeds of this.#feeds) {
+        const expected = await reference.run(feeds).catch((error) => {
+          throw placed(error, this.#files[0])
+        })
+        const found = await candidate.run(feedsOf(candidate, feeds)).catch((error) => {
+          throw placed(error, this.#files[1])
+        })
+        const rows = differences(found, expected, options.tolerance, feeds)
+        for (const [name, row] of rows) outputs.set(name, outputs.has(name) ? worse(outputs.get(name)!, row) : row)
+        if ([...rows.values()].every(({ outside }) => outside === 0)) passed++
+      }
+      return {
+        samples: this.#feeds.length,
+        passed,
+        outputs: [...outputs].map(([name, row]) => ({ name, ...row })),
+        intermediates: options.intermediates ? await this.lookInside(options) : [],
+      }
+    } finally {
+      await Promise.allSettled([reference.release(), candidate.release()])
+    }
+  }
+
+  /** Compares the values that both models have inside, on the first sample. Call `compare` before. */
+  async lookInside({ tolerance }: Pick<VersusOptions, 'tolerance'>): Promise<ValueDifference[]> {
+    const feeds = this.#feeds?.[0]
+    if (!feeds) return []
+    const { inferTypes } = createOrtService()
+    const models = this.#files.map((file) => readModel(file)) as [Model, Model]
+    for (const model of models) await inferTypes(model, { scalars: false })
+    const names = sharedValues(...models)
+    const sessions: IsolatedSession[] = []
+    try {
+      for (const [i, model] of models.entries()) {
+        exposeValues(model, names)
+        sessions.push(await this.#ort.open(this.#write(model, `inside-${i}.onnx`)))
+      }
+      const [reference, candidate] = sessions as [IsolatedSession, IsolatedSession]
+      const rows: ValueDifference[] = []
+      for (let at = 0; at < names.length; at += AT_A_TIME) {
+        const wanted = names.slice(at, at + AT_A_TIME)
+        const expected = await reference.run(feeds, wanted)
+        const found = await candidate.run(feedsOf(candidate, feeds), wanted)
+        for (const [name, row] of differences(found, expected, tolerance, feeds)) rows.push({ name, ...row })
+      }
+      // A value of another shape only shares the name.
+      return rows.filter(({ mismatch }) => mismatch === undefined)
+    } finally {
+      await Promise.allSettled(sessions.map((session) => session.release()))
+    }
+  }
+
+  /** The node of the reference that computes a value, as errors name it. */
+  labelOf(name: string): string {
+    const node = [...this.#models[0].graph.nodes()].find(({ outputs }) => outputs.some((value) => value?.name === name))
+    return node ? `${node.qualifiedType} ${node.label}` : name
+  }
+
+  /** Times both models turn by turn, so that noise of the machine meets both. */
+  async time(options: InputSource & { runs: number; warmUp: number }): Promise<[number[], number[]]> {
+    const sessions = [await this.#open(0, true), await this.#open(1, true)] as const
+    try {
+      this.#feeds ??= await feedsFor(this.#models[0], sessions[0], options)
+      const feeds = this.#feeds[0] ?? {}
+      const times: [number[], number[]] = [[], []]
+      for (let round = 0; round < options.runs; round++)
+        for (const [i, session] of sessions.entries()) {
+          const { times: measured } = await session.time(feedsOf(session, feeds), round ? 0 : options.warmUp, 1)
+          times[i as 0 | 1].push(...measured)
+        }
+      return times
+    } finally {
+      await Promise.allSettled(sessions.map((session) => session.release()))
+    }
+  }
+
+  /** Ends the process and removes temporary files. */
+  close(): void {
+    this.#ort.close()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  #open(which: 0 | 1, optimized = false): Promise<IsolatedSession> {
+    const file = this.#files[which]
+    return this.#ort.open(file, optimized ? { graphOptimizationLevel: 'all' } : {}).catch((error) => {
+      throw placed(error, file)
+    })
+  }
+
+  #write(model: Model, name: string): string {
+    const file = join(this.#folder, name)
+    writeModel(model, file, { location: `${name}_data` })
+    return file
+  }
+}
+
+/** Sizes that the candidate fixes are those to make inputs for. */
+function adoptShapes(reference: Model, candidate: Model): void {
+  const fixed = new Map(candidate.graph.inputs.map((value) => [value.name, value.shape]))
+  for (const input of reference.graph.inputs) {
+    const [own, other] = [input.shape, fixed.get(input.name)]
+    if (!input.type || input.tensor || !own || other?.length !== own.length) continue
+    input.type = tensorType(
+      input.dtype,
+      own.map((dim, i) => (typeof other[i] === 'number' ? other[i] : dim)),
+    )
+  }
+}
+
+/** The attention mask among the feeds: [batch, length] of zeros and ones. */
+function maskOf(feeds: Feeds): Tensor | undefined {
+  const masks = Object.entries(feeds).filter(
+    ([name, { dims }]) => /attention_mask|input_mask|^mask$/i.test(name) && dims.length === 2,
+  )
+  return masks.length === 1 ? masks[0]![1] : undefined
+}
+
+/**
+ * Which rows of an output [batch, length, ...] belong to masked tokens. Models compute something there, but it is decided by
+ * how they write minus infinity, and nobody reads it.
+ */
+function hiddenRows({ dims }: Tensor, mask: Tensor): boolean[] | undefined {
+  const [batch, width] = mask.dims as [number, number]
+  const [rows, length] = dims
+  if (dims.length < 2 || rows !== batch || length === undefined || length < 2 || length > width) return undefined
+  const numbers = mask.toNumbers()
+  // With a cache the mask covers the past too: the outputs are those of the last tokens.
+  return Array.from({ length: rows * length }, (_, i) => {
+    const [row, at] = [Math.floor(i / length), i % length]
+    return numbers[row * width + width - length + at] === 0
+  })
+}
+
+/** Feeds in the types that the session takes, without those it has no input for. */
+export function feedsOf(session: IsolatedSession, feeds: Feeds): Feeds {
+  return Object.fromEntries(
+    session.inputs.flatMap(({ name, type }) => (feeds[name] ? [[name, asType(feeds[name], type)]] : [])),
+  )
+}
+
+function differences(
+  found: Readonly<Record<string, Tensor>>,
+  expected: Readonly<Record<string, Tensor>>,
+  tolerance: Tolerance,
+  feeds: Feeds,
+): Map<string, Difference> {
+  const mask = maskOf(feeds)
+  return new Map(
+    Object.entries(expected).map(([name, tensor]) => {
+      const other = found[name]
+      if (!other)
+        throw new OnnxError('OUTPUTS_DIFFER', `only one of the two models has the output "${name}"`, {
+          hint: 'Models are compared by the names of their outputs.',
+        })
+      return [name, difference(other, tensor, tolerance, mask && hiddenRows(tensor, mask))]
+    }),
+  )
+}
+
+function placed(error: unknown, file: string): unknown {
+  return error instanceof OnnxError ? error.at({ file }) : error
+}

@@ -1,0 +1,58 @@
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import type { ParamOutput } from '../../params/spec.ts'
+import type { Pass } from '../pass.ts'
+
+const params = {
+  verify: {
+    type: 'boolean',
+    doc: 'Run the original and the result in ONNX Runtime and fail the build if they differ by more than the bars below',
+  },
+  verifyInputs: {
+    type: 'list',
+    placeholder: 'file',
+    doc: 'Inputs to verify with: .npz files, or folders of input_0.pb ... Default: plausible ones made from the graph',
+  },
+  verifyCosine: {
+    type: 'number',
+    min: -1,
+    max: 1,
+    doc: 'Lowest cosine between each output and the original one. Default 0.99',
+  },
+  verifyRtol: {
+    type: 'number',
+    min: 0,
+    doc: 'Every element must be within verify_atol + verify_rtol * |original|. Default: no bar per element',
+  },
+  verifyAtol: { type: 'number', min: 0, doc: 'See verify_rtol' },
+  verifySamples: { type: 'integer', min: 1, doc: 'How many inputs to make, or to take at most. Default 4' },
+} as const
+
+export type VerifyOptions = ParamOutput<typeof params>
+
+/** Proves that what the other passes made still computes what the original does. Runs last, changes nothing. */
+export const verify: Pass<typeof params> = {
+  name: 'verify',
+  version: 1,
+  doc: 'Runs the original and the result, and compares',
+  params,
+  lossless: true,
+  enabled: ({ verify, verifyInputs, verifyCosine, verifyRtol, verifyAtol, verifySamples }) =>
+    verify ??
+    [verifyInputs, verifyCosine, verifyRtol, verifyAtol, verifySamples].some((option) => option !== undefined),
+  dependencies: (options, file) => inputFiles(options, file).flatMap(filesIn),
+  run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
+}
+
+/** Absolute paths of the inputs; they are relative to the model's folder. */
+export function inputFiles({ verifyInputs = [] }: VerifyOptions, file: string): string[] {
+  return verifyInputs.map((path) => resolve(dirname(file), path))
+}
+
+/** A file itself, the files below a folder. */
+function filesIn(path: string): string[] {
+  if (!existsSync(path) || !statSync(path).isDirectory()) return [path]
+  return readdirSync(path)
+    .sort()
+    .flatMap((name) => filesIn(join(path, name)))
+}

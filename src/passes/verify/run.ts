@@ -1,0 +1,70 @@
+import type { Model } from '../../graph/model.ts'
+import type { Difference } from '../../measure/metrics.ts'
+import { type ValueDifference, Versus } from '../../measure/versus.ts'
+import { OnnxError } from '../../onnx/errors.ts'
+import type { PassContext, PassResult } from '../pass.ts'
+import { inputFiles, type VerifyOptions } from './index.ts'
+
+/** Default of `verifyCosine` and `verifySamples`. */
+const COSINE = 0.99
+const SAMPLES = 4
+
+/**
+ * Compares `model` with the file it came from.
+ *
+ * @returns the differences per output, as data of the report
+ * @throws OnnxError `VERIFY_FAILED`, naming the output and the first value inside that is wrong
+ */
+export async function run(model: Model, options: VerifyOptions, context: PassContext): Promise<PassResult> {
+  const bar: Bar = { cosine: options.verifyCosine ?? COSINE, rtol: options.verifyRtol, atol: options.verifyAtol }
+  const tolerance = { rtol: bar.rtol ?? 0, atol: bar.atol ?? 0 }
+  const versus = new Versus(context.file, model)
+  try {
+    const files = inputFiles(options, context.file)
+    const result = await versus.compare({ files, samples: options.verifySamples ?? SAMPLES, tolerance })
+    const failed = result.outputs.find((row) => isBelow(row, bar))
+    if (failed) throw await explain(versus, failed, bar)
+    const outputs = result.outputs.map((row) => ({ ...row, sqnr: Number.isFinite(row.sqnr) ? row.sqnr : null }))
+    return { changes: 0, data: { samples: result.samples, inputs: files.length ? 'given' : 'generated', outputs } }
+  } finally {
+    versus.close()
+  }
+}
+
+/** What every output must reach. */
+interface Bar {
+  cosine: number
+  rtol: number | undefined
+  atol: number | undefined
+}
+
+function isBelow(row: Difference, { cosine, rtol, atol }: Bar): boolean {
+  const perElement = rtol !== undefined || atol !== undefined
+  return row.mismatch !== undefined || row.broken > 0 || row.cosine < cosine || (perElement && row.outside > 0)
+}
+
+async function explain(versus: Versus, row: ValueDifference, bar: Bar): Promise<OnnxError> {
+  const tolerance = { rtol: bar.rtol ?? 0, atol: bar.atol ?? 0 }
+  // What is inside is looked at to help; if that fails (an operator that can't be watched) the verdict stands.
+  const inside = await versus.lookInside({ tolerance }).catch(() => [])
+  const first = inside.find((value) => isBelow(value, bar))
+  const where = first && `${first.name} (${versus.labelOf(first.name)}): ${describe(first)}`
+  return new OnnxError(
+    'VERIFY_FAILED',
+    `the result is not what the original gives: "${row.name}" ${describe(row, bar)}`,
+    {
+      ...(first ? { place: { node: versus.labelOf(first.name) } } : {}),
+      hint: where
+        ? `It first goes wrong at ${where}.`
+        : 'All values inside that both models have are right: the fault is in what was fused, or at the outputs.',
+    },
+  )
+}
+
+function describe(row: Difference, bar?: Bar): string {
+  if (row.mismatch) return `has the ${row.mismatch}`
+  if (row.broken) return `has ${row.broken} of ${row.elements} values that are NaN or infinite`
+  const cosine = `cosine ${row.cosine.toFixed(6)}${bar && row.cosine < bar.cosine ? `, not ${bar.cosine}` : ''}`
+  const outside = bar && (bar.rtol !== undefined || bar.atol !== undefined) && row.outside
+  return `${cosine}, largest error ${row.maxAbs.toPrecision(3)}${outside ? `, ${row.outside} of ${row.elements} elements beyond the tolerance` : ''}`
+}

@@ -1,0 +1,118 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { readModel } from '../../src/graph/import.ts'
+import { Tensor } from '../../src/graph/tensor.ts'
+import { generateInputs } from '../../src/measure/inputs/generate.ts'
+import { readInputs } from '../../src/measure/inputs/read.ts'
+import { bind, SIZES } from '../../src/measure/inputs/sizes.ts'
+import { messageType } from '../../src/onnx/proto.ts'
+import { draw } from '../support/rules.ts'
+import { hasShared, shared } from '../support/shared.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+const sizes = SIZES[0]!
+
+describe('made from the graph', () => {
+  test('ids stay within the table that they look up, also through a Cast and an Unsqueeze', async () => {
+    const model = await draw(({ input, op, weight, constant }) => {
+      const ids = op.Unsqueeze(
+        op.Cast(input('ids', ['batch', 'sequence'], 'int32'), { to: 7 }),
+        constant(Tensor.int64([0])),
+      )
+      return op.Gather(weight([7, 4]), ids)
+    })
+    const feeds = generateInputs(model, 4, sizes)
+    const numbers = feeds.flatMap(({ ids }) => ids!.toNumbers())
+    expect(Math.max(...numbers)).toBeLessThan(7)
+    expect(Math.min(...numbers)).toBeGreaterThanOrEqual(0)
+    expect(new Set(numbers).size).toBeGreaterThan(4)
+    expect(feeds[0]!['ids']!.dims).toEqual([2, 16])
+  })
+
+  test('bytes that are fed as floats are whole numbers within the table', async () => {
+    const model = await draw(({ input, op, weight }) =>
+      op.Gather(weight([256, 2]), op.Cast(input('bytes', ['n', 8]), { to: 7 })),
+    )
+    const numbers = generateInputs(model, 2, sizes).flatMap(({ bytes }) => bytes!.toNumbers())
+    expect(numbers.every((x) => Number.isInteger(x) && x >= 0 && x < 256)).toBe(true)
+    expect(Math.max(...numbers)).toBeGreaterThan(1)
+  })
+
+  test('masks are ones, padded right, padded left, with holes', async () => {
+    const model = await draw(({ input, op }) =>
+      op.Cast(input('attention_mask', ['batch', 'sequence'], 'int64'), { to: 1 }),
+    )
+    const rows = generateInputs(model, 4, sizes).map(({ attention_mask }) =>
+      attention_mask!.toNumbers().slice(0, 16).join(''),
+    )
+    expect(rows[0]).toBe('1'.repeat(16))
+    expect(rows[1]).toMatch(/^1+0+$/)
+    expect(rows[2]).toMatch(/^0+1+$/)
+    expect(rows[3]).toMatch(/^1.*01.*1$/)
+  })
+
+  test('dimensions of one name are equal, sums of names are sums', () => {
+    expect(bind(['batch', 'past_sequence_length + sequence_length'], sizes)).toEqual([2, 20])
+    expect(bind(['batch_size', 4, 'past_sequence_length', 8], sizes)).toEqual([2, 4, 4, 8])
+    expect(bind([null, 3, null, null], sizes)).toEqual([2, 3, 32, 32])
+  })
+
+  test('images are between 0 and 1, and smooth; the same on every run', async () => {
+    const model = await draw(({ input, op }) => op.Relu(input('pixels', [1, 3, 16, 16])))
+    const [feeds] = generateInputs(model, 1, sizes)
+    const numbers = feeds!['pixels']!.toNumbers()
+    expect(numbers.every((x) => x >= 0 && x <= 1)).toBe(true)
+    const steps = numbers.slice(1, 16).map((x, i) => Math.abs(x - numbers[i]!))
+    expect(Math.max(...steps)).toBeLessThan(0.3)
+    expect(generateInputs(model, 1, sizes)[0]!['pixels']!.toNumbers()).toEqual(numbers)
+  })
+})
+
+describe('from files', () => {
+  const model = () =>
+    draw(({ input, op }) => op.Add(input('x', ['n', 2]), op.Cast(input('k', ['n', 2], 'int64'), { to: 1 })))
+  const write = (file: string, name: string, tensor: Tensor): void => {
+    writeFileSync(
+      file,
+      messageType('TensorProto')
+        .encode(tensor.toProto(name) as never)
+        .finish(),
+    )
+  }
+
+  test('folders of input_0.pb, by name or by place; kinds of numbers may differ in width', async () => {
+    const folder = join(temporaryFolder(), 'test_data_set_0')
+    mkdirSync(folder)
+    write(join(folder, 'input_0.pb'), 'x', Tensor.from('float64', [1, 2], [1, 2]))
+    write(join(folder, 'input_1.pb'), '', Tensor.from('int32', [1, 2], [3, 4]))
+    const [feeds, ...rest] = readInputs(folder, await model())
+    expect(rest).toEqual([])
+    expect(feeds!['x']).toMatchObject({ dtype: 'float32', dims: [1, 2] })
+    expect(feeds!['k']!.toNumbers()).toEqual([3, 4])
+  })
+
+  test('a missing array, a wrong shape and a wrong type are named', async () => {
+    const folder = temporaryFolder()
+    write(join(folder, 'input_0.pb'), 'x', Tensor.float32([1, 2], [1, 2]))
+    const drawn = await model()
+    expect(() => readInputs(folder, drawn)).toThrow(/no array "k"/)
+    write(join(folder, 'input_1.pb'), 'k', Tensor.float32([1, 2], [1, 2]))
+    expect(() => readInputs(folder, drawn)).toThrow(/"k" is float32, the model takes int64/)
+    write(join(folder, 'input_1.pb'), 'k', Tensor.int64([1, 2, 3], [1, 3]))
+    expect(() => readInputs(folder, drawn)).toThrow(/"k" has the shape \[1,3\], the model takes \[n,2\]/)
+    expect(() => readInputs(join(folder, 'nowhere.npz'), drawn)).toThrow(/no inputs at/)
+  })
+
+  test.skipIf(!hasShared)('many rows in a .npz file become several feeds', () => {
+    const feeds = readInputs(shared('own/digits-calib.npz'), readModelWithInput())
+    expect(feeds.length).toBeGreaterThan(1)
+    expect(Object.values(feeds[0]!)[0]!.dims[0]).toBe(16)
+  })
+
+  function readModelWithInput() {
+    const model = readModel(shared('own/digits-cnn.onnx'))
+    model.graph.inputs[0]!.name = 'images'
+    return model
+  }
+})

@@ -1,0 +1,91 @@
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { readModel } from '../../../src/graph/import.ts'
+import type { Model } from '../../../src/graph/model.ts'
+import { Tensor } from '../../../src/graph/tensor.ts'
+import { writeModel } from '../../../src/graph/write.ts'
+import { createOrtService } from '../../../src/ort/service.ts'
+import type { PassResult } from '../../../src/passes/pass.ts'
+import { type VerifyOptions, verify } from '../../../src/passes/verify/index.ts'
+import { toHalf } from '../../support/float16.ts'
+import { draw } from '../../support/rules.ts'
+import { hasShared, shared } from '../../support/shared.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
+
+async function check(file: string, model: Model, options: VerifyOptions = {}): Promise<PassResult> {
+  return verify.run(model, options, {
+    ort: createOrtService(),
+    file,
+    device: 'cpu',
+    threads: 1,
+    note: () => {},
+    progress: () => {},
+  })
+}
+
+const net = (factor = 1) =>
+  draw(({ graph, input, op, weight }) => {
+    const hidden = op.MatMul(input('x', ['n', 4]), weight([4, 4]))
+    const scale = graph.addInitializer('scale', Tensor.float32([4], [factor, 1, 1, 1]))
+    const scaled = graph.insert({ op: 'Mul', inputs: [hidden, scale], outputs: ['scaled'], name: 'scaling' })
+    return op.Tanh(scaled.output())
+  })
+
+async function saved(): Promise<string> {
+  const file = join(temporaryFolder(), 'model.onnx')
+  writeModel(await net(), file, { location: 'model.onnx_data' })
+  return file
+}
+
+describe('verify', () => {
+  test('an equal model passes; the differences are in the report as plain JSON', async () => {
+    const file = await saved()
+    const { changes, data } = await check(file, readModel(file), { verify: true })
+    expect(changes).toBe(0)
+    expect(data).toMatchObject({ samples: 4, inputs: 'generated', outputs: [{ maxAbs: 0, sqnr: null }] })
+    expect(JSON.parse(JSON.stringify(data))).toEqual(data)
+  })
+
+  test('float16 is within 0.999 but not within 1e-7 per element', async () => {
+    const file = await saved()
+    const model = readModel(file)
+    await toHalf(model)
+    await check(file, model, { verifyCosine: 0.999 })
+    await expect(check(file, model, { verifyRtol: 1e-7 })).rejects.toMatchObject({
+      code: 'VERIFY_FAILED',
+      what: expect.stringMatching(/elements beyond the tolerance/),
+    })
+  })
+
+  test('a wrong model fails, naming the output and the first wrong layer', async () => {
+    const file = await saved()
+    await expect(check(file, await net(-1))).rejects.toMatchObject({
+      code: 'VERIFY_FAILED',
+      what: expect.stringMatching(/cosine .*, not 0.99/),
+      place: { node: 'Mul scaling' },
+      hint: expect.stringContaining('scaled (Mul scaling)'),
+    })
+  })
+
+  test('NaN where a number should be fails whatever the bars are', async () => {
+    const file = await saved()
+    await expect(check(file, await net(Number.NaN), { verifyCosine: -1 })).rejects.toMatchObject({
+      what: expect.stringMatching(/NaN or infinite/),
+    })
+  })
+
+  test('any bar turns it on, verify=false turns it off', () => {
+    expect(verify.enabled({})).toBe(false)
+    expect(verify.enabled({ verifyCosine: 0.9 })).toBe(true)
+    expect(verify.enabled({ verify: false, verifyCosine: 0.9 })).toBe(false)
+  })
+
+  test.skipIf(!hasShared)('inputs from a file, relative to the model; they are part of the cache key', async () => {
+    const file = shared('own/digits-cnn.onnx')
+    const options = { verifyInputs: ['digits-cnn-inputs.npz'] }
+    expect(verify.dependencies?.(options, file)).toEqual([shared('own/digits-cnn-inputs.npz')])
+    const model = readModel(file)
+    await toHalf(model)
+    expect((await check(file, model, options)).data).toMatchObject({ inputs: 'given' })
+  })
+})
