@@ -1,7 +1,6 @@
 import { withFloats } from '../../../graph/float-data.ts'
 import type { Node } from '../../../graph/node.ts'
 import { Tensor } from '../../../graph/tensor.ts'
-import { tensorType } from '../../../graph/types.ts'
 import type { Value } from '../../../graph/value.ts'
 import { meanSquares } from '../../../kernels/index.ts'
 import { findWeight, type Weight } from '../weight.ts'
@@ -128,7 +127,7 @@ function rescale(norm: Norm, value: Value, factors: Float32Array, readers: Reado
       name: `${value.name}_unsmooth`,
       inputs: [value, scale],
       outputs: [`${value.name}_unsmoothed`],
-      types: [value.type ?? tensorType('float32')],
+      types: [value.type],
     },
     { after: norm.last },
   )
