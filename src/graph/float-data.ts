@@ -10,23 +10,35 @@ export function holdsFloats(tensor: Tensor): boolean {
   return FLOAT_TYPES.includes(tensor.dtype)
 }
 
+/** The data of a tensor where it lies, until it is closed. */
+export interface OpenFloats {
+  readonly data: FloatData
+  close(): void
+}
+
+/** The data of a float tensor where it lies. Data in a file is read piece by piece, from a file that is open until `close`. */
+export function openFloats(tensor: Tensor): OpenFloats {
+  const dtype = tensor.dtype as FloatType
+  const { source } = tensor
+  const file = source instanceof Uint8Array ? undefined : source.file
+  if (!file) return { data: { dtype, bytes: bytesOf(source) }, close() {} }
+  const fd = openSync(file.path, 'r')
+  const reader: ByteReader = {
+    byteLength: source.length,
+    read: (target, offset) => readFully(fd, target, file.offset + offset, file.path),
+  }
+  return { data: { dtype, bytes: reader }, close: () => closeSync(fd) }
+}
+
 /**
  * Gives `use` the data of a float tensor where it lies. Data in a file is read piece by piece, so that no more than a piece is
  * ever in memory.
  */
 export function withFloats<T>(tensor: Tensor, use: (data: FloatData) => T): T {
-  const dtype = tensor.dtype as FloatType
-  const { source } = tensor
-  const file = source instanceof Uint8Array ? undefined : source.file
-  if (!file) return use({ dtype, bytes: bytesOf(source) })
-  const fd = openSync(file.path, 'r')
+  const floats = openFloats(tensor)
   try {
-    const reader: ByteReader = {
-      byteLength: source.length,
-      read: (target, offset) => readFully(fd, target, file.offset + offset, file.path),
-    }
-    return use({ dtype, bytes: reader })
+    return use(floats.data)
   } finally {
-    closeSync(fd)
+    floats.close()
   }
 }

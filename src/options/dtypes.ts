@@ -1,7 +1,19 @@
 import type { Bundle } from './presets.ts'
 
 /** Takes back every change of precision. */
-const FLOAT32: Bundle = { quantize: undefined, precision: undefined, bits: undefined, blockSize: undefined }
+const FLOAT32: Bundle = {
+  quantize: undefined,
+  precision: undefined,
+  bits: undefined,
+  blockSize: undefined,
+  symmetric: undefined,
+  embeddings: undefined,
+  weightType: undefined,
+  bnbType: undefined,
+}
+
+/** Blocks of 32 weights of 4 bits with a scale and no zero point; tables of Gather stay float. */
+const BLOCKS: Bundle = { ...FLOAT32, quantize: 'weights', bits: 4, blockSize: 32, symmetric: true, embeddings: false }
 
 /** A precision by its Hugging Face name: the parameters it stands for, and the suffix of the file name. */
 export interface DtypeRecipe {
@@ -16,10 +28,7 @@ export const DTYPES_BY_NAME: Readonly<Record<string, DtypeRecipe>> = {
   q8: { params: { ...FLOAT32, quantize: 'dynamic' }, suffix: '_quantized' },
   int8: { params: { ...FLOAT32, quantize: 'dynamic', weightType: 'int8' }, suffix: '_int8' },
   uint8: { params: { ...FLOAT32, quantize: 'dynamic', weightType: 'uint8' }, suffix: '_uint8' },
-  q4: { params: { ...FLOAT32, quantize: 'weights', bits: 4, blockSize: 32, symmetric: true }, suffix: '_q4' },
-  q4f16: {
-    params: { quantize: 'weights', bits: 4, blockSize: 32, symmetric: true, precision: 'float16' },
-    suffix: '_q4f16',
-  },
+  q4: { params: BLOCKS, suffix: '_q4' },
+  q4f16: { params: { ...BLOCKS, precision: 'float16' }, suffix: '_q4f16' },
   bnb4: { params: { ...FLOAT32, quantize: 'bnb4', bnbType: 'nf4', blockSize: 64 }, suffix: '_bnb4' },
 }

@@ -4,6 +4,7 @@ import { float16 } from './float16/index.ts'
 import { fuse } from './fuse/index.ts'
 import type { AnyPass } from './pass.ts'
 import { dynamicQuantization } from './quantize/dynamic/index.ts'
+import { weightQuantization } from './quantize/weights/index.ts'
 import { verify } from './verify/index.ts'
 
 /**
@@ -16,9 +17,10 @@ export const passes: readonly [
   typeof clean,
   typeof fuse,
   typeof dynamicQuantization,
+  typeof weightQuantization,
   typeof float16,
   typeof verify,
-] = [fixedShape, clean, fuse, dynamicQuantization, float16, verify]
+] = [fixedShape, clean, fuse, dynamicQuantization, weightQuantization, float16, verify]
 
 /** The same list where passes are treated alike. */
 export const allPasses: readonly AnyPass[] = passes

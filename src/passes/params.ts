@@ -6,3 +6,10 @@ export const optimizeParam = {
   values: ['none', 'clean', 'basic', 'extended', 'all'],
   default: 'clean',
 } as const
+
+export const precisionParam = {
+  type: 'enum',
+  values: ['float32', 'float16'],
+  default: 'float32',
+  doc: 'Floating-point type that the model computes in. float16 halves the file and suits GPUs; on CPUs it is slower',
+} as const

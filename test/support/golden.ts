@@ -7,6 +7,8 @@ export interface GoldenParameter {
   shape: number[]
   values?: number[]
   first?: number[]
+  /** Start of the SHA-256 of all values' bytes. */
+  sha?: string
 }
 
 /** What the reference tool (the Python quantizer of ONNX Runtime 1.30) made of a model with one setting. */

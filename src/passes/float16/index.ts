@@ -1,14 +1,9 @@
 import { OnnxError } from '../../onnx/errors.ts'
 import type { ParamOutput } from '../../params/spec.ts'
+import { precisionParam } from '../params.ts'
 import type { Pass } from '../pass.ts'
 
-const params = {
-  precision: {
-    type: 'enum',
-    values: ['float32', 'float16'],
-    default: 'float32',
-    doc: 'Floating-point type that the model computes in. float16 halves the file and suits GPUs; on CPUs it is slower',
-  },
+const own = {
   keepIoTypes: {
     type: 'boolean',
     default: true,
@@ -41,6 +36,8 @@ const params = {
     doc: 'With float16: what becomes of weights beyond 65504: they stay float32, are clipped, or stop the build',
   },
 } as const
+
+const params: typeof own & { readonly precision: typeof precisionParam } = { precision: precisionParam, ...own }
 
 export type Float16Options = ParamOutput<typeof params>
 

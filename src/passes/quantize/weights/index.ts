@@ -1,0 +1,43 @@
+import { OnnxError } from '../../../onnx/errors.ts'
+import type { ParamOutput } from '../../../params/spec.ts'
+import type { Pass } from '../../pass.ts'
+import { weightParams } from './params.ts'
+
+export type WeightOptions = ParamOutput<typeof weightParams>
+
+/** Quantization of weights alone, in blocks: products stay in float, models shrink to a quarter and less. */
+export const weightQuantization: Pass<typeof weightParams> = {
+  name: 'quantize-weights',
+  version: 1,
+  doc: 'Quantizes weights in blocks to 2, 4 or 8 bits; activations stay float',
+  params: weightParams,
+  enabled: ({ quantize }) => quantize === 'weights' || quantize === 'bnb4',
+  check({ quantize, bits, blockSize = 32, symmetric, algorithm, weightFormat }) {
+    const isBnb = quantize === 'bnb4'
+    if (!isBnb && ![2, 4, 8].includes(bits))
+      throw new OnnxError('OPTION_VALUE', `bits=${bits}: weights have 2, 4 or 8 bits`)
+    const largest = isBnb ? 4096 : 256
+    if (!Number.isInteger(Math.log2(blockSize)) || blockSize > largest)
+      throw new OnnxError('OPTION_VALUE', `block_size=${blockSize} is no power of two from 16 to ${largest}`)
+    if (isBnb) return
+    if (algorithm === 'hqq' && symmetric)
+      throw new OnnxError('OPTION_CONFLICT', 'algorithm=hqq has zero points: it cannot be symmetric', {
+        hint: 'Use algorithm=mse, or symmetric=false.',
+      })
+    if (weightFormat !== 'qdq') return
+    if (algorithm === 'hqq')
+      throw new OnnxError(
+        'OPTION_CONFLICT',
+        'algorithm=hqq has float zero points, which DequantizeLinear does not take',
+        {
+          hint: 'Use algorithm=mse, or weight_format=nbits.',
+        },
+      )
+    if (bits !== 4 && bits !== 8)
+      throw new OnnxError('OPTION_CONFLICT', `DequantizeLinear has no weights of ${bits} bits`, {
+        hint: 'Use bits=4, or weight_format=nbits.',
+      })
+  },
+  lossless: false,
+  run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
+}

@@ -1,0 +1,101 @@
+import { holdsFloats, openFloats } from '../../../graph/float-data.ts'
+import type { Value } from '../../../graph/value.ts'
+import {
+  allFinite,
+  BLOCK_COST_NS,
+  type BlockLayout,
+  type BlockOptions,
+  type Bnb4,
+  blockPool,
+  type QuantizedBlocks,
+  quantizeBnb4,
+} from '../../../kernels/index.ts'
+import type { PassContext } from '../../pass.ts'
+
+/** Asks for a weight in blocks. */
+export interface BlockRequest {
+  layout: BlockLayout
+  options: BlockOptions
+}
+
+/** Asks for a weight in one of the formats of bitsandbytes. */
+export interface Bnb4Request {
+  layout: BlockLayout
+  bnb4: 'nf4' | 'fp4'
+  blockSize: number
+}
+
+/** A weight to quantize, and what becomes of it. Nodes that ask for the same share one job, and the initializers made of it. */
+export interface Job<T extends QuantizedBlocks | Bnb4 = QuantizedBlocks | Bnb4> {
+  readonly root: Value
+  readonly request: BlockRequest | Bnb4Request
+  /** There once all jobs ran. */
+  result?: T
+  /** Initializers made of the result, by what they are. */
+  readonly values: Map<string, Value>
+}
+
+/** All weights of a model that are to be quantized, each once per way. */
+export class Jobs {
+  readonly #jobs = new Map<Value, Map<string, Job>>()
+
+  /** The job for a weight, or the reason why it has to stay float. */
+  blocks(root: Value, request: BlockRequest): Job<QuantizedBlocks> | string {
+    return this.#add(root, request) as Job<QuantizedBlocks> | string
+  }
+
+  /** The same for bitsandbytes. */
+  bnb4(root: Value, request: Bnb4Request): Job<Bnb4> | string {
+    return this.#add(root, request) as Job<Bnb4> | string
+  }
+
+  #add(root: Value, request: BlockRequest | Bnb4Request): Job | string {
+    const tensor = root.constant
+    if (!tensor || !holdsFloats(tensor)) return 'its weight is no float tensor'
+    if (tensor.elementCount === 0) return 'its weight has no elements'
+    const known = this.#jobs.get(root) ?? new Map<string, Job>()
+    this.#jobs.set(root, known)
+    const key = JSON.stringify(request)
+    const job = known.get(key) ?? { root, request, values: new Map() }
+    known.set(key, job)
+    return job
+  }
+
+  /** Computes all results, several at once where that pays. Jobs whose weight is not finite are left without a result. */
+  async run({ threads, signal, progress }: PassContext): Promise<void> {
+    const jobs = [...this.#jobs.values()].flatMap((known) => [...known.values()])
+    const size = ({ root }: Job): number => root.constant!.elementCount
+    const total = jobs.reduce((sum, job) => sum + size(job), 0)
+    const expectedMs = jobs.reduce((sum, job) => sum + size(job) * costOf(job.request), 0) / 1e6
+    const pool = blockPool({ threads, expectedMs, signal })
+    const waiting = jobs.values()
+    let done = 0
+    const work = async (): Promise<void> => {
+      for (const job of waiting) {
+        signal?.throwIfAborted()
+        const floats = openFloats(job.root.constant!)
+        try {
+          if (!allFinite(floats.data)) continue
+          const { request } = job
+          job.result =
+            'bnb4' in request
+              ? quantizeBnb4(floats.data, request.layout, request.bnb4, request.blockSize)
+              : await pool.quantizeBlocks(floats.data, request.layout, request.options)
+        } finally {
+          floats.close()
+        }
+        done += size(job)
+        progress(done / total)
+      }
+    }
+    try {
+      await Promise.all(Array.from({ length: Math.max(1, threads) }, work))
+    } finally {
+      await pool.close()
+    }
+  }
+}
+
+function costOf(request: BlockRequest | Bnb4Request): number {
+  return 'bnb4' in request ? 0 : BLOCK_COST_NS[request.options.method ?? 'minmax']
+}

@@ -1,0 +1,23 @@
+import { replaceNode } from '../../replace.ts'
+import { findMatrix, type Handler, left } from '../tools.ts'
+import { planProduct } from './product.ts'
+
+/** MatMul with a constant right side -> MatMulNBits or MatMulBnb4. */
+export const matMul: Handler = {
+  op: 'MatMul',
+  plan(node, tools) {
+    const [a, b] = [node.input(0), node.input(1)]
+    const matrix = findMatrix(b)
+    if (!a || !b || !matrix) return 'skipped'
+    if (typeof matrix === 'string') return left(matrix)
+    const product = planProduct(node, a, matrix, tools)
+    if (typeof product === 'string') return left(product)
+    return {
+      job: product.job,
+      emit() {
+        replaceNode(node, product.emit())
+        tools.leftovers.add(b)
+      },
+    }
+  },
+}

@@ -1,0 +1,66 @@
+import { precisionParam } from '../../params.ts'
+import { quantizeParams } from '../params.ts'
+
+const own = {
+  bits: {
+    type: 'integer',
+    doc: 'With quantize=weights: bits of a weight, 2, 4 or 8',
+    default: 4,
+    min: 2,
+    max: 8,
+  },
+  blockSize: {
+    type: 'integer',
+    doc: 'Weights that share a scale, along the axis that products sum over: a power of two from 16 to 256. Default 32 (for bnb4 64)',
+    min: 16,
+    max: 4096,
+  },
+  symmetric: {
+    type: 'boolean',
+    doc: 'With quantize=weights: no zero points, the middle code means 0',
+    default: false,
+  },
+  algorithm: {
+    type: 'enum',
+    doc: 'How scales are found: from the range (`rtn`), by least squared error (`mse`, with large weights counting more `k_quant`), or half-quadratic (`hqq`)',
+    values: ['rtn', 'mse', 'k_quant', 'hqq'],
+    default: 'mse',
+  },
+  accuracyLevel: {
+    type: 'integer',
+    doc: 'What MatMulNBits may compute in: 1 float32, 2 float16, 3 bfloat16, 4 int8. Default: the runtime decides',
+    min: 0,
+    max: 4,
+  },
+  embeddings: {
+    type: 'boolean',
+    doc: 'With quantize=weights: quantize the tables of Gather too',
+    default: true,
+  },
+  weightFormat: {
+    type: 'enum',
+    doc: 'With quantize=weights: MatMulNBits of ONNX Runtime, or standard DequantizeLinear (opset 21) in front of MatMul',
+    values: ['nbits', 'qdq'],
+    default: 'nbits',
+  },
+  bnbType: {
+    type: 'enum',
+    doc: 'With quantize=bnb4: the 16 values of a code',
+    values: ['nf4', 'fp4'],
+    default: 'nf4',
+  },
+} as const
+
+/** Parameters of the quantization of weights alone. */
+export const weightParams: typeof own &
+  Pick<typeof quantizeParams, 'quantize' | 'ops' | 'excludeOps' | 'nodes' | 'excludeNodes'> & {
+    readonly precision: typeof precisionParam
+  } = {
+  ...own,
+  quantize: quantizeParams.quantize,
+  precision: precisionParam,
+  ops: quantizeParams.ops,
+  excludeOps: quantizeParams.excludeOps,
+  nodes: quantizeParams.nodes,
+  excludeNodes: quantizeParams.excludeNodes,
+}

@@ -1,0 +1,99 @@
+import type { Model } from '../../../graph/model.ts'
+import type { Node } from '../../../graph/node.ts'
+import type { Value } from '../../../graph/value.ts'
+import type { PassContext, PassResult } from '../../pass.ts'
+import { isAlreadyQuantized } from '../already.ts'
+import { selector } from '../select.ts'
+import { findWeight, prune } from '../weight.ts'
+import type { WeightOptions } from './index.ts'
+import { Jobs } from './jobs.ts'
+import { gather } from './ops/gather.ts'
+import { gemm } from './ops/gemm.ts'
+import { matMul } from './ops/matmul.ts'
+import type { Handler, Planned, Tools } from './tools.ts'
+
+const HANDLERS: readonly Handler[] = [matMul, gemm, gather]
+
+/** Quantizes the weights of a model in place. See `weightQuantization`. */
+export async function run(model: Model, options: WeightOptions, context: PassContext): Promise<PassResult> {
+  const { note } = context
+  const quantized = isAlreadyQuantized(model)
+  if (quantized) {
+    note({
+      level: 'info',
+      code: 'quantize/already-quantized',
+      message: `the model is quantized already (${quantized}): it stays as it is`,
+    })
+    return { changes: 0 }
+  }
+  const supported = HANDLERS.map(({ op }) => op)
+  const isSelected = selector(model, options, supported, note)
+  const handlers = new Map(HANDLERS.map((handler) => [handler.op, handler]))
+  const candidates = [...model.graph.allNodes()].filter(
+    (node) => node.domain === '' && handlers.has(node.opType) && isSelected(node),
+  )
+  if (candidates.some(hasHighRank)) await context.ort.inferTypes(model)
+  const tools: Tools = {
+    options: {
+      ...options,
+      bits: options.bits as 2 | 4 | 8,
+      blockSize: options.blockSize ?? (options.quantize === 'bnb4' ? 64 : 32),
+    },
+    device: context.device,
+    jobs: new Jobs(),
+    tied: tiedTables(candidates),
+    shared: new Map(),
+    leftovers: new Set(),
+  }
+  const leave = (node: Node, reason: string): void =>
+    note({
+      level: 'info',
+      code: 'quantize/left-float',
+      message: `${node.opType} stays float: ${reason}`,
+      node: node.label,
+    })
+  const planned: { node: Node; plan: Planned }[] = []
+  for (const node of candidates) {
+    const outcome = handlers.get(node.opType)!.plan(node, tools)
+    if (outcome === 'skipped') continue
+    if ('reason' in outcome) leave(node, outcome.reason)
+    else planned.push({ node, plan: outcome })
+  }
+  await tools.jobs.run(context)
+  const counts: Record<string, number> = {}
+  let done = 0
+  for (const { node, plan } of planned) {
+    if (!plan.job.result) {
+      leave(node, 'its weight has values that are not finite')
+      continue
+    }
+    counts[node.opType] = (counts[node.opType] ?? 0) + 1
+    done++
+    plan.emit()
+  }
+  prune(tools.leftovers)
+  return { changes: done, data: { quantized: counts } }
+}
+
+/** True for products with a weight of more than two axes: their rewrite depends on the rank of the other side. */
+function hasHighRank(node: Node): boolean {
+  return node.opType === 'MatMul' && (findWeight(node.input(1))?.tensor.dims.length ?? 0) > 2
+}
+
+/** Tables that a Gather reads by rows and a product reads transposed. */
+export function tiedTables(candidates: Iterable<Node>): Set<Value> {
+  const gathered = new Set<Value>()
+  const multiplied = new Set<Value>()
+  for (const node of candidates) {
+    if (node.opType === 'Gather') {
+      const found = findWeight(node.input(0))
+      if (found && !found.transposed && found.tensor.dims.length === 2 && node.int('axis', 0) === 0)
+        gathered.add(found.root)
+    } else if (node.opType === 'MatMul' || node.opType === 'Gemm') {
+      const found = findWeight(node.input(1))
+      const transposed = found && found.transposed !== (node.opType === 'Gemm' && node.int('transB', 0) !== 0)
+      if (transposed) multiplied.add(found.root)
+    }
+  }
+  return new Set([...gathered].filter((root) => multiplied.has(root)))
+}
