@@ -1,4 +1,5 @@
 import { dtypeOf } from '../onnx/dtypes.ts'
+import { OnnxError } from '../onnx/errors.ts'
 import { addDims, broadcast, divideDims, multiplyDims, sliceLength } from './dims.ts'
 import type { Graph } from './graph.ts'
 import type { Model } from './model.ts'
@@ -60,17 +61,26 @@ function visit(graph: Graph, known: Known): void {
         input.shape.map((dim, i) => dim ?? `${input.name}[${i}]`),
       )
   for (const node of graph.nodes()) {
-    const reader = new Reader(node, known)
-    const output = node.outputs[0]
-    if (!output || node.domain === 'ai.onnx.ml') continue
-    const contents = reader.contents()
-    if (contents && contents.length <= CONTENT_LIMIT) known.contents.set(output, contents)
-    const shapes = node.opType === 'Split' ? reader.splitShapes() : [reader.shape()]
-    for (const [i, shape] of shapes.entries()) {
-      const value = node.outputs[i]
-      if (value && shape) refine(value, shape, known)
+    try {
+      learn(node, known)
+    } catch (error) {
+      // An attribute of the wrong kind: nothing follows from such a node.
+      if (!(error instanceof OnnxError)) throw error
     }
     if (known.names) for (const value of node.outputs) if (value) nameSizes(value, known.names)
+  }
+}
+
+function learn(node: Node, known: Known): void {
+  const reader = new Reader(node, known)
+  const output = node.outputs[0]
+  if (!output || node.domain === 'ai.onnx.ml') return
+  const contents = reader.contents()
+  if (contents && contents.length <= CONTENT_LIMIT) known.contents.set(output, contents)
+  const shapes = node.opType === 'Split' ? reader.splitShapes() : [reader.shape()]
+  for (const [i, shape] of shapes.entries()) {
+    const value = node.outputs[i]
+    if (value && shape) refine(value, shape, known)
   }
 }
 

@@ -70,11 +70,13 @@ export function numberOf(value: Value | undefined): number | undefined {
   return tensor && uniformNumber(tensor)
 }
 
-/** The elements of a small constant integer tensor (shapes, axes, pads), or undefined. */
+/** The elements of a small constant integer tensor (shapes, axes, pads), or undefined. What stands for infinity is clamped to what numbers hold. */
 export function integersOf(value: Value | undefined): number[] | undefined {
   const tensor = constantOf(value)
   if (!tensor?.dtype || DTYPES[tensor.dtype].kind !== 'int' || tensor.elementCount > CAST_LIMIT) return undefined
-  return tensor.toNumbers()
+  return tensor
+    .toNumbers()
+    .map((number) => Math.max(-Number.MAX_SAFE_INTEGER, Math.min(number, Number.MAX_SAFE_INTEGER)))
 }
 
 /**

@@ -172,6 +172,8 @@ class Run {
       })
     } catch (error) {
       builder?.undo()
+      // An attribute of the wrong kind is a fault of the model: the rule has no business at this node.
+      if (error instanceof OnnxError && error.code === 'NODE_INVALID') return undefined
       this.#problem(rule, anchor, 'rule-failed', `failed: ${(error as Error).message}`, error)
       return undefined
     }

@@ -1,60 +1,83 @@
 import { OnnxError } from '../onnx/errors.ts'
 import type { Rule } from '../rewrite/index.ts'
+import { biasDropout, biasDropoutResidual } from './activations/bias-dropout.ts'
 import { biasFastGelu, biasGelu } from './activations/bias-gelu.ts'
+import { biasSoftmax } from './activations/bias-softmax.ts'
 import { fastGelu } from './activations/fast-gelu.ts'
 import { gelu } from './activations/gelu.ts'
 import { geluApproximation } from './activations/gelu-approximation.ts'
 import { quickGelu } from './activations/quick-gelu.ts'
+import { convActivation } from './conv/conv-activation.ts'
+import { convAdd, convBatchNorm, convMul } from './conv/conv-arithmetic.ts'
+import { padConv, padPool } from './conv/pad.ts'
+import { linearBatchNorm } from './linear/batch-norm.ts'
+import { matmulScale, matmulTranspose } from './linear/fused-matmul.ts'
+import { gemmSum, gemmTransposedInput, gemmTransposedOutput, matmulAdd } from './linear/gemm.ts'
+import { gemmActivation } from './linear/gemm-activation.ts'
 import { layerNorm } from './normalizations/layer-norm.ts'
 import { layerNormTf } from './normalizations/layer-norm-tf.ts'
 import { rmsNorm } from './normalizations/rms-norm.ts'
 import { skipLayerNorm, skipLayerNormBias, skipRmsNorm } from './normalizations/skip.ts'
-import type { FusionOptions } from './options.ts'
+import { divMul, notWhere, reluClip } from './shape/arithmetic.ts'
+import { constantShape } from './shape/constant-shape.ts'
+import { reshapeReshape, sliceSlice, transposeTranspose, unsqueezeUnsqueeze } from './shape/merge.ts'
 
-/** Rules that run together to a fixpoint. `group` is the name by which users leave them out, besides the rules' own names. */
+/** Rules that run together to a fixpoint. `group` is the name by which users choose them, besides the rules' own names. */
 export interface Phase {
   readonly group: string
   readonly rules: readonly Rule[]
-  /** Phases that run only where these options say so. */
-  readonly enabled?: (options: FusionOptions) => boolean
+  /** True for what runs only where it is asked for by name. */
+  readonly onRequest?: boolean
 }
 
 /**
- * All fusion rules in the order of their phases. The order matters: norms before the RMS norm hidden in them, attention before
- * the sums around it are taken, biases last, as they go into whatever the sums became.
+ * All fusion rules in the order of their phases. The order matters: shapes first, as others read them; norms before the RMS norm
+ * hidden in them; attention before the sums around it are taken; biases after, as they go into whatever the sums became; then
+ * what would hide the patterns of the phases before it. What runs on request is what ONNX Runtime does by itself when it loads a
+ * model (and what quantization would not find its operators after), or is not exact.
  */
 export const phases: readonly Phase[] = [
+  { group: 'shapes', rules: [constantShape] },
   { group: 'layer-norm', rules: [layerNorm, layerNormTf] },
   { group: 'rms-norm', rules: [rmsNorm] },
   { group: 'gelu', rules: [gelu, fastGelu, quickGelu] },
   { group: 'skip-layer-norm', rules: [skipLayerNorm, skipRmsNorm] },
   { group: 'bias-gelu', rules: [biasGelu, biasFastGelu] },
   { group: 'bias-skip-layer-norm', rules: [skipLayerNormBias] },
-  { group: 'gelu-approximation', rules: [geluApproximation], enabled: ({ geluApproximation }) => geluApproximation },
+  { group: 'conv', rules: [padConv, padPool, convMul, convAdd, convBatchNorm] },
+  { group: 'gemm', rules: [linearBatchNorm, matmulAdd, gemmSum, gemmTransposedInput, gemmTransposedOutput] },
+  {
+    group: 'merge',
+    rules: [reshapeReshape, transposeTranspose, unsqueezeUnsqueeze, sliceSlice, notWhere, divMul, reluClip],
+  },
+  { group: 'gelu-approximation', rules: [geluApproximation], onRequest: true },
+  { group: 'fused-matmul', rules: [matmulTranspose, matmulScale], onRequest: true },
+  { group: 'fused-activation', rules: [convActivation, gemmActivation], onRequest: true },
+  { group: 'bias-softmax', rules: [biasSoftmax], onRequest: true },
+  { group: 'bias-dropout', rules: [biasDropout, biasDropoutResidual], onRequest: true },
 ]
+
+/** Names of rules and groups: what to leave out, what to add of that which runs on request, and what alone to run. */
+export interface Choice {
+  without?: readonly string[] | undefined
+  also?: readonly string[] | undefined
+  only?: readonly string[] | undefined
+}
 
 /**
  * The phases that a user asks for.
  *
- * @param without names of rules and groups to leave out
- * @param only if given, names of the rules and groups to run
  * @throws OnnxError `OPTION_INVALID` for a name that no rule has
  */
-export function chosenPhases(
-  options: FusionOptions,
-  without: readonly string[] = [],
-  only: readonly string[] = [],
-  all: readonly Phase[] = phases,
-): Rule[][] {
+export function chosenPhases(choice: Choice, all: readonly Phase[] = phases): Rule[][] {
   const known = new Set(all.flatMap(({ group, rules }) => [group, ...rules.map(({ name }) => name)]))
-  const names = (list: readonly string[]): Set<string> => new Set(list.map((name) => checked(name, known)))
-  const [left, wanted] = [names(without), names(only)]
+  const names = (list: readonly string[] = []): Set<string> => new Set(list.map((name) => checked(name, known)))
+  const [without, also, only] = [names(choice.without), names(choice.also), names(choice.only)]
   return all
-    .filter(({ enabled }) => enabled?.(options) ?? true)
-    .map(({ group, rules }) =>
+    .map(({ group, rules, onRequest }) =>
       rules.filter(({ name }) => {
-        const isWanted = !wanted.size || wanted.has(group) || wanted.has(name)
-        return isWanted && !left.has(group) && !left.has(name)
+        const isIn = (set: ReadonlySet<string>): boolean => set.has(group) || set.has(name)
+        return !isIn(without) && (only.size ? isIn(only) : !onRequest || isIn(also))
       }),
     )
     .filter((rules) => rules.length)

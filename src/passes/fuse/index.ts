@@ -38,6 +38,11 @@ const params = {
     default: 'none',
   },
   without: { type: 'list', doc: 'Fusion rules (or groups of them) to leave out', placeholder: 'rule' },
+  also: {
+    type: 'list',
+    doc: 'Fusion rules (or groups) that run on request only: `fused-matmul`, `fused-activation`, `bias-softmax`, `bias-dropout`',
+    placeholder: 'rule',
+  },
   only: { type: 'list', doc: 'The only fusion rules (or groups of them) to run', placeholder: 'rule' },
   geluApproximation: {
     type: 'boolean',

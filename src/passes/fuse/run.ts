@@ -25,9 +25,9 @@ export async function run(
   options: ParamOutput<typeof fuse.params>,
   { ort, device, note }: Pick<PassContext, 'ort' | 'device' | 'note'>,
 ): Promise<PassResult & { data: FuseData }> {
-  const { mask, geluApproximation, numHeads, hiddenSize, fuseSteps: steps, strict } = options
-  const fusion = { type: options.fuse, mask, geluApproximation, numHeads, hiddenSize }
-  const phases = chosenPhases(fusion, options.without, options.only)
+  const { without, only, fuseSteps: steps, strict, geluApproximation } = options
+  const also = [...(options.also ?? []), ...(geluApproximation ? ['gelu-approximation'] : [])]
+  const phases = chosenPhases({ without, also, only })
   const restore = keepSignature(model)
   await ort.inferTypes(model)
   propagateShapes(model)

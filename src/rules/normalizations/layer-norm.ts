@@ -1,22 +1,27 @@
 import { Failure, no, type Rule, rule } from '../../rewrite/index.ts'
 import { flatOperand, isOperand, normalizedAxis } from './operands.ts'
 
-/** As PyTorch exports it. The difference may be computed twice, half precision may be left and entered again. */
+/**
+ * As PyTorch exports it. The difference may be computed twice, half precision may be left and entered again. Two norms of one
+ * input, which differ in gamma and beta only, share all but their ends: each becomes an operator of its own.
+ */
 export const layerNorm: Rule = rule({
   name: 'layer-norm',
   doc: '(x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * gamma + beta -> LayerNormalization',
   emits: ['LayerNormalization'],
   match: ({ op, any, scalar, rest, maybe, either, product }) => {
     const x = any('x')
-    const mean = op.ReduceMean(x, rest()).as('mean')
-    const inner = maybe('Cast', op.Sub(x, mean))
-    const square = either({ pow: op.Pow(inner, 2), product: op.Mul(inner, inner) })
-    const variance = op.ReduceMean(square, rest()).as('variance')
-    const deviation = maybe('Cast', op.Sqrt(op.Add(variance, scalar('epsilon'))))
-    const outer = maybe('Cast', op.Sub(x, mean))
-    const inverse = either({ reciprocal: op.Reciprocal(deviation), quotient: op.Div(1, deviation) })
-    const normal = maybe('Cast', either({ quotient: op.Div(outer, deviation), product: product(outer, inverse) }))
-    return op.Add(op.Mul(normal, any('gamma')), any('beta'))
+    const mean = op.ReduceMean(x, rest()).as('mean').shared()
+    const inner = maybe('Cast', op.Sub(x, mean).shared()).shared()
+    const square = either({ pow: op.Pow(inner, 2).shared(), product: op.Mul(inner, inner).shared() })
+    const variance = op.ReduceMean(square, rest()).as('variance').shared()
+    const shifted = op.Add(variance, scalar('epsilon')).shared()
+    const deviation = maybe('Cast', op.Sqrt(shifted).shared()).shared()
+    const outer = maybe('Cast', op.Sub(x, mean).shared()).shared()
+    const inverse = either({ reciprocal: op.Reciprocal(deviation).shared(), quotient: op.Div(1, deviation).shared() })
+    const quotient = op.Div(outer, deviation).shared()
+    const normal = maybe('Cast', either({ quotient, product: product(outer, inverse).shared() })).shared()
+    return op.Add(op.Mul(normal, any('gamma')).shared(), any('beta'))
   },
   check: ({ x, mean, variance, gamma, beta, root }) => {
     const axis = normalizedAxis(x, [mean.producer!, variance.producer!])

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { Value } from '../../src/graph/value.ts'
-import { gelu } from '../../src/rules/activations/gelu.ts'
-import { draw, expectFusion, expectRefusal, type Sketch } from '../support/rules.ts'
+import type { Value } from '../../../src/graph/value.ts'
+import { gelu } from '../../../src/rules/activations/gelu.ts'
+import { draw, expectFusion, expectRefusal, type Sketch } from '../../support/rules.ts'
 
 const forms: Record<string, (sketch: Sketch, x: Value) => Value> = {
   '(x * 0.5) * (erf + 1)': ({ op }, x) => op.Mul(op.Mul(x, 0.5), op.Add(op.Erf(op.Div(x, Math.SQRT2)), 1)),
