@@ -1,7 +1,8 @@
 import { closeSync, openSync, writevSync } from 'node:fs'
 import { type ByteSource, readFully } from './bytes.ts'
+import { writeModelProto } from './codec.ts'
 import { OnnxError } from './errors.ts'
-import { type ModelProto, messageType } from './proto.ts'
+import type { ModelProto } from './proto.ts'
 import { type Segment, SegmentWriter } from './wire.ts'
 
 /** An encoded message that has not been written yet. */
@@ -15,7 +16,7 @@ export interface Encoded {
 export function encodeModel(model: ModelProto): Encoded {
   const writer = new SegmentWriter()
   try {
-    messageType('ModelProto').encode(model as Record<string, unknown>, writer as never)
+    writeModelProto(model, writer)
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause
     throw tooLarge(cause)

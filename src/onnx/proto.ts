@@ -1,6 +1,4 @@
-import protobuf from 'protobufjs'
 import type { ByteSource } from './bytes.ts'
-import PROTO from './schema.ts'
 
 /** A 64-bit integer: a number where it is exact, a bigint beyond 2^53. */
 export type Int64 = number | bigint
@@ -136,12 +134,4 @@ export interface ModelProto extends WithUnknowns {
   trainingInfo?: Uint8Array[]
   functions?: FunctionProto[]
   configuration?: Uint8Array[]
-}
-
-let root: protobuf.Root | undefined
-
-/** The protobufjs type of an ONNX message, e.g. `messageType('TensorProto')`. */
-export function messageType(name: string): protobuf.Type {
-  root ??= protobuf.parse(PROTO).root
-  return root.lookupType(`onnx.${name}`)
 }

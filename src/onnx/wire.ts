@@ -1,4 +1,4 @@
-import protobuf from 'protobufjs'
+import protobuf from 'protobufjs/minimal.js'
 import type { ByteSource } from './bytes.ts'
 import type { Int64 } from './proto.ts'
 
@@ -32,8 +32,6 @@ function toInt64(lo: number, hi: number, signed: boolean): Int64 {
 export class Reader extends NodeReader {
   constructor(buffer: Uint8Array) {
     super(buffer)
-    // What this schema does not know is carried along.
-    this.discardUnknown = false
   }
 
   /** A plain Uint8Array: `slice` of a Buffer would not copy. */
