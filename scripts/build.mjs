@@ -2,6 +2,7 @@
 // its neighbours (the worker, kernels.wasm) from any of them; declarations go to dist/types.
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, readdirSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { basename, join, resolve } from 'node:path'
 import { build } from 'esbuild'
 import { buildKernels } from './kernels.mjs'
@@ -16,14 +17,29 @@ const tool = {
   index: 'src/plugin/index.ts',
   api: 'src/api.ts',
   cli: 'src/cli/index.ts',
-  worker: 'src/pipeline/worker.ts',
   'kernels-worker': 'src/kernels/worker.ts',
 }
+// One file each, as threads load everything anew and every further file takes its time.
+const threads = { worker: 'src/pipeline/worker.ts' }
 // What ships to the user's page or server is built apart, so that it can never share a chunk with the tool.
 const shipped = { 'runtime-web': 'src/runtime/web.ts', 'runtime-node': 'src/runtime/node.ts' }
 
 rmSync(out, { recursive: true, force: true })
 const kernels = await buildKernels()
+
+/** Libraries that every build loads and that come in many small files. They are bundled, with their licences. */
+const BUNDLED = ['protobufjs', 'picomatch']
+const bundled = {
+  name: 'bundled',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: new RegExp(`^(${BUNDLED.join('|')})(/|$)`) }, ({ path, resolveDir, pluginData }) => ({
+      path: createRequire(join(resolveDir, 'index.js')).resolve(path),
+    }))
+    // Integers of 64 bits are read without this library.
+    onResolve({ filter: /^long$/ }, ({ path }) => ({ path, namespace: 'absent' }))
+    onLoad({ filter: /.*/, namespace: 'absent' }, () => ({ contents: 'module.exports = undefined' }))
+  },
+}
 
 const shared = {
   absWorkingDir: root,
@@ -34,12 +50,17 @@ const shared = {
   packages: 'external',
   chunkNames: 'chunk-[hash]',
   sourcemap: true,
+  minifySyntax: true,
+  minifyWhitespace: true,
   sourcesContent: false,
   logLevel: 'warning',
 }
-await build({ ...shared, entryPoints: tool, platform: 'node', target: 'node20.19' })
+const node = { ...shared, platform: 'node', target: 'node20.19', plugins: [bundled] }
+await build({ ...node, entryPoints: tool })
+await build({ ...node, entryPoints: threads, splitting: false })
 await build({ ...shared, entryPoints: shipped, platform: 'neutral', target: 'es2022', chunkNames: 'runtime-[hash]' })
 
+for (const name of BUNDLED) copyFileSync(path(`node_modules/${name}/LICENSE`), join(out, `${name}.LICENSE.txt`))
 copyFileSync(kernels, join(out, basename(kernels)))
 // Node starts it as it is, in a process of its own.
 copyFileSync(path('src/measure/child.mjs'), join(out, 'child.mjs'))

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { OnnxError } from '../../onnx/errors.ts'
+import { disableTelemetry } from '../../ort/load.ts'
 import { abortError, fromWire, outOfMemory, throwIfAborted } from '../failure.ts'
 import type { Executor, RunOptions } from './executor.ts'
 import type { Job, ResultOf } from './jobs.ts'
@@ -86,6 +87,7 @@ export class Threads implements Executor {
   }
 
   #start(): Thread {
+    disableTelemetry()
     const thread: Thread = {
       worker: new Worker(this.#entry, { name: 'unplugin-onnx' }),
       task: undefined,
