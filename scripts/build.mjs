@@ -32,7 +32,7 @@ const BUNDLED = ['protobufjs', 'picomatch']
 const bundled = {
   name: 'bundled',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: new RegExp(`^(${BUNDLED.join('|')})(/|$)`) }, ({ path, resolveDir, pluginData }) => ({
+    onResolve({ filter: new RegExp(`^(${BUNDLED.join('|')})(/|$)`) }, ({ path, resolveDir }) => ({
       path: createRequire(join(resolveDir, 'index.js')).resolve(path),
     }))
     // Integers of 64 bits are read without this library.
