@@ -1,4 +1,4 @@
-import type { ModelProto } from './proto.ts'
+import type { ModelProto, TensorProto } from './proto.ts'
 import { SCHEMA, type Scalar } from './schema.ts'
 import type { Reader, SegmentWriter } from './wire.ts'
 
@@ -48,18 +48,24 @@ function messageOf(name: string): Message {
   return message
 }
 
+/** Messages that are files of their own. */
+interface Files {
+  ModelProto: ModelProto
+  TensorProto: TensorProto
+}
+
 /**
- * Reads a model. Fields that the schema does not know, or that come in another form than it says, are kept in `$unknowns`.
+ * Reads a message. Fields that the schema does not know, or that come in another form than it says, are kept in `$unknowns`.
  *
  * @throws RangeError or Error if the bytes are no message
  */
-export function readModelProto(reader: Reader): ModelProto {
-  return read(messageOf('ModelProto'), reader, reader.len, {}, 0) as ModelProto
+export function readMessage<K extends keyof Files>(name: K, reader: Reader): Files[K] {
+  return read(messageOf(name), reader, reader.len, {}, 0) as Files[K]
 }
 
-/** Writes a model. Throws RangeError if it gets too large for the format. */
-export function writeModelProto(model: ModelProto, writer: SegmentWriter): void {
-  write(messageOf('ModelProto'), model as Content, writer, 0)
+/** Writes a message. Throws RangeError if it gets too large for the format. */
+export function writeMessage<K extends keyof Files>(name: K, message: Files[K], writer: SegmentWriter): void {
+  write(messageOf(name), message as Content, writer, 0)
 }
 
 function read({ byId }: Message, reader: Reader, end: number, content: Content, depth: number): Content {

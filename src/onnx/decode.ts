@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs'
-import { readModelProto } from './codec.ts'
+import { readMessage } from './codec.ts'
 import { OnnxError } from './errors.ts'
 import type { GraphProto, ModelProto, SparseTensorProto, TensorProto } from './proto.ts'
 import { readSkeleton, type Skeleton } from './skeleton.ts'
@@ -54,7 +54,7 @@ function parse(bytes: Uint8Array, file: string | undefined): ModelProto {
   let model: ModelProto
   try {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-    model = readModelProto(new Reader(buffer))
+    model = readMessage('ModelProto', new Reader(buffer))
   } catch (cause) {
     if (cause instanceof OnnxError) throw cause
     throw new OnnxError('MODEL_CORRUPT', `this is not a valid ONNX file: ${(cause as Error).message}`, {

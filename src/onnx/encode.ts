@@ -1,6 +1,6 @@
 import { closeSync, openSync, writevSync } from 'node:fs'
 import { type ByteSource, readFully } from './bytes.ts'
-import { writeModelProto } from './codec.ts'
+import { writeMessage } from './codec.ts'
 import { OnnxError } from './errors.ts'
 import type { ModelProto } from './proto.ts'
 import { type Segment, SegmentWriter } from './wire.ts'
@@ -16,7 +16,7 @@ export interface Encoded {
 export function encodeModel(model: ModelProto): Encoded {
   const writer = new SegmentWriter()
   try {
-    writeModelProto(model, writer)
+    writeMessage('ModelProto', model, writer)
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause
     throw tooLarge(cause)

@@ -6,7 +6,8 @@ import { Tensor } from '../../src/graph/tensor.ts'
 import { generateInputs } from '../../src/measure/inputs/generate.ts'
 import { readInputs } from '../../src/measure/inputs/read.ts'
 import { bind, SIZES } from '../../src/measure/inputs/sizes.ts'
-import { messageType } from '../../src/onnx/proto.ts'
+import { writeMessage } from '../../src/onnx/codec.ts'
+import { SegmentWriter } from '../../src/onnx/wire.ts'
 import { draw } from '../support/rules.ts'
 import { hasShared, shared } from '../support/shared.ts'
 import { temporaryFolder } from '../support/temporary.ts'
@@ -73,12 +74,9 @@ describe('from files', () => {
   const model = () =>
     draw(({ input, op }) => op.Add(input('x', ['n', 2]), op.Cast(input('k', ['n', 2], 'int64'), { to: 1 })))
   const write = (file: string, name: string, tensor: Tensor): void => {
-    writeFileSync(
-      file,
-      messageType('TensorProto')
-        .encode(tensor.toProto(name) as never)
-        .finish(),
-    )
+    const writer = new SegmentWriter()
+    writeMessage('TensorProto', tensor.toProto(name), writer)
+    writeFileSync(file, writer.finish())
   }
 
   test('folders of input_0.pb, by name or by place; kinds of numbers may differ in width', async () => {

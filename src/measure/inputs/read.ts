@@ -2,10 +2,10 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Model } from '../../graph/model.ts'
 import { elementsIn, Tensor } from '../../graph/tensor.ts'
+import { readMessage } from '../../onnx/codec.ts'
 import { DTYPES, type DType } from '../../onnx/dtypes.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import { type NpyArray, readNumpyFile } from '../../onnx/npz.ts'
-import { messageType, type TensorProto } from '../../onnx/proto.ts'
 import { Reader } from '../../onnx/wire.ts'
 import type { Feeds } from '../isolated.ts'
 
@@ -73,7 +73,7 @@ function readFolder(path: string, names: readonly string[]): Map<string, Tensor>
 
 function readTensorProto(file: string): { name: string; tensor: Tensor } {
   try {
-    const proto = messageType('TensorProto').decode(new Reader(readFileSync(file))) as TensorProto
+    const proto = readMessage('TensorProto', new Reader(readFileSync(file)))
     return { name: proto.name ?? '', tensor: Tensor.fromProto(proto, file) }
   } catch (error) {
     if (error instanceof OnnxError) throw error.at({ file })
