@@ -29,7 +29,7 @@ const OLDEST = 7
 /** Operator types that keep a model from being declared as of a higher operator set; empty if it can be. At most opset 11. */
 export function blockersOf(model: Model, target: number): string[] {
   const { opset } = model
-  if (opset < OLDEST) return [`all operators of opset ${opset}`]
+  if (opset < OLDEST) return ['all of them']
   const blockers = new Set<string>()
   for (const node of model.graph.allNodes()) {
     if (node.domain !== '' && node.domain !== 'ai.onnx') continue

@@ -38,6 +38,7 @@ export async function run(model: Model, options: DynamicOptions, context: PassCo
     isSelected(node) ? handlers.get(key(node.domain, node.opType)) : undefined
   const candidates = new Set([...model.graph.allNodes()].filter(handlerOf))
   noteNeverQuantized(model, options, context)
+  noteFunctions(model, handlerOf, context)
   if (!candidates.size) return { changes: 0 }
   const opset = model.opset
   if (opset < LEAST_OPSET && !raiseOpset(model, context)) return { changes: 0 }
@@ -102,6 +103,17 @@ function noteNeverQuantized(model: Model, options: DynamicOptions, { note }: Pas
       })
 }
 
+/** Function bodies have no initializers to put quantized weights into. */
+function noteFunctions(model: Model, handlerOf: (node: Node) => Handler | undefined, { note }: PassContext): void {
+  for (const { name, graph } of model.functions)
+    if ([...graph.allNodes()].some(handlerOf))
+      note({
+        level: 'info',
+        code: 'quantize/left-float',
+        message: `the function "${name}" stays float: operators inside of functions are not quantized`,
+      })
+}
+
 /** Raises the operator set so that DynamicQuantizeLinear is there, where that changes nothing else. */
 function raiseOpset(model: Model, { note }: PassContext): boolean {
   const blockers = blockersOf(model, LEAST_OPSET)
@@ -113,7 +125,7 @@ function raiseOpset(model: Model, { note }: PassContext): boolean {
   note({
     level: 'warn',
     code: 'quantize/opset-too-old',
-    message: `dynamic quantization needs opset ${LEAST_OPSET}, and ${blockers.join(', ')} mean something else in opset ${model.opset}: the model stays as it is`,
+    message: `dynamic quantization needs opset ${LEAST_OPSET}; in opset ${model.opset} some operators mean something else (${blockers.join(', ')}): the model stays as it is`,
   })
   return false
 }
