@@ -39,7 +39,22 @@ export const ATTRIBUTE_CODES = {
 
 /** Builds the graph of a decoded model. `file` is where it came from: its folder holds external data. */
 export function modelFromProto(proto: ModelProto, file?: string): Model {
-  const model = new Model({ irVersion: Number(proto.irVersion ?? 0), name: proto.graph?.name ?? '', file })
+  const model = new Model({ file })
+  reloadModel(model, proto)
+  return model
+}
+
+/**
+ * Makes a model what a wire form says: everything it held is replaced, in the same object. For tools that take a model and give
+ * back another one.
+ */
+export function reloadModel(model: Model, proto: ModelProto): void {
+  const { file } = model
+  model.irVersion = Number(proto.irVersion ?? 0)
+  model.graph = new Graph(model, proto.graph?.name ?? '')
+  model.opsets.clear()
+  model.metadata.clear()
+  model.functions.length = 0
   for (const { domain, version } of proto.opsetImport ?? []) model.opsets.set(domain ?? '', Number(version))
   for (const { key, value } of proto.metadataProps ?? []) model.metadata.set(key ?? '', value ?? '')
   const { graph: _graph, functions: _functions, opsetImport: _o, irVersion: _i, metadataProps: _m, ...extra } = proto
@@ -68,7 +83,6 @@ export function modelFromProto(proto: ModelProto, file?: string): Model {
     }
     model.functions.push(local)
   }
-  return model
 }
 
 /** Copies unknown fields (which protobufjs makes non-enumerable) to `extra`. */

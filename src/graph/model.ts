@@ -29,7 +29,8 @@ export class Model {
   irVersion: number
   /** Version by domain; '' is ai.onnx. */
   readonly opsets: Map<string, number> = new Map()
-  readonly graph: Graph
+  /** The main graph. Another object after `reloadModel`. */
+  graph: Graph
   readonly functions: LocalFunction[] = []
   readonly metadata: Map<string, string> = new Map()
   readonly names: Names = new Names()

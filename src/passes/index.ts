@@ -2,6 +2,7 @@ import { clean } from './clean/index.ts'
 import { fixedShape } from './fixed-shape/index.ts'
 import { float16 } from './float16/index.ts'
 import { fuse } from './fuse/index.ts'
+import { ortOptimize } from './ort-optimize/index.ts'
 import type { AnyPass } from './pass.ts'
 import { dynamicQuantization } from './quantize/dynamic/index.ts'
 import { weightQuantization } from './quantize/weights/index.ts'
@@ -16,11 +17,12 @@ export const passes: readonly [
   typeof fixedShape,
   typeof clean,
   typeof fuse,
+  typeof ortOptimize,
   typeof dynamicQuantization,
   typeof weightQuantization,
   typeof float16,
   typeof verify,
-] = [fixedShape, clean, fuse, dynamicQuantization, weightQuantization, float16, verify]
+] = [fixedShape, clean, fuse, ortOptimize, dynamicQuantization, weightQuantization, float16, verify]
 
 /** The same list where passes are treated alike. */
 export const allPasses: readonly AnyPass[] = passes
