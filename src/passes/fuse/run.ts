@@ -29,6 +29,7 @@ export async function run(
   const also = [...(options.also ?? []), ...(geluApproximation ? ['gelu-approximation'] : [])]
   const phases = chosenPhases({ without, also, only })
   const restore = keepSignature(model)
+  forgetShapes(model)
   await ort.inferTypes(model)
   propagateShapes(model)
   const before = model.histogram()
@@ -60,6 +61,13 @@ function keepSignature({ graph }: Model): () => void {
       if (typeProto) output.extra = { ...output.extra, typeProto }
     }
   }
+}
+
+/** Shapes that a file states for values inside may be those of the exporter's example: only what follows from the inputs counts. */
+function forgetShapes(model: Model): void {
+  for (const node of model.allNodes())
+    for (const value of node.outputs)
+      if (value?.type?.kind === 'tensor' && value.type.shape) value.type = { kind: 'tensor', dtype: value.type.dtype }
 }
 
 function total(counts: Readonly<Record<string, number>>): number {
