@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { readModel } from '../../../src/graph/import.ts'
 import type { ParamOutput } from '../../../src/params/spec.ts'
 import { clean } from '../../../src/passes/clean/index.ts'
+import { explainFusions } from '../../../src/passes/fuse/explain.ts'
 import { fuse } from '../../../src/passes/fuse/index.ts'
 import { run } from '../../../src/passes/fuse/run.ts'
 import { golden } from '../../support/golden.ts'
@@ -125,4 +126,19 @@ describe.skipIf(!hasShared)('shared models', () => {
       }
     expect(less).toEqual([])
   })
+})
+
+test('explains every place where a rule begins and does not end', async () => {
+  const model = await draw(({ op, input }) => {
+    const x = input('x', [4])
+    return [op.Mul(op.Mul(x, 0.5), op.Add(op.Tanh(op.Div(x, Math.SQRT2)), 1)), op.Mul(x, 3)]
+  })
+  const misses = await explainFusions(model, passContext(), { only: ['gelu'] })
+  expect(misses.filter(({ rule }) => rule === 'gelu').map(({ matched, anchor }) => `${anchor}: ${matched}`)).toEqual([
+    'Mul_1: 3',
+    'Mul: 1',
+    'Div: 1', // dividing by a constant is a product too
+    'Mul_2: 1',
+  ])
+  expect(misses[0]!.message).toContain('expected Erf, found Tanh')
 })
