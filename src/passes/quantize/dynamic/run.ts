@@ -6,12 +6,13 @@ import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
 import { blockersOf } from '../opset.ts'
 import { selector } from '../select.ts'
-import { findWeight, prune } from '../weight.ts'
+import { prune } from '../weight.ts'
 import { WeightCache } from '../weight-cache.ts'
 import { Activations } from './activations.ts'
 import { HANDLERS } from './ops/index.ts'
 import { smoothNorms } from './smooth.ts'
-import type { DynamicOptions, Handler, Tools } from './tools.ts'
+import { findTies } from './tied.ts'
+import { type DynamicOptions, type Handler, isSymmetric, type Tools } from './tools.ts'
 
 /** DynamicQuantizeLinear exists from here on. */
 const LEAST_OPSET = 11
@@ -44,7 +45,9 @@ export async function run(model: Model, options: DynamicOptions, context: PassCo
   if (opset < LEAST_OPSET && !raiseOpset(model, context)) return { changes: 0 }
   if (!options.matmulConstOnly) await context.ort.inferTypes(model)
 
-  const tied = tiedTables(candidates)
+  // What Gather and a product share has one scale per row and no zero points: copies that lose by that are kept apart.
+  const mayShare = options.perChannel && isSymmetric(options, options.weightType ?? 'int8')
+  const { tables: tied, copies } = findTies(candidates, mayShare)
   const leftovers = new Set<Value>()
   const smooth = options.smoothNorms ?? options.perChannel
   const tools: Tools = {
@@ -53,8 +56,9 @@ export async function run(model: Model, options: DynamicOptions, context: PassCo
     activations: new Activations(),
     weights: new WeightCache(),
     tied,
+    copies,
     transposes: new Map(),
-    factors: smooth ? smoothNorms([...candidates], (root) => tied.has(root), leftovers) : new Map(),
+    factors: smooth ? smoothNorms([...candidates], (root) => tied.has(root) || copies.has(root), leftovers) : new Map(),
     splitsOutliers: options.floatOutliers ?? options.perChannel,
     masked: new Map(),
     leftovers,
@@ -128,22 +132,4 @@ function raiseOpset(model: Model, { note }: PassContext): boolean {
     message: `dynamic quantization needs opset ${LEAST_OPSET}; in opset ${model.opset} some operators mean something else (${blockers.join(', ')}): the model stays as it is`,
   })
   return false
-}
-
-/** Tables that a Gather reads by rows and a product reads transposed. */
-function tiedTables(candidates: Iterable<Node>): Set<Value> {
-  const gathered = new Set<Value>()
-  const multiplied = new Set<Value>()
-  for (const node of candidates) {
-    if (node.opType === 'Gather') {
-      const found = findWeight(node.input(0))
-      if (found && !found.transposed && found.tensor.dims.length === 2 && node.int('axis', 0) === 0)
-        gathered.add(found.root)
-    } else if (node.opType === 'MatMul' || node.opType === 'Gemm') {
-      const found = findWeight(node.input(1))
-      const transposed = found && found.transposed !== (node.opType === 'Gemm' && node.int('transB', 0) !== 0)
-      if (transposed) multiplied.add(found.root)
-    }
-  }
-  return new Set([...gathered].filter((root) => multiplied.has(root)))
 }

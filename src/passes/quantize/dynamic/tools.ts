@@ -2,6 +2,7 @@ import type { Node } from '../../../graph/node.ts'
 import type { Value } from '../../../graph/value.ts'
 import type { ParamOutput } from '../../../params/spec.ts'
 import type { quantizeParams } from '../params.ts'
+import type { Weight } from '../weight.ts'
 import type { CodeRange, WeightCache } from '../weight-cache.ts'
 import type { Activations } from './activations.ts'
 import type { Factors } from './smooth.ts'
@@ -16,6 +17,8 @@ export interface Tools {
   weights: WeightCache
   /** Tables that a Gather and a product with the transposed table share: quantized once, by rows. */
   tied: ReadonlySet<Value>
+  /** Matrices that are a transposed copy of a tied table, and the table. */
+  copies: ReadonlyMap<Value, Weight>
   /** Transposes of tied tables. */
   transposes: Map<Value, Value>
   /** Factors that weights are multiplied by, because the activations they meet were divided by them. */

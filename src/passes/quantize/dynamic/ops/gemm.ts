@@ -15,14 +15,16 @@ export const gemm: Handler = {
   quantize(node, tools) {
     const [a, b, c] = [node.input(0), node.input(1), node.input(2)]
     if (!a || !b) return 'skipped'
-    const weight = findWeight(b)
-    if (!weight) return left('its weight is computed at run time')
+    const found = findWeight(b)
+    if (!found) return left('its weight is computed at run time')
+    const copied = tools.copies.get(found.root)
+    const weight = copied ?? found
     const product = {
       node,
       activation: a,
       weight,
       transA: node.int('transA', 0) !== 0,
-      transposed: weight.transposed !== (node.int('transB', 0) !== 0),
+      transposed: copied ? true : weight.transposed !== (node.int('transB', 0) !== 0),
       alpha: node.float('alpha', 1),
     }
     let result = matrixProduct(product, tools)

@@ -12,7 +12,8 @@ export const matMul: Handler = {
     const [a, b] = [node.input(0), node.input(1)]
     if (!a || !b) return 'skipped'
     const { activations, options } = tools
-    const weight = findWeight(b)
+    const found = findWeight(b)
+    const weight = found && (tools.copies.get(found.root) ?? found)
     if (!weight) {
       if (options.matmulConstOnly) return 'skipped'
       const dtype = b.dtype ?? a.dtype
