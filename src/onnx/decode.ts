@@ -82,6 +82,12 @@ export function decodeModel(bytes: Uint8Array, file?: string): ModelProto {
   return parse(bytes, file)
 }
 
+/** Decodes a single tensor, e.g. the content of a `.pb` file of ONNX test data. Throws protobuf's own error on bad bytes. */
+export function decodeTensor(bytes: Uint8Array): TensorProto {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  return messageType('TensorProto').decode(new Reader(buffer)) as TensorProto
+}
+
 /**
  * Decodes a model file. Weights from 4 KiB on stay in the file and come as `ByteSource`s in `rawData`.
  *

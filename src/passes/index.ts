@@ -5,6 +5,7 @@ import { fuse } from './fuse/index.ts'
 import { ortOptimize } from './ort-optimize/index.ts'
 import type { AnyPass } from './pass.ts'
 import { dynamicQuantization } from './quantize/dynamic/index.ts'
+import { staticQuantization } from './quantize/static/index.ts'
 import { weightQuantization } from './quantize/weights/index.ts'
 import { verify } from './verify/index.ts'
 
@@ -19,10 +20,21 @@ export const passes: readonly [
   typeof fuse,
   typeof ortOptimize,
   typeof dynamicQuantization,
+  typeof staticQuantization,
   typeof weightQuantization,
   typeof float16,
   typeof verify,
-] = [fixedShape, clean, fuse, ortOptimize, dynamicQuantization, weightQuantization, float16, verify]
+] = [
+  fixedShape,
+  clean,
+  fuse,
+  ortOptimize,
+  dynamicQuantization,
+  staticQuantization,
+  weightQuantization,
+  float16,
+  verify,
+]
 
 /** The same list where passes are treated alike. */
 export const allPasses: readonly AnyPass[] = passes

@@ -1,0 +1,45 @@
+import { readdirSync, type Stats, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { badData } from './types.ts'
+
+/** Absolute path of a file that an option names. Throws OnnxError `CALIBRATION_DATA` if there is none. */
+export function locate(path: string, model: string): string {
+  const candidates = [resolve(dirname(model), path), resolve(path)]
+  const found = candidates.find((candidate) => statOf(candidate))
+  if (found) return found
+  throw badData(
+    'there is no such calibration data',
+    path,
+    `Looked for ${[...new Set(candidates)].join(' and ')}. Paths are relative to the model's folder or to the working directory.`,
+  )
+}
+
+/** The files whose content is the calibration data. */
+export function dataFiles(path: string, model: string): string[] {
+  const found = locate(path, model)
+  return statOf(found)!.isDirectory() ? dataSets(found).flat() : [found]
+}
+
+/** The input files of every set below a folder, in the order of their numbers. */
+export function dataSets(folder: string): string[][] {
+  const inputsIn = (directory: string): string[] =>
+    readdirSync(directory)
+      .filter((name) => /^input_\d+\.pb$/.test(name))
+      .sort(byNumber)
+      .map((name) => join(directory, name))
+  const sets = readdirSync(folder)
+    .filter((name) => /^test_data_set_\d+$/.test(name) && statSync(join(folder, name)).isDirectory())
+    .sort(byNumber)
+    .map((name) => inputsIn(join(folder, name)))
+  const own = inputsIn(folder)
+  return [...sets, ...(own.length ? [own] : [])].filter((files) => files.length > 0)
+}
+
+function byNumber(a: string, b: string): number {
+  return Number(/\d+/.exec(a)![0]) - Number(/\d+/.exec(b)![0])
+}
+
+/** What a path is, or undefined if there is nothing. */
+export function statOf(path: string): Stats | undefined {
+  return statSync(path, { throwIfNoEntry: false })
+}

@@ -1,0 +1,117 @@
+import type { Value } from '../../../graph/value.ts'
+import {
+  addToHistogram,
+  type FloatInput,
+  type Histogram,
+  histogram,
+  minMax,
+  toFloat32,
+} from '../../../kernels/index.ts'
+
+/** Which values are no numbers but signs: masks of -3.4e38, -1e9 or -10000 that a softmax turns into 0. */
+export interface MaskLimits {
+  /** Values from here down are masks. */
+  low: number
+  /** Values from here up are masks. */
+  high: number
+}
+
+export const MASKS: MaskLimits = { low: -9999, high: 1e30 }
+/** Every finite value is a number. */
+export const NO_MASKS: MaskLimits = { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY }
+
+/** What calibration knows of one tensor. */
+export interface Statistics {
+  /** Smallest and largest value over all samples, masks and what is not finite left out; NaN where there is none. */
+  min: number
+  max: number
+  /** The same with every sample counting alike: means of the samples' extremes, or their moving average. */
+  averageMin: number
+  averageMax: number
+  /** Values that are NaN, infinite, or masks. */
+  nan: number
+  infinite: number
+  masks: number
+  /** Values seen, in all samples together. */
+  count: number
+  /** Counts over a range around zero that holds all values; only for methods that ask for it. */
+  histogram?: Histogram
+  samples: number
+}
+
+export function emptyStatistics(): Statistics {
+  return {
+    min: Number.NaN,
+    max: Number.NaN,
+    averageMin: Number.NaN,
+    averageMax: Number.NaN,
+    nan: 0,
+    infinite: 0,
+    masks: 0,
+    count: 0,
+    samples: 0,
+  }
+}
+
+/** Statistics by value. */
+export type StatisticsMap = ReadonlyMap<Value, Statistics>
+
+/** Adds a sample to the range. */
+export function addRange(into: Statistics, input: FloatInput, limits: MaskLimits): void {
+  let { min, max, nan, infinite } = minMax(input)
+  into.nan += nan
+  if (infinite > 0 || min <= limits.low || max >= limits.high) {
+    const rest = withoutMasks(input, limits)
+    ;({ min, max, infinite } = rest)
+    into.infinite += infinite
+    into.masks += rest.masks
+  }
+  into.samples++
+  into.count += countOf(input)
+  if (!(min <= max)) return
+  const first = Number.isNaN(into.min)
+  into.min = first ? min : Math.min(into.min, min)
+  into.max = first ? max : Math.max(into.max, max)
+  // The mean of all samples so far.
+  into.averageMin = first ? min : into.averageMin + (min - into.averageMin) / into.samples
+  into.averageMax = first ? max : into.averageMax + (max - into.averageMax) / into.samples
+}
+
+function countOf(input: FloatInput): number {
+  if (input instanceof Float32Array) return input.length
+  const size = { float32: 4, float16: 2, bfloat16: 2, float64: 8 }[input.dtype]
+  return input.bytes.byteLength / size
+}
+
+function withoutMasks(
+  input: FloatInput,
+  { low, high }: MaskLimits,
+): { min: number; max: number; masks: number; infinite: number } {
+  let min = Number.POSITIVE_INFINITY
+  let max = Number.NEGATIVE_INFINITY
+  let masks = 0
+  let infinite = 0
+  for (const value of toFloat32(input)) {
+    if (!Number.isFinite(value)) infinite += Number.isNaN(value) ? 0 : 1
+    else if (value <= low || value >= high) masks++
+    else {
+      if (value < min) min = value
+      if (value > max) max = value
+    }
+  }
+  return { min, max, masks, infinite }
+}
+
+/** Adds a sample to the histogram, which is made from the range at the first call. Values outside the range are left out. */
+export function addCounts(into: Statistics, input: FloatInput, bins: number, magnitudes: boolean): void {
+  if (Number.isNaN(into.min)) return
+  into.histogram ??= emptyHistogram(into, bins, magnitudes)
+  addToHistogram(into.histogram, input, magnitudes)
+}
+
+function emptyHistogram({ min, max }: Statistics, bins: number, magnitudes: boolean): Histogram {
+  const limit = Math.max(-min, max, 0)
+  // A tensor of zeros needs some range all the same.
+  const reach = limit > 0 ? Math.max(limit, 1e-30) : 0.5
+  return histogram(magnitudes ? 0 : -reach, reach, bins)
+}

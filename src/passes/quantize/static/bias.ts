@@ -1,0 +1,62 @@
+import { withFloats } from '../../../graph/float-data.ts'
+import { Tensor } from '../../../graph/tensor.ts'
+import type { Value } from '../../../graph/value.ts'
+import { quantizeBias, toFloat32 } from '../../../kernels/index.ts'
+import type { QuantizedConstant } from './constants.ts'
+
+/** Keeps a product's scale a little above the least one that its bias needs. */
+const MARGIN = 1.0001
+
+/**
+ * Raises scales of a weight with symmetric codes so that a bias fits into int32 in the scale of the product.
+ *
+ * @returns true if a scale was raised
+ */
+export function makeRoomForBias(weight: QuantizedConstant, bias: Value, inputScale: number, beta: number): boolean {
+  const { type } = weight.request
+  const { scales, zeroPoints } = weight.scales
+  if ((type !== 'int8' && type !== 'int16') || zeroPoints.some((zeroPoint) => zeroPoint !== 0)) return false
+  const values = floatsOf(bias)
+  const limits = new Float64Array(scales.length)
+  values.forEach((value, i) => {
+    const channel = scales.length === 1 ? 0 : i
+    limits[channel] = Math.max(limits[channel] ?? 0, Math.abs(value))
+  })
+  let raised = false
+  for (let i = 0; i < scales.length; i++) {
+    const least = (MARGIN * 2 * limits[i]!) / (2 ** 32 - 2)
+    const scale = inputScale * scales[i]! * Math.abs(beta)
+    if (!(scale > 0) || scale >= least) continue
+    scales[i] = Math.fround((scales[i]! * least) / scale)
+    raised = true
+  }
+  return raised
+}
+
+/** The int32 form of a bias and its scale; undefined where its length does not go with the weight's scales. */
+export function quantizedBias(
+  weight: QuantizedConstant,
+  bias: Value,
+  inputScale: number,
+  beta: number,
+): { data: Tensor; scale: Tensor; zeroPoint: Tensor; clipped: number } | undefined {
+  const values = floatsOf(bias)
+  const { scales } = weight.scales
+  if (scales.length !== 1 && scales.length !== values.length) return undefined
+  const product = Float32Array.from(scales, (scale) => Math.fround(Math.fround(inputScale * scale) * beta))
+  if (product.some((scale) => !(scale > 0))) return undefined
+  const { values: codes, clipped } = quantizeBias(values, product)
+  const { dims } = bias.constant!
+  const perChannel = scales.length > 1 ? [scales.length] : []
+  const { scaleType } = weight.request
+  return {
+    data: Tensor.of('int32', dims, new Uint8Array(codes.buffer)),
+    scale: Tensor.from(scaleType, perChannel, [...product]),
+    zeroPoint: Tensor.from('int32', perChannel, [...product].fill(0)),
+    clipped,
+  }
+}
+
+function floatsOf(bias: Value): Float32Array {
+  return withFloats(bias.constant!, (data) => toFloat32(data))
+}

@@ -1,0 +1,101 @@
+import { holdsFloats, withFloats } from '../../../graph/float-data.ts'
+import { elementsIn, Tensor } from '../../../graph/tensor.ts'
+import type { Value } from '../../../graph/value.ts'
+import {
+  type ChannelLayout,
+  type ChannelScales,
+  channelLayout,
+  minMaxPerChannel,
+  type QuantizedType,
+  quantizePerChannel,
+  scaleZeroPoints,
+} from '../../../kernels/index.ts'
+import { ComputedBytes } from '../../../onnx/bytes.ts'
+import { byteLengthOf } from '../../../onnx/dtypes.ts'
+import { safePairs } from './pairs.ts'
+
+/** How to quantize a constant. */
+export interface ConstantRequest {
+  type: QuantizedType
+  symmetric: boolean
+  /** `safe`: as many codes as cannot saturate sums of two neighbouring products with uint8. */
+  range: 'full' | 'reduced' | 'safe'
+  /** The axis with a scale for each of its elements; undefined: one scale. Counted from the end if negative. */
+  axis: number | undefined
+  /** Operator whose product must not saturate, for `safe`. */
+  op: string
+  scaleType: 'float32' | 'float16'
+  minimumRealRange?: number | undefined
+  /** Given instead of found: range, or the parameters themselves. */
+  given?: { min?: number | undefined; max?: number | undefined; scale?: number[]; zeroPoint?: number[] } | undefined
+}
+
+/** A quantized constant. */
+export interface QuantizedConstant {
+  root: Value
+  request: ConstantRequest
+  layout: ChannelLayout
+  /** Scales may be raised until the constant is written out. */
+  scales: ChannelScales
+}
+
+/** Codes below this many are computed at once, others when the model is written. */
+const SMALL = 4096
+
+/** Finds scales of a constant; a text says why it must stay float. */
+export function planConstant(root: Value, request: ConstantRequest): QuantizedConstant | string {
+  const tensor = root.constant
+  if (!tensor || !holdsFloats(tensor)) return 'its constant is no float tensor'
+  const { dims } = tensor
+  const { type, symmetric, range, scaleType, given, minimumRealRange } = request
+  const layout: ChannelLayout =
+    request.axis === undefined || dims.length === 0
+      ? { outer: 1, channels: 1, inner: elementsIn(dims) }
+      : channelLayout(dims, request.axis)
+  if (given?.scale) {
+    const expand = (list: readonly number[]): number[] =>
+      list.length === layout.channels ? [...list] : Array.from({ length: layout.channels }, () => list[0]!)
+    const scales = Float32Array.from(expand(given.scale))
+    return { root, request, layout, scales: { scales, zeroPoints: Int32Array.from(expand(given.zeroPoint ?? [0])) } }
+  }
+  return withFloats(tensor, (data) => {
+    const { min, max, nan, infinite } = minMaxPerChannel(data, layout)
+    if (nan + infinite > 0) return 'its constant has values that are not finite'
+    if (given?.min !== undefined) min.fill(given.min)
+    if (given?.max !== undefined) max.fill(given.max)
+    const safe = range === 'safe' && type === 'int8' && symmetric
+    if (safe) {
+      const pairs = safePairs(data, dims, layout, request.op)
+      for (let i = 0; i < max.length; i++) {
+        max[i] = Math.max(max[i]!, -min[i]!, pairs?.[i] ?? 0)
+        min[i] = -max[i]!
+      }
+    }
+    const reduceRange = range === 'reduced' || (range === 'safe' && type === 'int8' && !symmetric)
+    return {
+      root,
+      request,
+      layout,
+      scales: scaleZeroPoints(min, max, { type, symmetric, reduceRange, scaleType, minimumRealRange }),
+    }
+  })
+}
+
+/** The initializers of a quantized constant. */
+export function emitConstant(
+  { root, request, layout, scales }: QuantizedConstant,
+  name: string = root.name,
+): { data: Value; scale: Value; zeroPoint: Value } {
+  const { type, axis, scaleType } = request
+  const tensor = root.constant!
+  const length = byteLengthOf(type, tensor.elementCount)
+  const compute = (): Uint8Array => withFloats(tensor, (data) => quantizePerChannel(data, layout, type, scales))
+  const bytes = tensor.elementCount < SMALL ? compute() : new ComputedBytes(length, compute)
+  const { graph } = root
+  const dims = axis === undefined || tensor.dims.length === 0 ? [] : [layout.channels]
+  return {
+    data: graph.addInitializer(`${name}_quantized`, Tensor.of(type, tensor.dims, bytes)),
+    scale: graph.addInitializer(`${name}_scale`, Tensor.from(scaleType, dims, [...scales.scales])),
+    zeroPoint: graph.addInitializer(`${name}_zero_point`, Tensor.from(type, dims, [...scales.zeroPoints])),
+  }
+}

@@ -1,0 +1,35 @@
+import { OnnxError } from '../../../onnx/errors.ts'
+import type { Pass } from '../../pass.ts'
+import { dataFiles, locate } from '../calibrate/data/files.ts'
+import { staticParams } from './params.ts'
+
+/** Static quantization: ranges of activations are found beforehand, by running the model on calibration data. */
+export const staticQuantization: Pass<typeof staticParams> = {
+  name: 'quantize-static',
+  version: 1,
+  doc: 'Quantizes weights and activations, with ranges of activations found on calibration data',
+  params: staticParams,
+  enabled: ({ quantize }) => quantize === 'static',
+  check(options) {
+    const invalid = (what: string, hint: string): OnnxError => new OnnxError('OPTION_INVALID', what, { hint })
+    if (!options.calibration && !options.ranges)
+      throw invalid(
+        'static quantization needs calibration data',
+        'Give calibration (a file or folder of sample inputs) or ranges (a JSON file); quantize=dynamic needs neither.',
+      )
+    const { activationType, weightType, activationSymmetric, restrictedAsymmetric } = options
+    if (activationType.startsWith('int') && weightType === 'uint8')
+      throw invalid('int8 activations do not go with uint8 weights', 'Use weightType int8, or uint8 activations.')
+    if (restrictedAsymmetric && (activationType !== 'uint8' || activationSymmetric))
+      throw invalid('restrictedAsymmetric is for uint8 activations that are not symmetric', 'Leave one of them out.')
+    if (options.quantFormat === 'qoperator' && activationType.endsWith('16'))
+      throw invalid('integer operators take 8-bit activations only', 'Use quantFormat qdq for 16 bits.')
+  },
+  lossless: false,
+  dependencies: ({ calibration, ranges, tensorOverrides }, file) => [
+    ...(calibration ? dataFiles(calibration, file) : []),
+    ...(ranges ? [locate(ranges, file)] : []),
+    ...(tensorOverrides ? [locate(tensorOverrides, file)] : []),
+  ],
+  run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
+}

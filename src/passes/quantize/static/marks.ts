@@ -1,0 +1,83 @@
+import type { Node } from '../../../graph/node.ts'
+import type { Value } from '../../../graph/value.ts'
+import { findWeight, type Weight } from '../weight.ts'
+import { isQuantizable } from './settings.ts'
+
+/** How a constant that a node reads is to be quantized. */
+export type ConstantMark =
+  | { kind: 'weight'; weight: Weight; axis: number | undefined; product: boolean }
+  /** With the type of activations. */
+  | { kind: 'operand'; weight: Weight }
+  /** int32 in the scale of a product of the node's first two inputs. */
+  | { kind: 'bias'; weight: Weight; beta: number }
+
+/** What operators want quantized. Activations are marked by tensor, constants by the input that reads them. */
+export class Marks {
+  /** Activations; those that take scale and zero point of another one map to it. */
+  readonly activations: Map<Value, Value | undefined> = new Map()
+  readonly constants: Map<Node, Map<number, ConstantMark>> = new Map()
+  /** Nodes that are quantized. */
+  readonly nodes: Set<Node> = new Set()
+  readonly #float: (value: Value) => boolean
+
+  /** @param float tensors that must stay float */
+  constructor(float: (value: Value) => boolean) {
+    this.#float = float
+  }
+
+  /** True if the value is a float activation that may be quantized. */
+  isCandidate(value: Value | undefined): value is Value {
+    return (
+      value !== undefined &&
+      !value.constant &&
+      isQuantizable(value.dtype) &&
+      !value.graph.owner &&
+      !this.#float(value) &&
+      !(value.producer?.is('DequantizeLinear') ?? false)
+    )
+  }
+
+  has(value: Value | undefined): boolean {
+    return value !== undefined && this.activations.has(value)
+  }
+
+  /** Marks an activation. With a provider it shares the provider's parameters, unless it has parameters of its own already. */
+  activation(value: Value | undefined, provider?: Value): boolean {
+    if (!this.isCandidate(value)) return false
+    const known = this.activations.get(value)
+    if (!this.activations.has(value) || (provider === undefined && known === undefined)) {
+      this.activations.set(value, provider)
+    }
+    return true
+  }
+
+  /** Marks whatever a node reads at `index`: a constant as operand, anything else as activation. */
+  input(node: Node, index: number): boolean {
+    const value = node.input(index)
+    const weight = constantOf(value)
+    if (!weight) return this.activation(value)
+    return this.constant(node, index, { kind: 'operand', weight })
+  }
+
+  constant(node: Node, index: number, mark: ConstantMark): boolean {
+    const { weight } = mark
+    if (!isQuantizable(weight.dtype) || weight.tensor.elementCount === 0) return false
+    if (this.#float(weight.root) || (mark.kind !== 'bias' && weight.transposed)) return false
+    const marks = this.constants.get(node) ?? new Map<number, ConstantMark>()
+    marks.set(index, mark)
+    this.constants.set(node, marks)
+    return true
+  }
+
+  /** Takes a node's marks of constants back. */
+  forget(node: Node): void {
+    this.constants.delete(node)
+    this.nodes.delete(node)
+  }
+}
+
+/** The constant float tensor that a value is. */
+export function constantOf(value: Value | undefined): Weight | undefined {
+  const weight = findWeight(value)
+  return weight && isQuantizable(weight.dtype) ? weight : undefined
+}

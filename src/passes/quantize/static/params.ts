@@ -1,0 +1,111 @@
+import { quantizeParams } from '../params.ts'
+
+const ownParams = {
+  calibration: {
+    type: 'string',
+    doc: 'Calibration data: `.npz`, `.npy`, `.jsonl`, a JavaScript module that exports an iterable of feeds, or a folder of `test_data_set_N/input_M.pb`',
+    placeholder: 'path',
+  },
+  calibrationInputs: {
+    type: 'map',
+    doc: 'Inputs of the model by the name that they have in the data',
+    placeholder: 'name:input',
+  },
+  calibrationSamples: { type: 'integer', doc: 'Use at most so many samples', min: 1 },
+  calibrationMethod: {
+    type: 'enum',
+    doc: 'How ranges are found: extremes, least squared error, least divergence, or the share of values inside',
+    values: ['minmax', 'mse', 'entropy', 'percentile', 'distribution'],
+    default: 'minmax',
+  },
+  calibrationBins: { type: 'integer', doc: 'Bins of histograms', min: 16, max: 65536, default: 2048 },
+  calibrationQuantizedBins: { type: 'integer', doc: '`entropy`: quantized bins', min: 2, max: 65536, default: 128 },
+  calibrationPercentile: {
+    type: 'number',
+    doc: '`percentile`: per cent of the values inside',
+    min: 50,
+    max: 100,
+    default: 99.999,
+  },
+  calibrationSymmetric: {
+    type: 'boolean',
+    doc: 'Ranges symmetric around zero. Default: true for `percentile`, else false',
+  },
+  movingAverage: { type: 'boolean', doc: '`minmax`: means of the extremes of all samples', default: false },
+  maskAware: {
+    type: 'boolean',
+    doc: 'Values of -10000 and below are masks: they are no part of ranges, and tensors that hold them stay float',
+    default: true,
+  },
+  ranges: {
+    type: 'string',
+    doc: 'JSON file of ranges by tensor, instead of calibration or to overrule it',
+    placeholder: 'path',
+  },
+  quantFormat: {
+    type: 'enum',
+    doc: 'Static quantization: pairs of QuantizeLinear and DequantizeLinear around float operators, or integer operators',
+    values: ['qdq', 'qoperator'],
+    default: 'qdq',
+  },
+  activationType: {
+    type: 'enum',
+    doc: 'Static quantization: type of activations; 16 bits need opset 21, which the model is raised to where it can be',
+    values: ['uint8', 'int8', 'uint16', 'int16'],
+    default: 'uint8',
+  },
+  activationSymmetric: { type: 'boolean', doc: 'Zero point of activations in the middle', default: false },
+  restrictedAsymmetric: {
+    type: 'boolean',
+    doc: 'Zero points of uint8 activations are 0 or 128 only',
+    default: false,
+  },
+  minimumRealRange: { type: 'number', doc: 'Least width of ranges', min: 0 },
+  quantizeBias: { type: 'boolean', doc: 'Biases of products become int32', default: true },
+  adjustForBias: {
+    type: 'boolean',
+    doc: 'Weights get a larger scale where their bias would not fit into int32',
+    default: true,
+  },
+  dedicatedPairs: {
+    type: 'boolean',
+    doc: 'A QuantizeLinear/DequantizeLinear pair for every reader of a tensor',
+    default: false,
+  },
+  pairOnWeights: {
+    type: 'boolean',
+    doc: 'Keep weights float with a QuantizeLinear/DequantizeLinear pair, as TensorRT likes them',
+    default: false,
+  },
+  keepActivations: { type: 'boolean', doc: 'Keep Relu and Clip where quantization does their work', default: false },
+  floatOutputs: { type: 'list', doc: 'Leave outputs of operators of these types float', placeholder: 'Op' },
+  forceInputs: {
+    type: 'boolean',
+    doc: 'Operators that only move data quantize their input even if nothing else does',
+    default: false,
+  },
+  channelAxis: { type: 'map', doc: 'Axis of the scales of weights by operator type', placeholder: 'Op:axis' },
+  contribOps: {
+    type: 'boolean',
+    doc: 'QuantizeLinear and DequantizeLinear of ONNX Runtime instead of ONNX: 4 and 16 bits below opset 21',
+    default: false,
+  },
+  tensorOverrides: {
+    type: 'string',
+    doc: 'JSON file of settings by tensor: `type`, `scale`, `zeroPoint`, `symmetric`, `reduceRange`, `min`, `max`, `axis`, `float`',
+    placeholder: 'path',
+  },
+  sparePairs: {
+    type: 'boolean',
+    doc: 'Leave tensors float where no integer operator needs them: for readers that stay float, and results of MatMul and Gemm',
+    default: true,
+  },
+  allOps: {
+    type: 'boolean',
+    doc: 'Quantize element-wise operators and normalizations everywhere, not only between operators that are quantized anyway',
+    default: false,
+  },
+} as const
+
+/** Parameters of static quantization, those shared with dynamic quantization included. */
+export const staticParams: typeof quantizeParams & typeof ownParams = { ...quantizeParams, ...ownParams }

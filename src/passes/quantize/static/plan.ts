@@ -1,0 +1,125 @@
+import type { Node } from '../../../graph/node.ts'
+import type { Value } from '../../../graph/value.ts'
+import type { QuantizedType } from '../../../kernels/index.ts'
+import { makeRoomForBias } from './bias.ts'
+import { type ConstantRequest, planConstant, type QuantizedConstant } from './constants.ts'
+import type { ConstantMark, Marks } from './marks.ts'
+import type { ActivationParameters } from './parameters.ts'
+import type { StaticOptions, TensorOverrides } from './settings.ts'
+
+/** A constant that a node reads quantized. */
+export interface ConstantUse {
+  node: Node
+  index: number
+  mark: ConstantMark
+  constant: QuantizedConstant
+}
+
+/** A bias to quantize, with what decides about its scale. */
+export interface BiasUse {
+  node: Node
+  index: number
+  root: Value
+  beta: number
+  inputScale: number
+  weight: QuantizedConstant
+}
+
+/** Everything that is known before the graph is changed. */
+export interface Plan {
+  parameters: Map<Value, ActivationParameters>
+  constants: ConstantUse[]
+  biases: BiasUse[]
+}
+
+/** Plans the constants of all marked nodes: each is quantized once per way in which it is asked for. */
+export function planConstants(
+  marks: Marks,
+  parameters: Map<Value, ActivationParameters>,
+  options: StaticOptions,
+  overrides: TensorOverrides,
+  left: (node: Node, reason: string) => void,
+): Plan {
+  const known = new Map<Value, Map<string, QuantizedConstant | string>>()
+  const constants: ConstantUse[] = []
+  const biases: BiasUse[] = []
+  for (const [node, byIndex] of marks.constants) {
+    for (const [index, mark] of byIndex) {
+      if (mark.kind === 'bias') continue
+      const { root, dtype } = mark.weight
+      const request = requestFor(node, mark, dtype, options, overrides)
+      const entries = known.get(root) ?? new Map<string, QuantizedConstant | string>()
+      known.set(root, entries)
+      const key = JSON.stringify(request)
+      const constant = entries.get(key) ?? planConstant(root, request)
+      entries.set(key, constant)
+      if (typeof constant === 'string') left(node, constant)
+      else constants.push({ node, index, mark, constant })
+    }
+  }
+  for (const [node, byIndex] of marks.constants) {
+    for (const [index, mark] of byIndex) {
+      const input = node.input(0)
+      const weight = constants.find((use) => use.node === node && use.index === 1)?.constant
+      const scale = input && parameters.get(input)
+      if (mark.kind !== 'bias' || !weight || !scale || mark.weight.transposed) continue
+      if (scale.type.endsWith('16') && weight.request.type.endsWith('16')) continue
+      const { root } = mark.weight
+      if (options.adjustForBias) makeRoomForBias(weight, root, scale.scale, mark.beta)
+      biases.push({ node, index, root, beta: mark.beta, inputScale: scale.scale, weight })
+    }
+  }
+  return { parameters, constants, biases }
+}
+
+function requestFor(
+  node: Node,
+  mark: ConstantMark,
+  dtype: string | undefined,
+  options: StaticOptions,
+  overrides: TensorOverrides,
+): ConstantRequest {
+  const override = overrides.get(mark.kind === 'bias' ? '' : mark.weight.root.name) ?? {}
+  const isWeight = mark.kind === 'weight'
+  const type: QuantizedType = override.type ?? (isWeight ? weightTypeOf(node, options) : options.activationType)
+  const symmetric =
+    override.symmetric ?? (isWeight ? (options.weightSymmetric ?? type.startsWith('int')) : options.activationSymmetric)
+  const isProduct = isWeight && mark.product
+  const reduced = override.reduceRange ?? options.reduceRange
+  const list = (value: number | number[] | undefined): number[] | undefined =>
+    value === undefined ? undefined : [value].flat()
+  const given = {
+    min: override.min,
+    max: override.max,
+    ...(override.scale === undefined
+      ? {}
+      : { scale: list(override.scale)!, zeroPoint: list(override.zeroPoint) ?? [0] }),
+  }
+  const axis = override.axis ?? (isWeight ? mark.axis : undefined)
+  const rank = isWeight || mark.kind === 'operand' ? mark.weight.tensor.dims.length : 0
+  return {
+    type,
+    symmetric,
+    range:
+      reduced === undefined
+        ? isProduct && options.activationType === 'uint8'
+          ? 'safe'
+          : 'full'
+        : reduced
+          ? 'reduced'
+          : 'full',
+    axis: axis === undefined ? undefined : axis < 0 ? axis + rank : axis,
+    op: isProduct ? (node.opType === 'Gemm' && node.int('transB', 0) ? 'Gemm:transB' : node.opType) : '',
+    scaleType: dtype === 'float16' ? 'float16' : 'float32',
+    minimumRealRange: options.minimumRealRange,
+    given,
+  }
+}
+
+/**
+ * Convolutions of uint8 activations get uint8 weights with a zero point: all 8 bits, and no sum of products saturates. Other products
+ * get int8, which is multiplied faster; there `safe` codes cost next to nothing.
+ */
+function weightTypeOf(node: Node, { weightType, activationType }: StaticOptions): QuantizedType {
+  return weightType ?? (/^Conv/.test(node.opType) && activationType === 'uint8' ? 'uint8' : 'int8')
+}

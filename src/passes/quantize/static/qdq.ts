@@ -1,0 +1,211 @@
+import { type Attributes, int } from '../../../graph/attributes.ts'
+import type { Graph, Position } from '../../../graph/graph.ts'
+import type { Node } from '../../../graph/node.ts'
+import { Tensor } from '../../../graph/tensor.ts'
+import { tensorType } from '../../../graph/types.ts'
+import type { Value } from '../../../graph/value.ts'
+import { prune } from '../weight.ts'
+import { quantizedBias } from './bias.ts'
+import { emitConstant, type QuantizedConstant } from './constants.ts'
+import type { ActivationParameters } from './parameters.ts'
+import type { Plan } from './plan.ts'
+import type { StaticOptions } from './settings.ts'
+
+/** What is written. */
+export interface QdqContext {
+  options: StaticOptions
+  /** Domain of QuantizeLinear and DequantizeLinear. */
+  domain: string
+  /** Nodes that are quantized. */
+  nodes: ReadonlySet<Node>
+  /** Activations that share scale and zero point with another one. */
+  providerOf(value: Value): Value
+  /** Values that every reader must read quantized, since a Relu or Clip before them is gone. */
+  strict: ReadonlySet<Value>
+}
+
+/** How a tensor's readers are served. */
+interface Pair {
+  scale: Value
+  zeroPoint: Value
+}
+
+/**
+ * Writes a plan as pairs of QuantizeLinear and DequantizeLinear. Every activation gets one pair, which its readers share; every
+ * constant a DequantizeLinear after its codes.
+ *
+ * @returns number of pairs and constants
+ */
+export function writeQdq(plan: Plan, context: QdqContext): number {
+  const leftovers: Value[] = []
+  let changes = 0
+  const made = new Map<QuantizedConstant, Map<Graph, Value>>()
+  for (const { node, index, constant } of plan.constants) {
+    const byGraph = made.get(constant) ?? new Map<Graph, Value>()
+    made.set(constant, byGraph)
+    let value = byGraph.get(node.graph)
+    if (!value) {
+      value = writeConstant(constant, node, context)
+      byGraph.set(node.graph, value)
+      changes++
+    }
+    leftovers.push(node.input(index)!)
+    node.setInput(index, value)
+  }
+  for (const { node, index, root, beta, inputScale, weight } of plan.biases) {
+    const bias = quantizedBias(weight, root, inputScale, beta)
+    if (!bias) continue
+    const { graph } = node
+    const scalar = bias.scale.dims.length === 0
+    const dequantize = graph.insert(
+      {
+        op: 'DequantizeLinear',
+        domain: context.domain,
+        name: `${root.name}_DequantizeLinear`,
+        inputs: [
+          graph.addInitializer(`${root.name}_quantized`, bias.data),
+          graph.addInitializer(`${root.name}_quantized_scale`, bias.scale),
+          graph.addInitializer(`${root.name}_quantized_zero_point`, bias.zeroPoint),
+        ],
+        attributes: scalar ? {} : { axis: int(0) },
+        outputs: [`${root.name}_dequantized`],
+        types: [tensorType(bias.scale.dtype!, bias.data.dims)],
+      },
+      { before: node },
+    )
+    leftovers.push(node.input(index)!)
+    node.setInput(index, dequantize.output())
+    if (beta !== 1) node.attributes.set('beta', { kind: 'float', value: 1 })
+    changes++
+  }
+  const pairs = new Map<Value, Pair>()
+  for (const [value, parameters] of plan.parameters) {
+    const provider = context.providerOf(value)
+    const shares = provider !== value && plan.parameters.get(provider) === parameters
+    changes += writeActivation(value, parameters, shares ? provider : value, pairs, context)
+  }
+  prune(leftovers)
+  return changes
+}
+
+function writeConstant(constant: QuantizedConstant, reader: Node, { options, domain }: QdqContext): Value {
+  const { root, request } = constant
+  const { graph } = reader
+  const axis: Attributes = constant.layout.channels > 1 || request.axis !== undefined ? axisOf(constant) : {}
+  const type = tensorType(request.scaleType, root.constant!.dims)
+  const { data, scale, zeroPoint } = emitConstant(constant)
+  let codes = data
+  if (options.pairOnWeights) {
+    const quantize = graph.insert(
+      {
+        op: 'QuantizeLinear',
+        domain,
+        name: `${root.name}_QuantizeLinear`,
+        inputs: [root, scale, zeroPoint],
+        attributes: axis,
+        outputs: [`${root.name}_QuantizeLinear_Output`],
+        types: [tensorType(request.type, root.constant!.dims)],
+      },
+      { before: reader },
+    )
+    codes = quantize.output()
+    data.graph.removeInitializer(data)
+  }
+  return graph
+    .insert(
+      {
+        op: 'DequantizeLinear',
+        domain,
+        name: `${root.name}_DequantizeLinear`,
+        inputs: [codes, scale, zeroPoint],
+        attributes: axis,
+        outputs: [`${root.name}_DequantizeLinear_Output`],
+        types: [type],
+      },
+      { before: reader },
+    )
+    .output()
+}
+
+function axisOf({ request, root }: QuantizedConstant): Attributes {
+  return request.axis === undefined || root.constant!.dims.length === 0 ? {} : { axis: int(request.axis) }
+}
+
+function writeActivation(
+  value: Value,
+  parameters: ActivationParameters,
+  provider: Value,
+  pairs: Map<Value, Pair>,
+  { options, domain, nodes, strict }: QdqContext,
+): number {
+  const produced = value.producer !== undefined && nodes.has(value.producer)
+  const integerReaders = [...value.uses].filter(({ node }) => nodes.has(node))
+  const everyone = !options.sparePairs || strict.has(value) || (produced && !canGiveFloat(value))
+  if (!everyone && !integerReaders.length) return 0
+  // With an integer producer in front the float value exists nowhere.
+  const readers = everyone || produced ? [...value.uses] : integerReaders
+  const takesOutput = value.isOutput && (everyone || produced)
+  const { graph } = value
+  const known = pairs.get(provider)
+  const pair: Pair = known ?? {
+    scale: graph.addInitializer(`${provider.name}_scale`, Tensor.from(parameters.scaleType, [], [parameters.scale])),
+    zeroPoint: graph.addInitializer(
+      `${provider.name}_zero_point`,
+      Tensor.from(parameters.type, [], [parameters.zeroPoint]),
+    ),
+  }
+  pairs.set(provider, pair)
+  const { name, type, shape } = value
+  const position: Position = value.producer ? { after: value.producer } : { before: graph.firstNode }
+  const insert = (suffix: string, output: string): { quantize: Node; dequantize: Node } => {
+    const quantize = graph.insert(
+      {
+        op: 'QuantizeLinear',
+        domain,
+        name: `${name}_QuantizeLinear${suffix}`,
+        inputs: [value, pair.scale, pair.zeroPoint],
+        outputs: [`${name}_QuantizeLinear_Output${suffix}`],
+        types: [tensorType(parameters.type, shape)],
+      },
+      position,
+    )
+    const dequantize = graph.insert(
+      {
+        op: 'DequantizeLinear',
+        domain,
+        name: `${name}_DequantizeLinear${suffix}`,
+        inputs: [quantize.output(), pair.scale, pair.zeroPoint],
+        outputs: [output],
+        types: [type],
+      },
+      { after: quantize },
+    )
+    return { quantize, dequantize }
+  }
+  const dedicated = options.dedicatedPairs && readers.length + (takesOutput ? 1 : 0) > 1
+  if (dedicated) {
+    const readingNodes = [...new Set(readers.map(({ node }) => node))]
+    readingNodes.forEach((node, i) => {
+      const { dequantize } = insert(`_${i + 1}`, `${name}_DequantizeLinear_Output_${i + 1}`)
+      for (const use of readers) if (use.node === node) node.setInput(use.index, dequantize.output())
+    })
+    if (!takesOutput) return readingNodes.length
+  }
+  const { quantize, dequantize } = insert(
+    '',
+    takesOutput ? `${name}_QuantizeLinear_Input` : `${name}_DequantizeLinear_Output`,
+  )
+  if (!dedicated) for (const { node, index } of readers) node.setInput(index, dequantize.output())
+  if (takesOutput) {
+    const uses = [...value.uses].filter(({ node }) => node !== quantize)
+    graph.replace(value, dequantize.output())
+    quantize.setInput(0, value)
+    for (const { node, index } of uses) node.setInput(index, value)
+  }
+  return 1
+}
+
+/** True for integer products that ONNX Runtime can give a float result. */
+function canGiveFloat({ producer }: Value): boolean {
+  return producer?.opType === 'MatMul' || producer?.opType === 'Gemm'
+}

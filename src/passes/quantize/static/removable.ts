@@ -1,0 +1,70 @@
+import type { Node } from '../../../graph/node.ts'
+import type { Value } from '../../../graph/value.ts'
+import type { Range } from '../calibrate/methods/types.ts'
+import { replaceNode } from '../replace.ts'
+import type { Marks } from './marks.ts'
+import { type ActivationParameters, representable } from './parameters.ts'
+import type { StaticOptions } from './settings.ts'
+
+/** What the operator itself says about ranges: Relu and Clip pass theirs on to what they alone read, Softmax gives 0..1. */
+export function adjustRanges(marks: Marks, ranges: Map<Value, Range>): void {
+  for (const node of marks.nodes) {
+    if (node.opType === 'Softmax') ranges.set(node.output(), { min: 0, max: 1 })
+    const input = node.input(0)
+    if (!isActivation(node) || input?.onlyUser !== node) continue
+    const range = ranges.get(node.output())
+    if (range) ranges.set(input, range)
+  }
+}
+
+/**
+ * Removes Relu and Clip nodes whose work quantization does: the values that the codes of their output stand for are within their
+ * limits. What comes before gives their output then.
+ *
+ * @returns outputs that must be read quantized by everybody
+ */
+export function removeActivations(
+  marks: Marks,
+  parameters: Map<Value, ActivationParameters>,
+  options: StaticOptions,
+): Set<Value> {
+  const strict = new Set<Value>()
+  if (options.activationSymmetric) return strict
+  for (const node of [...marks.nodes]) {
+    if (!isActivation(node)) continue
+    const input = node.input(0)!
+    const output = node.output()
+    const found = parameters.get(output)
+    if (!found || !parameters.has(input) || !input.producer || input.onlyUser !== node) continue
+    const limits = limitsOf(node)
+    const codes = representable(found)
+    if (!limits || codes.min < limits.min || codes.max > limits.max * (1 + 1e-6)) continue
+    parameters.delete(input)
+    parameters.delete(output)
+    parameters.set(input, found)
+    // Readers of the shared parameters look for them under the value that stays.
+    for (const [value, provider] of marks.activations) if (provider === output) marks.activations.set(value, input)
+    marks.activations.set(input, marks.activations.get(output) === input ? undefined : marks.activations.get(output))
+    marks.activations.delete(output)
+    marks.nodes.delete(node)
+    strict.delete(output)
+    replaceNode(node, input)
+    strict.add(input)
+  }
+  return strict
+}
+
+function isActivation(node: Node): boolean {
+  return node.opType === 'Relu' || node.opType === 'Clip'
+}
+
+function limitsOf(node: Node): Range | undefined {
+  if (node.opType === 'Relu') return { min: 0, max: Number.POSITIVE_INFINITY }
+  const limit = (index: number, attribute: string, open: number): number | undefined => {
+    const value = node.input(index)
+    return value ? value.constant?.scalar() : (node.float(attribute) ?? open)
+  }
+  const min = limit(1, 'min', Number.NEGATIVE_INFINITY)
+  const max = limit(2, 'max', Number.POSITIVE_INFINITY)
+  return min === undefined || max === undefined ? undefined : { min, max }
+}

@@ -1,0 +1,186 @@
+import type { Model } from '../../../graph/model.ts'
+import type { Node } from '../../../graph/node.ts'
+import type { Value } from '../../../graph/value.ts'
+import type { PassContext, PassResult } from '../../pass.ts'
+import { isAlreadyQuantized } from '../already.ts'
+import { openData } from '../calibrate/data/index.ts'
+import { type Calibration, calibrate, type MethodOptions } from '../calibrate/index.ts'
+import { selector } from '../select.ts'
+import { foldBatchNorms } from './batch-norm.ts'
+import { readOverrides, readRanges } from './json-files.ts'
+import { Marks } from './marks.ts'
+import { OPERATORS, OPTIONAL_OPERATORS, type Operator, operatorOf } from './operators.ts'
+import { type ActivationParameters, activationParameters } from './parameters.ts'
+import { planConstants } from './plan.ts'
+import { writeQdq } from './qdq.ts'
+import { adjustRanges, removeActivations } from './removable.ts'
+import type { StaticOptions, TensorOverrides } from './settings.ts'
+
+/** Quantizes a model in place. See `staticQuantization`. */
+export async function run(model: Model, options: StaticOptions, context: PassContext): Promise<PassResult> {
+  const { note } = context
+  const quantized = isAlreadyQuantized(model)
+  if (quantized) {
+    note({
+      level: 'info',
+      code: 'quantize/already-quantized',
+      message: `the model is quantized already (${quantized}): it stays as it is`,
+    })
+    return { changes: 0 }
+  }
+  const overrides: TensorOverrides = options.tensorOverrides ? readOverrides(options.tensorOverrides, model) : new Map()
+  const given = options.ranges ? readRanges(options.ranges, model) : new Map<Value, { min: number; max: number }>()
+  const isSelected = selector(model, options, [...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS], note)
+  const candidates = new Map<Node, Operator>()
+  for (const node of model.graph.nodes()) {
+    const operator = operatorOf(node)
+    if (operator && isSelected(node) && isAsked(node, operator, options)) candidates.set(node, operator)
+  }
+  if (!candidates.size) return { changes: 0 }
+  const folded = foldBatchNorms(model)
+  await context.ort.inferTypes(model)
+
+  const isFloat = (value: Value): boolean => overrides.get(value.name)?.float === true
+  let marks = markAll(candidates, options, model.opset, isFloat)
+  const values = [...marks.activations.keys()].filter((value) => !given.has(value))
+  let calibration: Calibration = { ranges: new Map(), statistics: new Map(), samples: 0 }
+  if (options.calibration && values.length) {
+    const data = openData(model, { ...options, calibration: options.calibration })
+    calibration = await calibrate(model, values, data, {
+      ...methodOptions(options),
+      method: options.calibrationMethod,
+      masks: options.maskAware,
+      threads: context.threads,
+      signal: context.signal,
+      progress: (fraction) => context.progress(fraction * 0.9),
+    })
+  }
+  const masked = new Set<Value>()
+  for (const [value, { masks }] of calibration.statistics) if (masks > 0) masked.add(value)
+  if (masked.size) {
+    marks = markAll(candidates, options, model.opset, (value) => isFloat(value) || masked.has(value))
+    note({
+      level: 'info',
+      code: 'quantize/masks',
+      message: `${masked.size} tensors hold masks (values of -10000 and below) and stay float`,
+    })
+  }
+  const ranges = new Map([...calibration.ranges, ...given])
+  adjustRanges(marks, ranges)
+  const parameters = parametersOf(marks, ranges, options, overrides, context)
+  const plan = planConstants(marks, parameters, options, overrides, (node, reason) =>
+    note({
+      level: 'info',
+      code: 'quantize/left-float',
+      message: `${node.opType} stays float: ${reason}`,
+      node: node.label,
+    }),
+  )
+  const reported = rangesByName(ranges)
+  const counts: Record<string, number> = {}
+  for (const { opType } of marks.nodes) counts[opType] = (counts[opType] ?? 0) + 1
+  const strict = options.keepActivations ? new Set<Value>() : removeActivations(marks, parameters, options)
+  const domain = domainFor(
+    model,
+    options,
+    plan.constants.some(({ constant }) => constant.request.axis !== undefined),
+    [
+      ...[...parameters.values()].map(({ type }) => type),
+      ...plan.constants.map(({ constant }) => constant.request.type),
+    ],
+  )
+  const changes = writeQdq(plan, {
+    options,
+    domain,
+    nodes: marks.nodes,
+    providerOf: (value) => marks.activations.get(value) ?? value,
+    strict,
+  })
+  if (changes && domain) model.useDomain(domain)
+  context.progress(1)
+  return { changes: changes + folded, data: { quantized: counts, samples: calibration.samples, ranges: reported } }
+}
+
+/** True if the options ask for an operator that does not pay by itself. */
+function isAsked(node: Node, { kind }: Operator, { allOps, ops }: StaticOptions): boolean {
+  if (ops?.length) return true
+  return kind === 'precise' ? allOps : !OPTIONAL_OPERATORS.includes(node.opType)
+}
+
+function markAll(
+  candidates: ReadonlyMap<Node, Operator>,
+  options: StaticOptions,
+  opset: number,
+  isFloat: (value: Value) => boolean,
+): Marks {
+  const marks = new Marks(isFloat)
+  for (const [node, { kind, mark }] of candidates) {
+    if (!node.isLinked) continue
+    const named = options.ops?.includes(node.opType) && kind === 'precise'
+    if (kind === 'between' && !options.allOps && !named && !isBetween(node, marks)) continue
+    if (mark(node, { marks, options, opset })) marks.nodes.add(node)
+  }
+  return marks
+}
+
+/** True if all computed float inputs of a node are quantized anyway. */
+function isBetween(node: Node, marks: Marks): boolean {
+  const inputs = node.inputs.filter((value) => value?.isFloat && !value.constant)
+  return inputs.length > 0 && inputs.every((value) => marks.has(value!))
+}
+
+function methodOptions(options: StaticOptions): MethodOptions {
+  return {
+    bins: options.calibrationBins,
+    quantizedBins: options.calibrationQuantizedBins,
+    percentile: options.calibrationPercentile,
+    symmetric: options.calibrationSymmetric ?? options.calibrationMethod === 'percentile',
+    movingAverage: options.movingAverage,
+    levels: options.activationType.endsWith('16') ? 65535 : 255,
+  }
+}
+
+function parametersOf(
+  marks: Marks,
+  ranges: ReadonlyMap<Value, { min: number; max: number }>,
+  options: StaticOptions,
+  overrides: TensorOverrides,
+  { note }: PassContext,
+): Map<Value, ActivationParameters> {
+  const parameters = new Map<Value, ActivationParameters>()
+  for (const [value, provider] of marks.activations) {
+    if (provider) continue
+    const override = overrides.get(value.name)
+    const range = ranges.get(value)
+    if (!range && override?.scale === undefined && (override?.min === undefined || override.max === undefined)) {
+      note({
+        level: 'info',
+        code: 'quantize/no-range',
+        message: `"${value.name}" stays float: no finite value was seen`,
+      })
+      continue
+    }
+    const scaleType = value.dtype === 'float16' ? 'float16' : 'float32'
+    parameters.set(value, activationParameters(range ?? { min: 0, max: 0 }, scaleType, options, override))
+  }
+  for (const [value, provider] of marks.activations) {
+    let root = provider
+    while (root && marks.activations.get(root)) root = marks.activations.get(root)
+    const shared = root && parameters.get(root)
+    if (shared) parameters.set(value, shared)
+  }
+  return parameters
+}
+
+/** QuantizeLinear of the standard domain learned to have an axis in opset 13, float16 in 19, and 4 and 16 bits in 21. */
+function domainFor(model: Model, options: StaticOptions, perAxis: boolean, types: readonly string[]): string {
+  const { opset } = model
+  const wide = types.some((type) => !type.endsWith('int8'))
+  const half = [...model.graph.allNodes()].some((node) => node.outputs.some((value) => value?.dtype === 'float16'))
+  const least = wide ? 21 : half ? 19 : perAxis ? 13 : 10
+  return options.contribOps || opset < least ? 'com.microsoft' : ''
+}
+
+function rangesByName(ranges: ReadonlyMap<Value, { min: number; max: number }>): Record<string, [number, number]> {
+  return Object.fromEntries([...ranges].map(([{ name }, { min, max }]) => [name, [min, max]]))
+}
