@@ -85,7 +85,7 @@ export function decodeModel(bytes: Uint8Array, file?: string): ModelProto {
 /** Decodes a single tensor, e.g. the content of a `.pb` file of ONNX test data. Throws protobuf's own error on bad bytes. */
 export function decodeTensor(bytes: Uint8Array): TensorProto {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  return messageType('TensorProto').decode(new Reader(buffer)) as TensorProto
+  return readMessage('TensorProto', new Reader(buffer))
 }
 
 /**

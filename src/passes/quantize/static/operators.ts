@@ -28,6 +28,7 @@ function product(weightAxis: (node: Node) => number, beta: (node: Node) => numbe
     if (node.opType === 'MatMul' && options.matmulConstOnly && !weight) return false
     for (const index of [0, 1]) {
       const constant = index === 0 ? x : weight
+      if (constant?.transposed) return false
       if (!constant) {
         if (!marks.isCandidate(node.input(index))) return false
       } else if (index === 1 && !canHaveAxis(constant.tensor.dims, axis)) return false
@@ -39,7 +40,9 @@ function product(weightAxis: (node: Node) => number, beta: (node: Node) => numbe
     const bias = constantOf(node.input(2))
     if (bias && weight && !x && options.quantizeBias)
       marks.constant(node, 2, { kind: 'bias', weight: bias, beta: beta(node) })
-    markOutputs(node, marks, options)
+    // Their kernels give float results as well: quantized only if somebody wants that.
+    const givesFloat = node.opType === 'MatMul' || node.opType === 'Gemm'
+    if (!givesFloat || !options.sparePairs || options.allOps) markOutputs(node, marks, options)
     return true
   }
 }
@@ -77,12 +80,23 @@ const moves: Handler = (node, { marks, options }) => {
 
 /** As `moves`; the input is quantized for its sake where it is a constant or the option says so. */
 const gather: Handler = (node, context) => {
-  const { marks, options } = context
+  const { marks, options, opset } = context
   const table = constantOf(node.input(0))
   if (!table) return moves(node, context)
+  if (options.sparePairs) {
+    // Codes are gathered and dequantized after that, so a scale for each column costs nothing.
+    const axis = options.perChannel && opset >= 13 ? lastAxis(node, table.tensor.dims.length) : undefined
+    return marks.constant(node, 0, { kind: 'weight', weight: table, axis, product: false })
+  }
   if (!marks.constant(node, 0, { kind: 'operand', weight: table })) return false
   if (!options.floatOutputs?.includes(node.opType)) marks.activation(node.output())
   return true
+}
+
+/** The last axis, unless it is the one that is gathered from, or the only one. */
+function lastAxis(node: Node, rank: number): number | undefined {
+  const axis = node.int('axis', 0)
+  return rank < 2 || axis === -1 || axis === rank - 1 ? undefined : rank - 1
 }
 
 const since =

@@ -118,8 +118,9 @@ function requestFor(
 
 /**
  * Convolutions of uint8 activations get uint8 weights with a zero point: all 8 bits, and no sum of products saturates. Other products
- * get int8, which is multiplied faster; there `safe` codes cost next to nothing.
+ * get int8, which is multiplied faster; there `safe` codes cost next to nothing. Tables have nothing to multiply.
  */
 function weightTypeOf(node: Node, { weightType, activationType }: StaticOptions): QuantizedType {
+  if (node.opType === 'Gather') return weightType ?? 'uint8'
   return weightType ?? (/^Conv/.test(node.opType) && activationType === 'uint8' ? 'uint8' : 'int8')
 }

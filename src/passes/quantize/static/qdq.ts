@@ -24,7 +24,14 @@ export interface QdqContext {
   strict: ReadonlySet<Value>
 }
 
-/** How a tensor's readers are served. */
+/** The initializers of a quantized constant. */
+interface Constant {
+  data: Value
+  scale: Value
+  zeroPoint: Value
+}
+
+/** Parameters of an activation. */
 interface Pair {
   scale: Value
   zeroPoint: Value
@@ -40,7 +47,16 @@ export function writeQdq(plan: Plan, context: QdqContext): number {
   const leftovers: Value[] = []
   let changes = 0
   const made = new Map<QuantizedConstant, Map<Graph, Value>>()
+  const tables = new Map<QuantizedConstant, Constant>()
   for (const { node, index, constant } of plan.constants) {
+    if (context.options.sparePairs && node.opType === 'Gather') {
+      leftovers.push(node.input(index)!)
+      const table = tables.get(constant) ?? emitConstant(constant)
+      tables.set(constant, table)
+      gatherCodes(node, constant, table, context)
+      changes++
+      continue
+    }
     const byGraph = made.get(constant) ?? new Map<Graph, Value>()
     made.set(constant, byGraph)
     let value = byGraph.get(node.graph)
@@ -125,6 +141,33 @@ function writeConstant(constant: QuantizedConstant, reader: Node, { options, dom
       { before: reader },
     )
     .output()
+}
+
+/** Gather of codes, dequantized afterwards: a table is never dequantized as a whole. */
+function gatherCodes(
+  node: Node,
+  constant: QuantizedConstant,
+  { data, scale, zeroPoint }: Constant,
+  { domain }: QdqContext,
+): void {
+  const output = node.output()
+  const { type } = output
+  const dequantize = node.graph.insert(
+    {
+      op: 'DequantizeLinear',
+      domain,
+      name: `${output.name}_DequantizeLinear`,
+      inputs: [output, scale, zeroPoint],
+      attributes: constant.request.axis === undefined ? {} : { axis: int((output.rank ?? 0) - 1) },
+      outputs: [`${output.name}_dequantized`],
+      types: [type],
+    },
+    { after: node },
+  )
+  node.setInput(0, data)
+  node.graph.replace(output, dequantize.output())
+  dequantize.setInput(0, output)
+  output.type = tensorType(constant.request.type, output.shape)
 }
 
 function axisOf({ request, root }: QuantizedConstant): Attributes {
