@@ -24,17 +24,7 @@ export const passes: readonly [
   typeof weightQuantization,
   typeof float16,
   typeof verify,
-] = [
-  fixedShape,
-  clean,
-  fuse,
-  ortOptimize,
-  dynamicQuantization,
-  staticQuantization,
-  weightQuantization,
-  float16,
-  verify,
-]
+] = [fixedShape, clean, fuse, ortOptimize, dynamicQuantization, staticQuantization, weightQuantization, float16, verify]
 
 /** The same list where passes are treated alike. */
 export const allPasses: readonly AnyPass[] = passes
