@@ -1,6 +1,6 @@
 import type { AttributeProto } from '../onnx/proto.ts'
 import type { AttributeValue } from './attributes.ts'
-import { Graph } from './graph.ts'
+import { copyNodes } from './copy.ts'
 import type { LocalFunction, Model } from './model.ts'
 import type { Node } from './node.ts'
 import type { Value } from './value.ts'
@@ -70,7 +70,8 @@ function inline(call: Node, fn: LocalFunction): Node[] {
   for (const [name, value] of call.attributes) attributes.set(name, value)
   const values = new Map<Value, Value | null>()
   fn.graph.inputs.forEach((value, i) => void values.set(value, call.input(i) ?? null))
-  const copies = copyNodes(fn.graph, graph, call, `${call.name || call.opType}/`, values, attributes)
+  const prefix = `${call.name || call.opType}/`
+  const copies = copyNodes(fn.graph, graph, { before: call, prefix, values, attributes })
   fn.graph.outputs.forEach((inner, i) => {
     const old = call.outputs[i]
     const fresh = values.get(inner)
@@ -78,65 +79,4 @@ function inline(call: Node, fn: LocalFunction): Node[] {
   })
   graph.remove(call)
   return copies
-}
-
-function copyNodes(
-  from: Graph,
-  to: Graph,
-  before: Node | undefined,
-  prefix: string,
-  values: Map<Value, Value | null>,
-  attributes: ReadonlyMap<string, AttributeValue>,
-): Node[] {
-  const copies: Node[] = []
-  from.sort()
-  for (const node of from.nodes()) {
-    const copy = to.insert(
-      {
-        op: node.opType,
-        domain: node.domain,
-        name: prefix + (node.name || node.opType),
-        inputs: node.inputs.map((value) => (value ? (values.has(value) ? values.get(value)! : value) : null)),
-        outputs: node.outputs.map((value) => (value ? prefix + value.name : null)),
-      },
-      { before },
-    )
-    if (node.extra?.overload) copy.extra = { overload: node.extra.overload }
-    node.outputs.forEach((value, i) => {
-      if (!value) return
-      copy.output(i).type = value.type
-      values.set(value, copy.output(i))
-    })
-    for (const [name, value] of node.attributes) {
-      const own = value.kind === 'reference' ? attributes.get(value.value) : value
-      // A reference to an attribute that the call leaves out leaves it out too.
-      if (own) copy.attributes.set(name, copyAttribute(own, copy, prefix, values, attributes))
-    }
-    copies.push(copy)
-  }
-  return copies
-}
-
-function copyAttribute(
-  value: AttributeValue,
-  owner: Node,
-  prefix: string,
-  values: Map<Value, Value | null>,
-  attributes: ReadonlyMap<string, AttributeValue>,
-): AttributeValue {
-  const copyGraph = (body: Graph): Graph => {
-    const { model } = owner.graph
-    const copy = new Graph(model, body.name, owner)
-    for (const input of body.inputs)
-      values.set(input, copy.addInput(model.names.fresh(prefix + input.name), input.type))
-    for (const initializer of body.initializers)
-      if (initializer.tensor && !values.has(initializer))
-        values.set(initializer, copy.addInitializer(prefix + initializer.name, initializer.tensor))
-    copyNodes(body, copy, undefined, prefix, values, attributes)
-    for (const output of body.outputs) copy.addOutput(values.get(output) ?? output)
-    return copy
-  }
-  if (value.kind === 'graph') return { kind: 'graph', value: copyGraph(value.value) }
-  if (value.kind === 'graphs') return { kind: 'graphs', value: value.value.map(copyGraph) }
-  return value
 }

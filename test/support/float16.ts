@@ -7,15 +7,19 @@ import type { Note, PassResult } from '../../src/passes/pass.ts'
 /** Converts a model to float16 in place, with defaults where `options` does not say otherwise. */
 export async function toHalf(
   model: Model,
-  { device = 'cpu', ...options }: Partial<Float16Options> & { device?: string } = {},
+  {
+    device = 'cpu',
+    file = 'model.onnx',
+    ...options
+  }: Partial<Float16Options> & { device?: string; file?: string } = {},
 ): Promise<PassResult & { notes: Note[] }> {
   const notes: Note[] = []
   const result = await run(
     model,
-    { precision: 'float16', keepIoTypes: true, overflow: 'keep', ...options },
+    { precision: 'float16', keepIoTypes: true, overflow: 'keep', mixedRuns: 64, ...options },
     {
       ort: createOrtService(),
-      file: 'model.onnx',
+      file,
       device,
       threads: 1,
       note: (note) => void notes.push(note),

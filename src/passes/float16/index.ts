@@ -1,3 +1,4 @@
+import { filesBelow, inputPaths } from '../../measure/inputs/files.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { ParamOutput } from '../../params/spec.ts'
 import { precisionParam } from '../params.ts'
@@ -29,6 +30,40 @@ const own = {
     placeholder: 'OpType:index',
     doc: 'With float16: inputs of operators that stay float32 where the operator takes both, e.g. GroupNorm:1',
   },
+  float32Parts: {
+    type: 'list',
+    placeholder: 'part',
+    doc: 'With float16: parts of the model that compute in float32: norms, softmax, residuals, logits',
+  },
+  mixedInputs: {
+    type: 'list',
+    placeholder: 'file',
+    doc: 'With mixed: inputs to measure with: .npz files, or folders of input_0.pb ... Default: plausible ones made from the graph',
+  },
+  mixedCosine: {
+    type: 'number',
+    min: -1,
+    max: 1,
+    doc: 'With mixed: lowest cosine between each output and the float32 one. Default 0.9999, or no bar where another is given',
+  },
+  mixedRtol: {
+    type: 'number',
+    min: 0,
+    doc: 'With mixed: every element must be within mixed_atol + mixed_rtol * |float32|. Default: no bar per element',
+  },
+  mixedAtol: { type: 'number', min: 0, doc: 'See mixed_rtol' },
+  mixedValidate: {
+    type: 'string',
+    placeholder: 'file',
+    doc: 'With mixed: module, relative to the model, whose default export (expected, found) => boolean judges the outputs',
+  },
+  mixedSamples: { type: 'integer', min: 1, doc: 'With mixed: how many inputs to make, or to take at most. Default 4' },
+  mixedRuns: {
+    type: 'integer',
+    min: 1,
+    default: 64,
+    doc: 'With mixed: after this many runs what is good enough is taken, though it might need fewer float32 nodes',
+  },
   overflow: {
     type: 'enum',
     values: ['keep', 'clip', 'error'],
@@ -48,12 +83,19 @@ export const float16: Pass<typeof params> = {
   doc: 'Converts float32 to float16',
   params,
   lossless: false,
-  enabled: ({ precision }) => precision === 'float16',
+  enabled: ({ precision }) => precision === 'float16' || precision === 'mixed',
   check(_options, device) {
     if (device === 'tensorrt')
       throw new OnnxError('FLOAT16_TARGET', 'TensorRT chooses the precision of each layer itself', {
         hint: 'Leave the model in float32 and set the provider option trt_fp16_enable.',
       })
   },
+  dependencies: ({ precision, mixedInputs, mixedValidate }, file) =>
+    precision === 'mixed'
+      ? [
+          ...inputPaths(mixedInputs, file).flatMap(filesBelow),
+          ...inputPaths(mixedValidate ? [mixedValidate] : [], file),
+        ]
+      : [],
   run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
 }

@@ -20,16 +20,18 @@ export interface Plan {
   wantsHalf(node: Node, index: number): boolean
 }
 
-/** Decides, without changing anything, what becomes float16. */
+/** Decides, without changing anything, what becomes float16; `float32` are nodes that do not. */
 export async function makePlan(
   model: Model,
   options: Float16Options,
   prober: Prober,
   constants: HalfConstants,
   keep: KeepIo,
+  float32: ReadonlySet<Node>,
 ): Promise<Plan> {
   const nodes = new Map<Node, Acceptance>()
-  const blocked = blocker(options)
+  const isNamed = blocker(options)
+  const blocked = (node: Node): boolean => float32.has(node) || isNamed(node)
   const candidates = [...model.graph.allNodes()].filter(
     (node) => !blocked(node) && touchesFloat(node) && !isInForeignBody(node) && !makesResult(node, model, keep),
   )

@@ -6,7 +6,8 @@ import type { PassContext, PassResult } from '../pass.ts'
 import { Conversion } from './apply.ts'
 import { HalfConstants } from './constants.ts'
 import type { Float16Options } from './index.ts'
-import { type KeepIo, makePlan } from './plan.ts'
+import { nodesOfParts } from './parts.ts'
+import { type KeepIo, makePlan, type Plan } from './plan.ts'
 import { Prober } from './probe.ts'
 
 /** Converts `model` to float16 in place. A model without float32 stays as it is. */
@@ -15,17 +16,48 @@ export async function run(model: Model, options: Float16Options, context: PassCo
   await context.ort.inferTypes(model, { scalars: false })
   const constants = new HalfConstants(options.overflow, context.note)
   const keep = keepIo(options)
-  const plan = await makePlan(
-    model,
-    options,
-    new Prober(model, context.device, float32Inputs(options)),
-    constants,
-    keep,
-  )
+  const prober = new Prober(model, context.device, float32Inputs(options))
+  const parts = nodesOfParts(model, options.float32Parts ?? [])
+  const planWith = (float32: Iterable<Node>): Promise<Plan> =>
+    makePlan(model, options, prober, constants, keep, new Set([...parts, ...float32]))
+  const plan = await planWith([])
   if (!plan.nodes.size) {
     context.note({ level: 'info', code: 'float16/nothing', message: 'nothing in this model computes in float32' })
     return { changes: inlined }
   }
+  if (options.precision !== 'mixed') return convert(model, plan, constants, keep)
+  const { findMixed } = await import('./mixed/index.ts')
+  const mixed = await findMixed(model, plan, constants, options, context)
+  if (!mixed) {
+    context.note({
+      level: 'warn',
+      code: 'mixed/never-passes',
+      message: 'no choice of nodes is good enough, not even float32 for all: the model stays float32',
+    })
+    return { changes: inlined }
+  }
+  try {
+    const result = convert(model, await planWith(mixed.float32), constants, keep)
+    if (!(await mixed.confirms(model)))
+      throw new OnnxError('MIXED_NOT_CONFIRMED', 'the mixed model is good enough by simulation, but not when it runs', {
+        hint: 'Allow a little more difference, or leave parts in float32 (float32_parts=norms,softmax).',
+      })
+    const { float32, picture, runs } = mixed.report
+    context.note({
+      level: 'info',
+      code: 'mixed/float32',
+      message: `${float32.length || 'no'} node${float32.length === 1 ? '' : 's'} of ${plan.nodes.size} stay${float32.length === 1 ? 's' : ''} float32, found in ${runs} run${runs === 1 ? '' : 's'}: ${picture}`,
+    })
+    return { ...result, data: { ...(result.data as object), mixed: mixed.report } }
+  } finally {
+    mixed.close()
+  }
+}
+
+/** Carries a plan out. */
+function convert(model: Model, plan: Plan, constants: HalfConstants, keep: KeepIo): PassResult {
+  // A search may have left nothing to convert.
+  if (!plan.nodes.size) return { changes: 0, data: { nodes: 0, casts: 0, float32Ops: {} } }
   const conversion = new Conversion(model, plan, constants, keep)
   const float = [...model.graph.allNodes()].filter(
     (node) => !plan.nodes.has(node) && node.outputs.some((value) => value?.dtype === 'float32'),

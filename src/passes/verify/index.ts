@@ -1,5 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { filesBelow, inputPaths } from '../../measure/inputs/files.ts'
 import type { ParamOutput } from '../../params/spec.ts'
 import type { Pass } from '../pass.ts'
 
@@ -40,19 +39,6 @@ export const verify: Pass<typeof params> = {
   enabled: ({ verify, verifyInputs, verifyCosine, verifyRtol, verifyAtol, verifySamples }) =>
     verify ??
     [verifyInputs, verifyCosine, verifyRtol, verifyAtol, verifySamples].some((option) => option !== undefined),
-  dependencies: (options, file) => inputFiles(options, file).flatMap(filesIn),
+  dependencies: (options, file) => inputPaths(options.verifyInputs, file).flatMap(filesBelow),
   run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
-}
-
-/** Absolute paths of the inputs; they are relative to the model's folder. */
-export function inputFiles({ verifyInputs = [] }: VerifyOptions, file: string): string[] {
-  return verifyInputs.map((path) => resolve(dirname(file), path))
-}
-
-/** A file itself, the files below a folder. */
-function filesIn(path: string): string[] {
-  if (!existsSync(path) || !statSync(path).isDirectory()) return [path]
-  return readdirSync(path)
-    .sort()
-    .flatMap((name) => filesIn(join(path, name)))
 }

@@ -1,9 +1,10 @@
 import type { Model } from '../../graph/model.ts'
+import { inputPaths } from '../../measure/inputs/files.ts'
 import type { Difference } from '../../measure/metrics.ts'
 import { type ValueDifference, Versus } from '../../measure/versus.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../pass.ts'
-import { inputFiles, type VerifyOptions } from './index.ts'
+import type { VerifyOptions } from './index.ts'
 
 /** Default of `verifyCosine` and `verifySamples`. */
 const COSINE = 0.99
@@ -20,7 +21,7 @@ export async function run(model: Model, options: VerifyOptions, context: PassCon
   const tolerance = { rtol: bar.rtol ?? 0, atol: bar.atol ?? 0 }
   const versus = new Versus(context.file, model)
   try {
-    const files = inputFiles(options, context.file)
+    const files = inputPaths(options.verifyInputs, context.file)
     const result = await versus.compare({ files, samples: options.verifySamples ?? SAMPLES, tolerance })
     const failed = result.outputs.find((row) => isBelow(row, bar))
     if (failed) throw await explain(versus, failed, bar)

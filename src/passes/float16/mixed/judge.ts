@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import type { Tensor } from '../../../graph/tensor.ts'
+import type { Feeds, IsolatedSession } from '../../../measure/isolated.ts'
+import { difference } from '../../../measure/metrics.ts'
+import { feedsOf } from '../../../measure/versus.ts'
+import { OnnxError } from '../../../onnx/errors.ts'
+
+/** Outputs of one run by name. */
+export type Outputs = Readonly<Record<string, Tensor>>
+
+/** What a user's function gets for each output. */
+export interface PlainTensor {
+  dims: readonly number[]
+  data: number[]
+}
+
+/** A user's own measure: outputs of the float32 model and of a candidate, input by input -> good enough or not. */
+export type Validate = (
+  expected: readonly Record<string, PlainTensor>[],
+  found: readonly Record<string, PlainTensor>[],
+) => boolean | Promise<boolean>
+
+export interface Bars {
+  /** Lowest cosine of an output. */
+  cosine: number
+  /** Every element within `atol + rtol * |expected|`, if one of them is given. */
+  rtol: number | undefined
+  atol: number | undefined
+  validate?: Validate | undefined
+}
+
+/** Decides whether outputs are good enough: within the bars, and accepted by the user's function if there is one. */
+export class Judge {
+  readonly #bars: Bars
+
+  constructor(bars: Bars) {
+    this.#bars = bars
+  }
+
+  /** The bars alone, on the outputs of one input. */
+  isClose(found: Outputs, expected: Outputs): boolean {
+    const { cosine, rtol, atol } = this.#bars
+    const perElement = rtol !== undefined || atol !== undefined
+    return Object.entries(expected).every(([name, tensor]) => {
+      const row = difference(found[name]!, tensor, { rtol: rtol ?? 0, atol: atol ?? 0 })
+      return row.mismatch === undefined && row.broken === 0 && row.cosine >= cosine && !(perElement && row.outside > 0)
+    })
+  }
+
+  /** The bars and the user's function, on all outputs. */
+  async accepts(found: readonly Outputs[], expected: readonly Outputs[]): Promise<boolean> {
+    if (!found.every((outputs, i) => this.isClose(outputs, expected[i]!))) return false
+    const { validate } = this.#bars
+    if (!validate) return true
+    try {
+      return (await validate(expected.map(plain), found.map(plain))) === true
+    } catch (cause) {
+      throw new OnnxError('VALIDATE_THREW', `the function that validates outputs failed: ${(cause as Error).message}`, {
+        cause,
+      })
+    }
+  }
+
+  /** Feeds in the types that a converted model takes. */
+  feedsOf(session: IsolatedSession, feeds: Feeds): Feeds {
+    return feedsOf(session, feeds)
+  }
+}
+
+function plain(outputs: Outputs): Record<string, PlainTensor> {
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, tensor]) => [name, { dims: tensor.dims, data: tensor.toNumbers() }]),
+  )
+}
+
+/**
+ * The user's function from a module: its default export.
+ *
+ * @throws OnnxError `VALIDATE_INVALID` if there is none
+ */
+export async function loadValidate(file: string): Promise<Validate> {
+  const invalid = (what: string, cause?: unknown): OnnxError =>
+    new OnnxError('VALIDATE_INVALID', what, {
+      place: { file },
+      hint: 'Write a module whose default export is (expected, found) => boolean.',
+      cause,
+    })
+  if (!existsSync(file)) throw invalid('there is no such module')
+  let loaded: { default?: unknown }
+  try {
+    loaded = await import(pathToFileURL(file).href)
+  } catch (cause) {
+    throw invalid(`the module fails: ${(cause as Error).message}`, cause)
+  }
+  if (typeof loaded.default !== 'function') throw invalid('its default export is no function')
+  return loaded.default as Validate
+}
