@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-import { main } from './main.ts'
+import { startEarly } from '../pipeline/workers/early.ts'
+
+if (process.argv[2] === 'build') startEarly()
+const { main } = await import('./main.ts')
 
 // `unplugin-onnx inspect m.onnx | head`: a reader that has seen enough is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

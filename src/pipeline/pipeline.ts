@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { availableParallelism, freemem } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
+import { preloadOrt } from '../ort/load.ts'
 import type { AnyPass } from '../passes/pass.ts'
 import { Depot, type Found, type Staged, temporaryFolder } from './cache/depot.ts'
 import { type Entry, type EntryFile, filesOf } from './cache/entry.ts'
@@ -196,7 +197,7 @@ class CachedPipeline implements Pipeline {
     return this.#gate.run(BASE_MEMORY + size * MEMORY_PER_BYTE, signal, async () => {
       const staged = await depot.stage()
       try {
-        const result = await this.#executor.run(
+        const running = this.#executor.run(
           {
             kind: 'build',
             file,
@@ -208,7 +209,8 @@ class CachedPipeline implements Pipeline {
           },
           { signal, onProgress: this.#reporter(file) },
         )
-        return { ...staged, result }
+        if (this.#config.preload) void preloadOrt()
+        return { ...staged, result: await running }
       } catch (error) {
         await staged.store.discard(staged.folder)
         throw error

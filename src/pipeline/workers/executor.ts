@@ -43,5 +43,5 @@ export function defaultExecutor(
 ): Executor {
   if (workers instanceof URL) return new Threads(workers, maxThreads)
   if (workers === false || import.meta.url.endsWith('.ts')) return inlineExecutor(load)
-  return new Threads(new URL('./worker.js', import.meta.url), maxThreads)
+  return new Threads(undefined, maxThreads)
 }

@@ -1,7 +1,7 @@
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { OnnxError } from '../../onnx/errors.ts'
-import { disableTelemetry } from '../../ort/load.ts'
 import { abortError, fromWire, outOfMemory, throwIfAborted } from '../failure.ts'
+import { startWorker, takeEarly } from './early.ts'
 import type { Executor, RunOptions } from './executor.ts'
 import type { Job, ResultOf } from './jobs.ts'
 import type { FromWorker, ToWorker } from './serve.ts'
@@ -33,12 +33,15 @@ export class Threads implements Executor {
   readonly parallel = true
   readonly #entry: URL
   readonly #max: number
+  readonly #isOwn: boolean
   readonly #threads = new Set<Thread>()
   readonly #queue: Task[] = []
   #lastId = 0
 
-  constructor(entry: URL, max: number) {
-    this.#entry = entry
+  /** @param entry file of the threads; that of the package unless given */
+  constructor(entry: URL | undefined, max: number) {
+    this.#isOwn = entry === undefined
+    this.#entry = entry ?? new URL('./worker.js', import.meta.url)
     this.#max = max
   }
 
@@ -77,7 +80,7 @@ export class Threads implements Executor {
     while (this.#queue.length > 0) {
       const free = [...this.#threads].find(({ task }) => !task)
       if (!free && this.#threads.size >= this.#max) return
-      const thread = free ?? this.#start()
+      const thread = free ?? this.#start(this.#queue[0]!.job.kind === 'build')
       const task = this.#queue.shift()!
       clearTimeout(thread.idle)
       thread.task = task
@@ -86,10 +89,9 @@ export class Threads implements Executor {
     }
   }
 
-  #start(): Thread {
-    disableTelemetry()
+  #start(early: boolean): Thread {
     const thread: Thread = {
-      worker: new Worker(this.#entry, { name: 'unplugin-onnx' }),
+      worker: (early && this.#isOwn && takeEarly()) || startWorker(this.#entry),
       task: undefined,
       idle: undefined,
     }
