@@ -61,7 +61,7 @@ async function inferGraph(
         if (!value.shape) ambiguous.push(value)
       }
       await session.release()
-      if (scalars) await findScalars(ambiguous, skeleton.graph, model)
+      if (scalars) await findScalars(ambiguous, skeleton, model)
       break
     } catch (error) {
       if (!(error instanceof OnnxError) || !skip(graph, error.message, skipped, unknown)) break
@@ -83,7 +83,7 @@ async function inferGraph(
  * ONNX Runtime reports scalars and unknown ranks alike. The output of `Shape` tells them apart: it has as many elements as its
  * input has dimensions, and none that are known where the rank is not.
  */
-async function findScalars(values: readonly Value[], graph: GraphProto, model: ModelProto): Promise<void> {
+async function findScalars(values: readonly Value[], skeleton: Skeleton, model: ModelProto): Promise<void> {
   for (const value of values) {
     const tensor = value.producer?.is('Constant') ? value.constant : undefined
     if (tensor) value.type = { kind: 'tensor', dtype: tensor.dtype, shape: tensor.dims }
@@ -91,19 +91,41 @@ async function findScalars(values: readonly Value[], graph: GraphProto, model: M
   const rest = values.filter((value) => !value.shape)
   if (!rest.length) return
   const probes = rest.map((_, i) => `rank_probe_${i}`)
-  const node = [
-    ...graph.node!,
-    ...rest.map(({ name }, i) => ({ opType: 'Shape', input: [name], output: [probes[i]!] })),
-  ]
+  const part = partBefore(rest, skeleton)
+  const node = [...part.node!, ...rest.map(({ name }, i) => ({ opType: 'Shape', input: [name], output: [probes[i]!] }))]
   const bytes = encodeToBytes({
     ...model,
-    graph: { ...graph, node, output: probes.map((name) => ({ name })) },
+    graph: { ...part, node, output: probes.map((name) => ({ name })) },
     metadataProps: [],
   })
   const session = await openSession(bytes, { intraOpNumThreads: 1, interOpNumThreads: 1 })
   for (const [i, output] of session.outputs.entries())
     if (output.isTensor && output.shape[0] === 0) rest[i]!.type = { kind: 'tensor', dtype: rest[i]!.dtype, shape: [] }
   await session.release()
+}
+
+/** The nodes that `values` depend on, back to values of known shape, which become inputs: few, as most shapes are known. */
+function partBefore(values: readonly Value[], { graph, outputs }: Skeleton): GraphProto {
+  const producers = new Map(graph.node!.flatMap((node) => node.output!.map((name) => [name, node] as const)))
+  const given = new Map((graph.input ?? []).map((info) => [info.name!, info]))
+  const node = new Set<NodeProto>()
+  const input = new Map<string, ValueInfoProto>()
+  const read = new Set(values.map(({ name }) => name))
+  for (const name of read) {
+    const info = given.get(name)
+    if (info) input.set(name, info)
+    const producer = producers.get(name)
+    if (!producer || name === '') continue
+    const known = outputs.get(name)
+    // The elements of constants matter, not only their shapes.
+    if (known?.shape && producer.opType !== 'Constant') input.set(name, { name, type: typeToProto(known.type!) })
+    else node.add(producer)
+    // Bodies read what they like of the graph around them.
+    if (producer.attribute?.some(({ g, graphs }) => g ?? graphs?.length)) return graph
+    if (node.has(producer)) for (const each of producer.input ?? []) read.add(each)
+  }
+  for (const each of node) for (const name of each.output!) input.delete(name)
+  return { ...graph, input: [...input.values()], node: graph.node!.filter((each) => node.has(each)) }
 }
 
 /** Keeps what is already known where ONNX Runtime knows less. */
