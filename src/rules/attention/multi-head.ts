@@ -55,15 +55,26 @@ export function guarded(build: Build, attention: Value): Value {
   return build.op.Where(build.op.IsNaN(attention), zero, attention)
 }
 
-/** The operators take masks [., ., S, T] without broadcasting along rows and keys. */
-export function wholeRows(build: Build, bias: Value | undefined, query: Value, key: Value): Value | undefined {
+/**
+ * The operators take masks [., ., S, T] without broadcasting along rows and keys.
+ *
+ * @param query [batch, length, hidden], for its length
+ * @param key [batch, heads, length, size], for its length, or what has the same length on axis 1
+ */
+export function wholeRows(
+  build: Build,
+  bias: Value | undefined,
+  query: Value,
+  key: Value,
+  total: Value = key,
+): Value | undefined {
   if (!bias) return undefined
   const rows = query.shape?.[1]
-  const fits = (found: unknown, wanted: unknown): boolean => found !== null && found !== undefined && found === wanted
-  const isWhole = fits(bias.shape?.[2], rows)
+  const isWhole = rows !== null && rows !== undefined && bias.shape?.[2] === rows
   const isWide = bias.shape?.[3] !== 1
   if (isWhole && isWide) return bias
-  const sizes = [1, 1, isWhole ? 1 : sizeAlong(build, query, 1), isWide ? 1 : sizeAlong(build, key, 2)]
+  const columns = isWide ? 1 : sizeAlong(build, total, total === key ? 2 : 1)
+  const sizes = [1, 1, isWhole ? 1 : sizeAlong(build, query, 1), columns]
   return build.op.Expand(bias, joined(build, sizes))
 }
 

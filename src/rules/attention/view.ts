@@ -53,7 +53,7 @@ function sourceOf(node: Node, scaled: boolean): Value | undefined {
   if (RESHAPES.has(node.opType) || node.opType === 'Transpose' || node.opType === 'Identity') return node.input(0)
   if (!scaled || factorOf(node) === undefined) return undefined
   const [a, b] = [node.input(0), node.input(1)]
-  const source = uniformOf(b) === undefined ? a : node.is('Mul') && uniformOf(a) === undefined ? b : a
+  const source = uniformOf(b) === undefined ? b : a
   return source?.rank === node.output().rank ? source : undefined
 }
 
