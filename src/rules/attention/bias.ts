@@ -50,7 +50,7 @@ export function biasOf(build: Build, { steps }: Path, layout: Layout): Bias {
 
 /** A mask over axes of the scores as [batch or 1, heads or 1, length or 1, total or 1]. */
 function arranged(build: Build, given: Value, axes: Axes, layout: Layout): Value {
-  const mask = withoutExpand(given)
+  const mask = withoutExpand(build, given)
   const { batch, heads, length, total } = layout
   const groups = [batch, heads, length, total].map((group) => leavesOf(group))
   const shape = mask.shape
@@ -116,11 +116,16 @@ function quotient(build: Build, whole: number | Value, parts: readonly (number |
   )
 }
 
-/** Masks are broadcast anyway. */
-function withoutExpand(mask: Value): Value {
+/** The mask before any Expand: it is broadcast anyway. */
+function withoutExpand(build: Build, mask: Value): Value {
   const node = mask.producer
-  const source = node?.is('Expand') ? node.input(0) : undefined
-  return source?.shape ? withoutExpand(source) : mask
+  const source = node?.input(0)
+  if (!source?.shape) return mask
+  if (node!.is('Expand')) return withoutExpand(build, source)
+  if (!node!.is('Cast')) return mask
+  const inner = withoutExpand(build, source)
+  if (inner === source || inner.dtype === mask.dtype) return inner === source ? mask : inner
+  return build.op.Cast(inner, { to: node!.int('to', 1) })
 }
 
 const isSame = (a: readonly Atom[], b: readonly Atom[]): boolean =>

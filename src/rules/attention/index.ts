@@ -2,7 +2,14 @@ import type { Rule } from '../../rewrite/index.ts'
 import { multiHead } from './multi-head.ts'
 import { packed } from './packed.ts'
 import { sdpa } from './sdpa.ts'
+import { sizes } from './sizes.ts'
 import { collapseViews } from './views.ts'
 
 /** Rules for attention, in phases: find it, then choose an operator for it, then clear what led in and out. */
-export const attentionPhases: readonly (readonly Rule[])[] = [[sdpa], [packed, multiHead], [collapseViews]]
+export const attentionPhases: readonly (readonly Rule[])[] = [
+  [sizes],
+  [sdpa],
+  [collapseViews],
+  [packed, multiHead],
+  [collapseViews],
+]

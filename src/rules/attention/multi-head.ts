@@ -19,7 +19,7 @@ export const multiHead: Rule = rule({
     if (typeof numHeads !== 'number' || typeof headSize !== 'number') return no('has an unknown shape', query)
     const [q, k, v] = [query, key, value].map((operand) => viewOf(operand)!)
     const isFlat = [k!, v!].every((stages) => !planOf(stages, flat(stages)).moves) || value.shape?.[3] !== headSize
-    const lay = (stages: Stage[]): Value => arrange(match, stages, flat(stages)).value
+    const lay = (stages: Stage[]): Value => arrange(match, stages, flat(stages))
     const wide = lay(q!)
     const [attention] = create({
       op: 'com.microsoft:MultiHeadAttention',

@@ -54,13 +54,15 @@ export const sdpa: Rule = rule({
     const { batch, heads, length, value: v, result } = layout
     const axes = [batch, heads, length, leavesOf(v.size)]
     attention!.type = tensorType(match.root.dtype, axes.map(sizeOf))
-    return arrange(match, [{ value: attention!, axes, factor: 1 }], result).value
+    return arrange(match, [{ value: attention!, axes, factor: 1 }], result)
   },
 })
 
-/** An operand as [batch, heads, length, size]. */
+/** An operand as [batch, heads, length, size], from before it was scaled. */
 function standing(build: Build, { stages, batch, heads, length, size }: Operand): { value: Value; factor: number } {
-  return arrange(build, stages, [batch, heads, length, size])
+  const unscaled = stages.filter(({ factor }) => factor === 1)
+  const value = arrange(build, unscaled, [batch, heads, length, size])
+  return { value, factor: stages.at(-1)!.factor }
 }
 
 /** Scores that something else reads too must be computed anyway: fusing would do it twice. */

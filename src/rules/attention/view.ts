@@ -89,12 +89,8 @@ export function planOf(stages: readonly Stage[], wanted: Axes): { from: number; 
   return { from: stages.indexOf(stage), nodes: cost, moves: perm !== undefined }
 }
 
-/**
- * Lays out the elements of the last stage in axes made of these pieces, starting from the stage that needs the fewest nodes.
- *
- * @returns the value, and what it must still be multiplied with to be the last stage
- */
-export function arrange(build: Build, stages: readonly Stage[], wanted: Axes): { value: Value; factor: number } {
+/** Lays out elements in axes made of these pieces, starting from the stage that needs the fewest nodes. */
+export function arrange(build: Build, stages: readonly Stage[], wanted: Axes): Value {
   const { stage, cut, perm, isReshaped } = best(stages, wanted)
   let { value } = stage
   if (cut) value = reshape(build, value, cut)
@@ -107,7 +103,7 @@ export function arrange(build: Build, stages: readonly Stage[], wanted: Axes): {
     )
   }
   if (isReshaped) value = reshape(build, value, wanted.map(sizeOf))
-  return { value, factor: stages.at(-1)!.factor / stage.factor }
+  return value
 }
 
 function best(stages: readonly Stage[], wanted: Axes): Plan {

@@ -13,5 +13,5 @@ export const collapseViews: Rule = rule({
     const { from, nodes } = planOf(stages.slice(0, -1), wanted)
     return nodes < stages.length - 1 - from ? { stages, wanted } : no('can not be shorter', root)
   },
-  replace: (match) => arrange(match, match.stages.slice(0, -1), match.wanted).value,
+  replace: (match) => arrange(match, match.stages.slice(0, -1), match.wanted),
 })

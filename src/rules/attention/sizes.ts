@@ -1,0 +1,113 @@
+import type { Graph } from '../../graph/graph.ts'
+import type { Node } from '../../graph/node.ts'
+import { Tensor } from '../../graph/tensor.ts'
+import type { Dim } from '../../graph/types.ts'
+import type { Value } from '../../graph/value.ts'
+import { integersOf, no, numberOf, type Rule, rule } from '../../rewrite/index.ts'
+
+/** How many values are looked at. */
+const LIMIT = 48
+const PASSING = new Set(
+  'Reshape Transpose Squeeze Unsqueeze Flatten Identity Cast Split Softmax MatMul Gemm Where IsNaN Neg Dropout Expand Concat Slice Sin Cos'.split(
+    ' ',
+  ),
+)
+/** What masks are made of. */
+const INNER = new Set([
+  'ConstantOfShape',
+  'Range',
+  'Constant',
+  'Shape',
+  'Equal',
+  'Greater',
+  'Less',
+  'And',
+  'Or',
+  'Not',
+  'ScatterND',
+])
+const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div'])
+
+/** Models ask values inside attention for their sizes. Those further up have the same, and stay. */
+export const sizes: Rule = rule({
+  name: 'size-from-above',
+  doc: 'size of a value between projection and product -> size of what was projected',
+  match: ({ op, any, constant, rest, either }) => {
+    const shape = op.Shape(any('x')).shared()
+    return either({ one: op.Gather(shape, constant('index')), range: op.Slice(shape, rest()) })
+  },
+  check: ({ x, node }) => {
+    const rank = x.rank ?? 0
+    const dims = x.shape ?? []
+    if (node.input(0)!.producer!.attributes.size) return no('takes the sizes of some axes', node)
+    const at = node.is('Gather') ? integersOf(node.input(1)) : rangeOf(node, rank)
+    if (at?.length !== 1) return no('takes several sizes', node)
+    const dim = dims[at[0]! < 0 ? at[0]! + rank : at[0]!]
+    if (typeof dim !== 'string' || x.isInput) return no('has no size with a name', x)
+    const factors = dim.split('*').map((name) => (/^\d+$/.test(name) ? Number(name) : placeOf(x, name)))
+    if (factors.every((factor) => factor !== undefined)) return { factors: factors as (number | Place)[] }
+    const source = sourceOf(x, dim)
+    return source ? { factors: [{ value: source, axis: source.shape!.indexOf(dim) }] } : no('has no known source', x)
+  },
+  replace: ({ op, constant, factors, node }) => {
+    const dims = node.is('Gather') && node.input(1)!.rank === 0 ? [] : [1]
+    const parts = factors.map((factor) =>
+      typeof factor === 'number'
+        ? constant(Tensor.int64([factor], dims), 'factor')
+        : op.Gather(op.Shape(factor.value), constant(Tensor.int64([factor.axis], dims), 'axis')),
+    )
+    return parts.reduce((product, part) => op.Mul(product, part))
+  },
+})
+
+/** An axis of a value. */
+interface Place {
+  value: Value
+  axis: number
+}
+
+/** The axes whose sizes a Slice takes out of a Shape. */
+function rangeOf(node: Node, rank: number): number[] | undefined {
+  const [starts, ends, steps] = [1, 2, 4].map((i) => integersOf(node.input(i)))
+  const [start, end] = [node.ints('starts') ?? starts, node.ints('ends') ?? ends]
+  if (start?.length !== 1 || end?.length !== 1 || (steps && steps[0] !== 1)) return undefined
+  return Array.from({ length: rank }, (_, i) => i).slice(start[0], end[0])
+}
+
+/** The axis of an input of the graph, or of one around it, that has this name. */
+function placeOf(value: Value, name: string): Place | undefined {
+  for (let graph: Graph | undefined = value.graph; graph; graph = graph.owner?.graph) {
+    const input = graph.inputs.find(({ shape }) => shape?.includes(name))
+    if (input) return { value: input, axis: input.shape!.indexOf(name) }
+  }
+  return undefined
+}
+
+/**
+ * A value above the attention that has an axis of this size: of those where what may be part of an attention ends, the one with
+ * the fewest axes.
+ */
+function sourceOf(value: Value, dim: Dim): Value | undefined {
+  const ends: Value[] = []
+  const seen = new Set<Value>([value])
+  for (const at of seen) {
+    if (seen.size > LIMIT) break
+    const node = at.producer
+    if (!node || node.graph !== value.graph || !passes(node, at)) {
+      if (!node || !INNER.has(node.opType)) ends.push(at)
+    } else for (const input of node.inputs) if (input?.shape?.includes(dim) && !input.constant) seen.add(input)
+  }
+  const best = ends.reduce<Value | undefined>(
+    (least, end) => (least && least.rank! <= end.rank! ? least : end),
+    undefined,
+  )
+  return best === value || (best?.rank ?? 4) > 3 ? undefined : best
+}
+
+/** Sums and products of three axes or fewer are taken to be residual: they stay. With something constant they are projections. */
+function passes(node: Node, output: Value): boolean {
+  if (node.domain !== '') return false
+  if (!ELEMENTWISE.has(node.opType)) return PASSING.has(node.opType)
+  const hasConstant = node.inputs.some((input) => input?.constant || numberOf(input ?? undefined) !== undefined)
+  return hasConstant || (output.rank ?? 0) > 3
+}
