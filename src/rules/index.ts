@@ -7,6 +7,7 @@ import { fastGelu } from './activations/fast-gelu.ts'
 import { gelu } from './activations/gelu.ts'
 import { geluApproximation } from './activations/gelu-approximation.ts'
 import { quickGelu } from './activations/quick-gelu.ts'
+import { attentionPhases } from './attention/index.ts'
 import { convActivation } from './conv/conv-activation.ts'
 import { convAdd, convBatchNorm, convMul } from './conv/conv-arithmetic.ts'
 import { padConv, padPool } from './conv/pad.ts'
@@ -41,6 +42,7 @@ export const phases: readonly Phase[] = [
   { group: 'layer-norm', rules: [layerNorm, layerNormTf] },
   { group: 'rms-norm', rules: [rmsNorm] },
   { group: 'gelu', rules: [gelu, fastGelu, quickGelu] },
+  ...attentionPhases.map((rules) => ({ group: 'attention', rules })),
   { group: 'skip-layer-norm', rules: [skipLayerNorm, skipRmsNorm] },
   { group: 'bias-gelu', rules: [biasGelu, biasFastGelu] },
   { group: 'bias-skip-layer-norm', rules: [skipLayerNormBias] },

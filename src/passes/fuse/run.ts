@@ -1,7 +1,8 @@
 import type { Model } from '../../graph/model.ts'
-import { propagateShapes } from '../../graph/shapes.ts'
+import { forgetNames, propagateShapes } from '../../graph/shapes.ts'
 import type { ParamOutput } from '../../params/spec.ts'
 import { type NearMiss, rewrite, splitQualified } from '../../rewrite/index.ts'
+import { checkHeads, plainAttention } from '../../rules/attention/index.ts'
 import { chosenPhases } from '../../rules/index.ts'
 import { legalityOf } from '../../rules/legality.ts'
 import type { PassContext, PassResult } from '../pass.ts'
@@ -25,20 +26,24 @@ export async function run(
   options: ParamOutput<typeof fuse.params>,
   { ort, device, note }: Pick<PassContext, 'ort' | 'device' | 'note'>,
 ): Promise<PassResult & { data: FuseData }> {
-  const { without, only, fuseSteps: steps, strict, geluApproximation } = options
+  const { without, only, fuseSteps: steps, strict, geluApproximation, numHeads, hiddenSize } = options
   const also = [...(options.also ?? []), ...(geluApproximation ? ['gelu-approximation'] : [])]
   const phases = chosenPhases({ without, also, only })
   const restore = keepSignature(model)
   forgetShapes(model)
   await ort.inferTypes(model)
-  propagateShapes(model)
+  propagateShapes(model, { named: true })
   const before = model.histogram()
   const { changes, counts, nearMisses, problems, trail } = rewrite(model, phases, {
     steps,
     strict,
     allows: legalityOf(device),
   })
+  // Whatever kept an attention from getting its operator, no operator of our own may stay.
+  rewrite(model, [[plainAttention]])
+  forgetNames(model)
   restore()
+  checkHeads(model, { numHeads, hiddenSize })
   for (const { code, node, message } of problems) note({ level: 'warn', code: `fuse/${code}`, message, node })
   const after = model.histogram()
   const data: FuseData = {

@@ -43,7 +43,8 @@ export const sizes: Rule = rule({
     const at = node.is('Gather') ? integersOf(node.input(1)) : rangeOf(node, rank)
     if (at?.length !== 1) return no('takes several sizes', node)
     const dim = dims[at[0]! < 0 ? at[0]! + rank : at[0]!]
-    if (typeof dim !== 'string' || x.isInput) return no('has no size with a name', x)
+    if (typeof dim !== 'string') return no('has no size with a name', x)
+    if (!x.producer || !passes(x.producer, x) || !isInAttention(x)) return no('is no value of an attention', x)
     const factors = dim.split('*').map((name) => (/^\d+$/.test(name) ? Number(name) : placeOf(x, name)))
     if (factors.every((factor) => factor !== undefined)) return { factors: factors as (number | Place)[] }
     const source = sourceOf(x, dim)
@@ -81,6 +82,31 @@ function placeOf(value: Value, name: string): Place | undefined {
     if (input) return { value: input, axis: input.shape!.indexOf(name) }
   }
   return undefined
+}
+
+/** True for what a Softmax is computed from, for what it weighs, and for the result; and for what is made for its size alone. */
+function isInAttention(value: Value): boolean {
+  if (!value.isOutput && value.users.every((node) => node.is('Shape'))) return true
+  const seen = new Set<Value>([value])
+  for (const at of seen) {
+    if (seen.size > LIMIT) return false
+    for (const node of at.users) {
+      if (node.is('Softmax') || node.inputs.some((input) => input && comesFromSoftmax(input))) return true
+      if (passes(node, node.outputs[0] ?? at)) for (const output of node.outputs) if (output) seen.add(output)
+    }
+  }
+  return comesFromSoftmax(value)
+}
+
+function comesFromSoftmax(value: Value): boolean {
+  let at: Value | undefined = value
+  for (let i = 0; i < 8 && at?.producer; i++) {
+    const { producer }: Value = at
+    if (producer.is('Softmax')) return true
+    if (!PASSING.has(producer.opType)) return false
+    at = producer.input(producer.is('Where') ? 2 : 0)
+  }
+  return false
 }
 
 /**
