@@ -14,5 +14,5 @@ export const attentionPhases: readonly (readonly Rule[])[] = [
   [sdpa],
   [collapseViews],
   [packed, multiHead],
-  [collapseViews],
+  [collapseViews, sizes],
 ]
