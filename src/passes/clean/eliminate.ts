@@ -25,21 +25,27 @@ for (const elimination of eliminations)
 export function eliminateNoOps(graph: Graph, facts: Facts): number {
   let changes = 0
   for (const node of graph.nodes()) {
-    const candidates = isStandard(node) ? byOperator.get(node.opType) : undefined
-    if (!candidates || hasReference(node)) continue
-    const [result, ...others] = node.outputs
-    if (!result || isReturnedFromInside(result) || others.some((value) => value && !value.isUnused)) continue
-    if (node.opType === 'Identity' && !canGo(result, node.input(0))) continue
-    for (const { find } of candidates) {
-      const same = ignoringInvalid(() => find(node, facts))
-      if (!same || same === result) continue
-      graph.replace(result, same)
-      graph.remove(node)
-      changes++
-      break
-    }
+    const same = equalOf(node, facts)
+    if (!same) continue
+    graph.replace(node.output(), same)
+    graph.remove(node)
+    changes++
   }
   return changes
+}
+
+/** The value that could take the place of the node, if there is one. */
+export function equalOf(node: Node, facts: Facts): Value | undefined {
+  const candidates = isStandard(node) ? byOperator.get(node.opType) : undefined
+  if (!candidates || hasReference(node)) return undefined
+  const [result, ...others] = node.outputs
+  if (!result || isReturnedFromInside(result) || others.some((value) => value && !value.isUnused)) return undefined
+  if (node.opType === 'Identity' && !canGo(result, node.input(0))) return undefined
+  for (const { find } of candidates) {
+    const same = ignoringInvalid(() => find(node, facts))
+    if (same && same !== result) return same
+  }
+  return undefined
 }
 
 /** An Identity between a graph output and a value that can't be that output itself has to stay. */

@@ -1,6 +1,7 @@
 import type { Graph } from '../../graph/graph.ts'
 import type { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
+import { propagateShapes } from '../../graph/shapes.ts'
 import { elementsIn } from '../../graph/tensor.ts'
 import type { Dim, ValueType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
@@ -31,9 +32,12 @@ const INT64 = new Set(['ArgMax', 'ArgMin', 'NonZero', 'Shape', 'Size'])
 export class Facts {
   isWanted = false
   readonly #types: ReadonlyMap<Value, ValueType> | undefined
+  readonly #isTentative: boolean
 
-  constructor(types?: ReadonlyMap<Value, ValueType>) {
+  /** @param isTentative the types are guesses: names of dimensions are answers then */
+  constructor(types?: ReadonlyMap<Value, ValueType>, isTentative = false) {
     this.#types = types
+    this.#isTentative = isTentative
   }
 
   /** True if ONNX Runtime was asked. */
@@ -76,9 +80,10 @@ export class Facts {
     const constant = value.constant
     if (constant) return constant.dims
     const known = this.#known(value)
-    const shape = known?.kind === 'tensor' ? known.shape?.map(fixed) : undefined
-    if (!isModelInput(value) && (!shape || shape.includes(null))) this.isWanted = true
-    return shape
+    const shape = known?.kind === 'tensor' ? known.shape : undefined
+    const isOpen = !shape?.every((dim) => typeof dim === 'number' || (this.#isTentative && dim !== null))
+    if (isOpen && !isModelInput(value)) this.isWanted = true
+    return shape?.map(fixed)
   }
 
   rank(value: Value): number | undefined {
@@ -121,6 +126,37 @@ export function castTarget(node: Node): DType | undefined {
 
 /** Infers types with ONNX Runtime from the model's inputs and constants alone, and leaves the model as it was. */
 export async function inferFacts(model: Model, ort: OrtService): Promise<Facts> {
+  const saved = forgetTypes(model, () => undefined)
+  try {
+    await ort.inferTypes(model)
+  } finally {
+    saved.restore()
+  }
+  return new Facts(saved.found)
+}
+
+/**
+ * What probably holds, in no time: shapes by the names of dimensions. Enough to see that there is nothing to gain from asking
+ * ONNX Runtime.
+ */
+export function guessFacts(model: Model): Facts {
+  const saved = forgetTypes(model, (value) => {
+    const data = value.constant
+    return { kind: 'tensor', dtype: data?.dtype, ...(data ? { shape: data.dims } : {}) }
+  })
+  try {
+    propagateShapes(model)
+  } finally {
+    saved.restore()
+  }
+  return new Facts(saved.found, true)
+}
+
+/** Makes the model forget what it states of values that it computes, until `restore`, which puts what was found meanwhile into `found`. */
+function forgetTypes(
+  model: Model,
+  blank: (value: Value) => ValueType | undefined,
+): { found: ReadonlyMap<Value, ValueType>; restore: () => void } {
   const stated: { value: Value; type: ValueType | undefined; typeProto: unknown }[] = []
   const forget = (value: Value, type: ValueType | undefined): void => {
     stated.push({ value, type: value.type, typeProto: value.extra?.typeProto })
@@ -134,17 +170,15 @@ export async function inferFacts(model: Model, ort: OrtService): Promise<Facts> 
         const { type } = value
         forget(value, type?.kind === 'tensor' ? { kind: 'tensor', dtype: type.dtype } : type)
       }
-    for (const node of graph.nodes()) for (const value of node.outputs) if (value) forget(value, undefined)
+    for (const node of graph.nodes()) for (const value of node.outputs) if (value) forget(value, blank(value))
   }
-  const types = new Map<Value, ValueType>()
-  try {
-    await ort.inferTypes(model)
-  } finally {
+  const found = new Map<Value, ValueType>()
+  const restore = (): void => {
     for (const { value, type, typeProto } of stated) {
-      if (value.type) types.set(value, value.type)
+      if (value.type) found.set(value, value.type)
       value.type = type
       if (typeProto) value.extra!.typeProto = typeProto as never
     }
   }
-  return new Facts(types)
+  return { found, restore }
 }

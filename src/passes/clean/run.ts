@@ -4,10 +4,11 @@ import type { PassContext, PassResult } from '../pass.ts'
 import { inlineConstantIfs } from './constant-if.ts'
 import { removeDeadCode } from './dead-code.ts'
 import { mergeConstants } from './duplicate-constants.ts'
-import { eliminateNoOps } from './eliminate.ts'
-import { Facts, inferFacts } from './facts.ts'
-import { foldConstants } from './fold/constants.ts'
-import { foldShapes } from './fold/known-elements.ts'
+import { eliminateNoOps, equalOf } from './eliminate.ts'
+import { Facts, guessFacts, inferFacts } from './facts.ts'
+import { affordable, foldConstants } from './fold/constants.ts'
+import { foldableNodes } from './fold/foldable.ts'
+import { foldShapes, knownShapes } from './fold/known-elements.ts'
 import { reshapeConstants } from './fold/reshaped-constants.ts'
 import { separateNames } from './shadowed-names.ts'
 import { mergeSubexpressions } from './subexpressions.ts'
@@ -44,13 +45,24 @@ export async function run(model: Model, _options: unknown, { ort }: Pick<PassCon
       counts.folded += changes
     }
     if (changes) isStale = true
-    else if (facts.isWanted && isStale) {
+    else if (facts.isWanted && isStale && mayTellMore(model, refused)) {
       facts = await inferFacts(model, ort)
       isStale = false
     } else break
   }
   const data = Object.fromEntries(Object.entries(counts).filter(([, count]) => count))
   return { changes: Object.values(counts).reduce((sum, count) => sum + count, 0), data }
+}
+
+/** False if whatever ONNX Runtime's inference could say would lead to nothing. */
+function mayTellMore(model: Model, refused: ReadonlySet<Node>): boolean {
+  const guess = guessFacts(model)
+  for (const graph of model.graph.allGraphs()) {
+    for (const node of graph.nodes()) if (equalOf(node, guess)) return true
+    for (const _ of knownShapes(graph, guess)) return true
+    if (affordable(foldableNodes(graph, refused), guess).size) return true
+  }
+  return guess.isWanted
 }
 
 function simplify(model: Model, facts: Facts, counts: Counts): number {

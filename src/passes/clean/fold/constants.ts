@@ -25,11 +25,7 @@ export async function foldConstants(graph: Graph, facts: Facts, ort: OrtService,
       facts.isWanted = true
       break
     }
-    const byteLength = (value: Value): number | undefined => {
-      const dtype = facts.dtype(value)
-      return canCross(dtype) ? facts.byteLength(value) : undefined
-    }
-    const nodes = affordableNodes(foldable, byteLength)
+    const nodes = affordable(foldable, facts)
     if (!nodes.size) break
     const boundary = boundaryOf(nodes)
     try {
@@ -45,6 +41,11 @@ export async function foldConstants(graph: Graph, facts: Facts, ort: OrtService,
   for (const node of graph.nodes())
     for (const body of node.subgraphs) changes += await foldConstants(body, facts, ort, refused)
   return changes
+}
+
+/** Those of the foldable nodes whose results are worth their room. */
+export function affordable(foldable: Set<Node>, facts: Facts): Set<Node> {
+  return affordableNodes(foldable, (value) => (canCross(facts.dtype(value)) ? facts.byteLength(value) : undefined))
 }
 
 /** Runs `nodes` as a model of their own. */

@@ -26,6 +26,17 @@ const FOLLOWED = new Set(['Cast', 'Concat', 'Gather', 'Shape', 'Size', 'Slice', 
  */
 export function foldShapes(graph: Graph, facts: Facts): number {
   let changes = 0
+  for (const { node, result, data } of knownShapes(graph, facts)) {
+    replaceByConstant(node, result, data)
+    graph.remove(node)
+    changes++
+  }
+  for (const node of graph.nodes()) for (const body of node.subgraphs) changes += foldShapes(body, facts)
+  return changes
+}
+
+/** Nodes of a graph that compute known integers, those that read others' results first. The yielded node may be removed. */
+export function* knownShapes(graph: Graph, facts: Facts): Generator<{ node: Node; result: Value; data: Tensor }> {
   const reader = new ElementsReader(facts)
   graph.sort()
   // Back to front: what leads up to a known result need not be folded itself.
@@ -38,17 +49,11 @@ export function foldShapes(graph: Graph, facts: Facts): number {
       if (known && numbers.length === known.list.length) {
         const dims = known.isScalar ? [] : [numbers.length]
         const data = Tensor.from(known.dtype, dims, numbers)
-        if (tensorSize(data.byteLength, dims.length, result.name) <= sizeWithChain(node)) {
-          replaceByConstant(node, result, data)
-          graph.remove(node)
-          changes++
-        }
+        if (tensorSize(data.byteLength, dims.length, result.name) <= sizeWithChain(node)) yield { node, result, data }
       }
     }
     node = previous
   }
-  for (const node of graph.nodes()) for (const body of node.subgraphs) changes += foldShapes(body, facts)
-  return changes
 }
 
 /** Size of a node and of those before it that have no other reader. */
