@@ -53,7 +53,12 @@ export function writeQdq(plan: Plan, context: QdqContext): number {
       leftovers.push(node.input(index)!)
       const table = tables.get(constant) ?? emitConstant(constant)
       tables.set(constant, table)
-      gatherCodes(node, constant, table, context)
+      const { output, result } = gatherCodes(node, constant, table, context)
+      const parameters = plan.parameters.get(output)
+      if (parameters) {
+        plan.parameters.delete(output)
+        plan.parameters.set(result, parameters)
+      }
       changes++
       continue
     }
@@ -149,7 +154,7 @@ function gatherCodes(
   constant: QuantizedConstant,
   { data, scale, zeroPoint }: Constant,
   { domain }: QdqContext,
-): void {
+): { output: Value; result: Value } {
   const output = node.output()
   const { type } = output
   const dequantize = node.graph.insert(
@@ -168,6 +173,7 @@ function gatherCodes(
   node.graph.replace(output, dequantize.output())
   dequantize.setInput(0, output)
   output.type = tensorType(constant.request.type, output.shape)
+  return { output, result: dequantize.output() }
 }
 
 function axisOf({ request, root }: QuantizedConstant): Attributes {

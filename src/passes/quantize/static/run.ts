@@ -15,9 +15,11 @@ import { planConstants } from './plan.ts'
 import { writeQdq } from './qdq.ts'
 import { adjustRanges, removeActivations } from './removable.ts'
 import type { StaticOptions, TensorOverrides } from './settings.ts'
+import { smooth } from './smooth.ts'
+import { domainFor, fitVersion } from './versions.ts'
 
 /** Quantizes a model in place. See `staticQuantization`. */
-export async function run(model: Model, options: StaticOptions, context: PassContext): Promise<PassResult> {
+export async function run(model: Model, asked: StaticOptions, context: PassContext): Promise<PassResult> {
   const { note } = context
   const quantized = isAlreadyQuantized(model)
   if (quantized) {
@@ -28,17 +30,21 @@ export async function run(model: Model, options: StaticOptions, context: PassCon
     })
     return { changes: 0 }
   }
-  const overrides: TensorOverrides = options.tensorOverrides ? readOverrides(options.tensorOverrides, model) : new Map()
-  const given = options.ranges ? readRanges(options.ranges, model) : new Map<Value, { min: number; max: number }>()
-  const isSelected = selector(model, options, [...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS], note)
+  const overrides: TensorOverrides = asked.tensorOverrides ? readOverrides(asked.tensorOverrides, model) : new Map()
+  const given = asked.ranges ? readRanges(asked.ranges, model) : new Map<Value, { min: number; max: number }>()
+  const isSelected = selector(model, asked, [...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS], note)
   const candidates = new Map<Node, Operator>()
   for (const node of model.graph.nodes()) {
     const operator = operatorOf(node)
-    if (operator && isSelected(node) && isAsked(node, operator, options)) candidates.set(node, operator)
+    if (operator && isSelected(node) && isAsked(node, operator, asked)) candidates.set(node, operator)
   }
   if (!candidates.size) return { changes: 0 }
-  const folded = foldBatchNorms(model)
+  const { opset } = model
+  const options = fitVersion(model, asked, context)
+  if (!options) return { changes: 0 }
   await context.ort.inferTypes(model)
+  let prepared = foldBatchNorms(model)
+  if (options.smoothNorms ?? options.perChannel) prepared += smooth([...candidates.keys()].filter(isProduct))
 
   const isFloat = (value: Value): boolean => overrides.get(value.name)?.float === true
   let marks = markAll(candidates, options, model.opset, isFloat)
@@ -80,15 +86,10 @@ export async function run(model: Model, options: StaticOptions, context: PassCon
   const counts: Record<string, number> = {}
   for (const { opType } of marks.nodes) counts[opType] = (counts[opType] ?? 0) + 1
   const strict = options.keepActivations ? new Set<Value>() : removeActivations(marks, parameters, options)
-  const domain = domainFor(
-    model,
-    options,
-    plan.constants.some(({ constant }) => constant.request.axis !== undefined),
-    [
-      ...[...parameters.values()].map(({ type }) => type),
-      ...plan.constants.map(({ constant }) => constant.request.type),
-    ],
-  )
+  const domain = domainFor(model, options, [
+    ...[...parameters.values()].map(({ type }) => type),
+    ...plan.constants.map(({ constant }) => constant.request.type),
+  ])
   const changes = writeQdq(plan, {
     options,
     domain,
@@ -97,8 +98,13 @@ export async function run(model: Model, options: StaticOptions, context: PassCon
     strict,
   })
   if (changes && domain) model.useDomain(domain)
+  if (changes + prepared === 0) model.opsets.set('', opset)
   context.progress(1)
-  return { changes: changes + folded, data: { quantized: counts, samples: calibration.samples, ranges: reported } }
+  return { changes: changes + prepared, data: { quantized: counts, samples: calibration.samples, ranges: reported } }
+}
+
+function isProduct({ opType }: Node): boolean {
+  return opType === 'MatMul' || opType === 'Gemm'
 }
 
 /** True if the options ask for an operator that does not pay by itself. */
@@ -170,15 +176,6 @@ function parametersOf(
     if (shared) parameters.set(value, shared)
   }
   return parameters
-}
-
-/** QuantizeLinear of the standard domain learned to have an axis in opset 13, float16 in 19, and 4 and 16 bits in 21. */
-function domainFor(model: Model, options: StaticOptions, perAxis: boolean, types: readonly string[]): string {
-  const { opset } = model
-  const wide = types.some((type) => !type.endsWith('int8'))
-  const half = [...model.graph.allNodes()].some((node) => node.outputs.some((value) => value?.dtype === 'float16'))
-  const least = wide ? 21 : half ? 19 : perAxis ? 13 : 10
-  return options.contribOps || opset < least ? 'com.microsoft' : ''
 }
 
 function rangesByName(ranges: ReadonlyMap<Value, { min: number; max: number }>): Record<string, [number, number]> {

@@ -68,8 +68,8 @@ export function openData(model: Model, options: DataOptions): CalibrationData {
 /** The inputs that a caller of a model feeds. */
 export function inputsOf(model: Model): InputSpec[] {
   return model.graph.inputs
-    .filter(({ tensor }) => !tensor || model.initializersAreOverridable)
-    .map(({ name, dtype, shape, tensor }) => ({ name, dtype, shape, optional: tensor !== undefined }))
+    .map(({ name, dtype, shape, tensor, sparse }) => ({ name, dtype, shape, optional: Boolean(tensor ?? sparse) }))
+    .filter(({ optional }) => !optional || model.initializersAreOverridable)
 }
 
 function readerOf(path: string): (request: DataRequest) => CalibrationData {

@@ -1,0 +1,45 @@
+import type { Model } from '../../../graph/model.ts'
+import type { PassContext } from '../../pass.ts'
+import { blockersOf } from '../opset.ts'
+import type { StaticOptions } from './settings.ts'
+
+/** What ONNX Runtime makes of quantized models needs operators of this version. */
+const LEAST_OPSET = 11
+/** QuantizeLinear has an axis from here on. */
+const AXIS_OPSET = 13
+
+/**
+ * Raises a model to the least operator set, where that changes nothing else; and says so where there is no scale per channel.
+ *
+ * @returns the options that can be followed, or undefined if the model must stay as it is
+ */
+export function fitVersion(model: Model, options: StaticOptions, { note }: PassContext): StaticOptions | undefined {
+  const { opset } = model
+  if (opset < LEAST_OPSET) {
+    const blockers = blockersOf(model, LEAST_OPSET)
+    if (blockers.length) {
+      note({
+        level: 'warn',
+        code: 'quantize/opset-too-old',
+        message: `static quantization needs opset ${LEAST_OPSET}, and ${blockers.join(', ')} mean something else in opset ${opset}: the model stays as it is`,
+      })
+      return undefined
+    }
+    model.opsets.delete('ai.onnx')
+    model.opsets.set('', LEAST_OPSET)
+  }
+  if (model.opset >= AXIS_OPSET || !options.perChannel) return options
+  note({
+    level: 'info',
+    code: 'quantize/per-tensor',
+    message: `weights get one scale each: a scale per channel needs opset ${AXIS_OPSET}, and the model has ${opset}`,
+  })
+  return { ...options, perChannel: false }
+}
+
+/** Domain of QuantizeLinear: the standard one learned float16 in opset 19, and 4 and 16 bits in 21. */
+export function domainFor(model: Model, { contribOps }: StaticOptions, types: readonly string[]): string {
+  const wide = types.some((type) => !type.endsWith('int8'))
+  const half = [...model.graph.allNodes()].some((node) => node.outputs.some((value) => value?.dtype === 'float16'))
+  return contribOps || model.opset < (wide ? 21 : half ? 19 : 10) ? 'com.microsoft' : ''
+}
