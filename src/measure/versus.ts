@@ -184,17 +184,19 @@ function maskOf(feeds: Feeds): Tensor | undefined {
 }
 
 /**
- * Which rows of an output [batch, length, ...] belong to masked tokens. Models compute something there, but it is decided by
- * how they write minus infinity, and nobody reads it.
+ * Which rows of an output [batch, length, ...], or of a cache [batch, heads, length, size], belong to masked tokens. Models
+ * compute something there, but it is decided by how they write minus infinity, and nobody reads it.
  */
 function hiddenRows({ dims }: Tensor, mask: Tensor): boolean[] | undefined {
   const [batch, width] = mask.dims as [number, number]
-  const [rows, length] = dims
-  if (dims.length < 2 || rows !== batch || length === undefined || length < 2 || length > width) return undefined
+  const fits = (axis: number): boolean => dims.length > axis && dims[axis]! >= 2 && dims[axis]! <= width
+  const axis = dims.length === 4 ? 2 : 1
+  if (dims[0] !== batch || dims.length < 2 || !fits(axis)) return undefined
   const numbers = mask.toNumbers()
+  const [heads, length] = [axis === 2 ? dims[1]! : 1, dims[axis]!]
   // With a cache the mask covers the past too: the outputs are those of the last tokens.
-  return Array.from({ length: rows * length }, (_, i) => {
-    const [row, at] = [Math.floor(i / length), i % length]
+  return Array.from({ length: batch * heads * length }, (_, i) => {
+    const [row, at] = [Math.floor(i / (heads * length)), i % length]
     return numbers[row * width + width - length + at] === 0
   })
 }
