@@ -27,19 +27,20 @@ export class HalfConstants {
   }
 
   #convert(value: Value, tensor: Tensor): Tensor | undefined {
-    const scale = standsForInfinity(tensor) || isTinyScalar(tensor)
-    if (scale) {
+    const result = withFloats(tensor, (data) => toFloat16(data))
+    if (isTinyScalar(tensor) || (result.clipped > 0 && standsForInfinity(tensor))) {
       // A mask's -3.4e38 means "never" and an epsilon of 1e-12 means "not zero": the nearest halves that still say so.
-      const result = withFloats(tensor, (data) => toFloat16(data, { largest: FLOAT16_MAX, smallest: FLOAT16_SMALLEST }))
-      if (result.clipped || result.raised)
+      const limited = withFloats(tensor, (data) =>
+        toFloat16(data, { largest: FLOAT16_MAX, smallest: FLOAT16_SMALLEST }),
+      )
+      if (limited.clipped || limited.raised)
         this.#note({
           level: 'info',
           code: 'float16/limit',
-          message: `"${value.name}" = ${describe(tensor)} becomes ${result.clipped ? `the limit ${Math.sign(tensor.toNumbers().find((x) => x)!) * FLOAT16_MAX}` : 'the smallest half'}`,
+          message: `"${value.name}" = ${describe(tensor)} becomes ${limited.clipped ? `the limit ${Math.sign(tensor.toNumbers().find((x) => x)!) * FLOAT16_MAX}` : 'the smallest half'}`,
         })
-      return halves(tensor, result.values)
+      return halves(tensor, limited.values)
     }
-    const result = withFloats(tensor, (data) => toFloat16(data))
     if (result.clipped === 0) {
       // Scales of 1e-6 and the like would lose most of their digits: they are few bytes and stay as they are.
       const faint = tensor.elementCount > 0 && result.maxAbs > 0 && result.maxAbs < SMALLEST_NORMAL
@@ -83,6 +84,7 @@ function standsForInfinity(tensor: Tensor): boolean {
 
 /** An epsilon: one number, too small for a half. */
 function isTinyScalar(tensor: Tensor): boolean {
+  if (tensor.elementCount !== 1) return false
   const x = tensor.scalar()
   return x !== undefined && x !== 0 && Math.abs(x) < SMALLEST_NORMAL && Math.abs(x) < 1e-6
 }

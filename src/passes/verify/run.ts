@@ -25,6 +25,13 @@ export async function run(model: Model, options: VerifyOptions, context: PassCon
     const result = await versus.compare({ files, samples: options.verifySamples ?? SAMPLES, tolerance })
     const failed = result.outputs.find((row) => isBelow(row, bar))
     if (failed) throw await explain(versus, failed, bar)
+    const worst = result.outputs.reduce((most, row) => (row.cosine < most.cosine ? row : most), result.outputs[0]!)
+    if (worst)
+      context.note({
+        level: 'info',
+        code: 'verify/passed',
+        message: `verified on ${result.samples} inputs: the output least like the original is "${worst.name}", ${describe(worst)}`,
+      })
     const outputs = result.outputs.map((row) => ({ ...row, sqnr: Number.isFinite(row.sqnr) ? row.sqnr : null }))
     return { changes: 0, data: { samples: result.samples, inputs: files.length ? 'given' : 'generated', outputs } }
   } finally {
