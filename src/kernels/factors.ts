@@ -1,5 +1,6 @@
 import { type FloatInput, lengthOf, toFloat32 } from './floats.ts'
-import { type ChannelLayout, checkLayout, forEachRun } from './layout.ts'
+import { type ChannelLayout, checkLayout, forEachRows, forEachRun } from './layout.ts'
+import { floatsAt, frame } from './memory.ts'
 import { wasm } from './module.ts'
 
 /**
@@ -35,12 +36,20 @@ function multiply(values: Float32Array, start: number, layout: ChannelLayout, fa
     }
     return
   }
-  const kernels = wasm()
-  const pointer = values.buffer === kernels.memory.buffer ? values.byteOffset : undefined
+  if (values.buffer === wasm().memory.buffer) {
+    const { byteOffset, length } = values
+    frame((allocate) => {
+      const pointer = allocate(layout.channels * 4)
+      floatsAt(pointer, layout.channels).set(factors)
+      forEachRows(start, length, layout, (offset, channel, rows, columns) =>
+        wasm().scaleRows(byteOffset + offset * 4, rows, columns, pointer + channel * 4),
+      )
+    })
+    return
+  }
   forEachRun(start, values.length, layout, (offset, channel, count) => {
     const factor = factors[channel]!
     if (factor === 0) values.fill(0, offset, offset + count)
-    else if (pointer !== undefined) kernels.scaleRun(pointer + offset * 4, count, factor)
     else for (let i = offset; i < offset + count; i++) values[i] = values[i]! * factor
   })
 }

@@ -7,6 +7,8 @@ export type FloatType = 'float32' | 'float16' | 'bfloat16' | 'float64'
 /** Bytes that are read piece by piece, e.g. a range of a file: `read` fills `target` from `offset` on. */
 export interface ByteReader {
   readonly byteLength: number
+  /** Where the bytes lie in the kernels' memory, if they are there already. */
+  readonly pointer?: number | undefined
   read(target: Uint8Array, offset: number): void
 }
 
@@ -83,6 +85,14 @@ export function forEachChunk(
   size: number = CHUNK,
 ): void {
   const total = lengthOf(input)
+  const resident =
+    input instanceof Float32Array || input.dtype !== 'float32' || input.bytes instanceof Uint8Array
+      ? undefined
+      : input.bytes.pointer
+  if (resident !== undefined) {
+    for (let start = 0; start < total; start += size) visit(resident + start * 4, start, Math.min(size, total - start))
+    return
+  }
   frame((allocate) => {
     const chunk = loader(input, allocate, Math.min(size, total))
     for (let start = 0; start < total; start += size) {
@@ -90,6 +100,26 @@ export function forEachChunk(
       chunk.load(start, count)
       visit(chunk.pointer, start, count)
     }
+  })
+}
+
+/** Inputs up to this size are brought into the kernels' memory as a whole. */
+const LARGEST_RESIDENT = 1 << 24
+
+/**
+ * Gives `use` the input to read several times: float32 data of a file is brought into the kernels' memory once, where it stays
+ * until `use` is done, unless it is large. Nobody may write to it.
+ */
+export function reread<T>(input: FloatInput, use: (input: FloatInput) => T): T {
+  if (input instanceof Float32Array || input.dtype !== 'float32' || input.bytes instanceof Uint8Array) return use(input)
+  const { bytes } = input
+  const { byteLength } = bytes
+  if (byteLength > LARGEST_RESIDENT) return use(input)
+  return frame((allocate) => {
+    const pointer = allocate(byteLength)
+    bytes.read(bytesAt(pointer, byteLength), 0)
+    const read = (target: Uint8Array, offset: number): void => target.set(bytesAt(pointer + offset, target.length))
+    return use({ dtype: 'float32', bytes: { byteLength, pointer, read } })
   })
 }
 

@@ -22,6 +22,7 @@ export {
   type FloatType,
   forEachChunk,
   lengthOf,
+  reread,
   toFloat32,
 } from './floats.ts'
 export { type ChannelLayout, channelLayout } from './layout.ts'

@@ -71,3 +71,26 @@ export function forEachRun(
     offset += length
   }
 }
+
+/**
+ * As `forEachRun`, but whole runs of neighbouring channels come together, as rows: `visit(offset in the piece, first channel, rows,
+ * length of a row)`.
+ */
+export function forEachRows(
+  start: number,
+  count: number,
+  { channels, inner }: ChannelLayout,
+  visit: (offset: number, channel: number, rows: number, length: number) => void,
+): void {
+  let offset = 0
+  while (offset < count) {
+    const at = start + offset
+    const channel = Math.floor(at / inner) % channels
+    const within = at % inner
+    const whole = within === 0 ? Math.min(channels - channel, Math.floor((count - offset) / inner)) : 0
+    const length = whole > 0 ? inner : Math.min(inner - within, count - offset)
+    const rows = Math.max(1, whole)
+    visit(offset, channel, rows, length)
+    offset += rows * length
+  }
+}

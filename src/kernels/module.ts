@@ -13,13 +13,14 @@ export interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
   heapBase(): number
   minMaxRun(x: number, n: number, result: number): void
+  minMaxRows(x: number, rows: number, columns: number, results: number): void
   minMaxColumns(x: number, rows: number, columns: number, mins: number, maxs: number): void
   anyNonFinite(x: number, n: number): number
   countNonFinite(x: number, n: number, result: number): void
   pairAbsMaxRows(x: number, pairs: number, columns: number, out: number): void
   pairAbsMaxRun(x: number, n: number, high: number): number
-  scaleRun(x: number, n: number, factor: number): void
-  squaresRun(x: number, n: number): number
+  scaleRows(x: number, rows: number, columns: number, factors: number): void
+  squaresRows(x: number, rows: number, columns: number, sums: number): void
   quantizeRun8(x: number, n: number, out: number, scale: number, zeroPoint: number, low: number, high: number): void
   quantizeRun16(x: number, n: number, out: number, scale: number, zeroPoint: number, low: number, high: number): void
   quantizeColumns(

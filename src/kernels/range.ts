@@ -1,5 +1,5 @@
 import { type FloatInput, forEachChunk, lengthOf } from './floats.ts'
-import { type ChannelLayout, checkLayout, forEachBlock, forEachRun, walkOf } from './layout.ts'
+import { type ChannelLayout, checkLayout, forEachBlock, forEachRows, walkOf } from './layout.ts'
 import { floatsAt, frame, intsAt } from './memory.ts'
 import { wasm } from './module.ts'
 
@@ -35,31 +35,30 @@ export function minMaxPerChannel(input: FloatInput, layout: ChannelLayout): Chan
     const counts = allocate(8)
     intsAt(counts, 2).fill(0)
     // runs: a pair (min, max) per channel; columns: all minimums, then all maximums
-    const mins = allocate(columns * 4)
-    const maxs = allocate(columns * 4)
-    const pair = allocate(8)
-    floatsAt(mins, columns).fill(Number.POSITIVE_INFINITY)
-    floatsAt(maxs, columns).fill(Number.NEGATIVE_INFINITY)
+    const ranges = allocate(columns * 8)
+    const maxs = ranges + columns * 4
+    const wide = floatsAt(ranges, columns * 2)
+    wide.fill(Number.POSITIVE_INFINITY)
+    if (walk.by === 'columns') wide.fill(Number.NEGATIVE_INFINITY, columns)
+    else for (let i = 1; i < wide.length; i += 2) wide[i] = Number.NEGATIVE_INFINITY
     forEachChunk(input, (pointer, start, count) => {
       if (kernels.anyNonFinite(pointer, count)) kernels.countNonFinite(pointer, count, counts)
-      if (walk.by === 'columns') {
+      if (walk.by === 'columns')
         forEachBlock(start, count, walk.period, (offset, rows, column, width) =>
-          kernels.minMaxColumns(pointer + offset * 4, rows, width, mins + column * 4, maxs + column * 4),
+          kernels.minMaxColumns(pointer + offset * 4, rows, width, ranges + column * 4, maxs + column * 4),
         )
-        return
-      }
-      const [min, max, both] = [floatsAt(mins, columns), floatsAt(maxs, columns), floatsAt(pair, 2)]
-      forEachRun(start, count, layout, (offset, channel, length) => {
-        both[0] = min[channel]!
-        both[1] = max[channel]!
-        kernels.minMaxRun(pointer + offset * 4, length, pair)
-        min[channel] = both[0]!
-        max[channel] = both[1]!
-      })
+      else
+        forEachRows(start, count, layout, (offset, channel, rows, length) =>
+          kernels.minMaxRows(pointer + offset * 4, rows, length, ranges + channel * 8),
+        )
     })
     const [nan, infinite] = intsAt(counts, 2)
-    const [wideMin, wideMax] = [floatsAt(mins, columns), floatsAt(maxs, columns)]
-    if (walk.by === 'runs') return { min: wideMin.slice(), max: wideMax.slice(), nan: nan!, infinite: infinite! }
+    const found = floatsAt(ranges, columns * 2)
+    const pick = (at: (i: number) => number): Float32Array<ArrayBuffer> =>
+      Float32Array.from({ length: columns }, (_, i) => found[at(i)]!)
+    if (walk.by === 'runs')
+      return { min: pick((i) => i * 2), max: pick((i) => i * 2 + 1), nan: nan!, infinite: infinite! }
+    const [wideMin, wideMax] = [found.subarray(0, columns), found.subarray(columns)]
     const { channels, inner } = layout
     const min = new Float32Array(channels).fill(Number.POSITIVE_INFINITY)
     const max = new Float32Array(channels).fill(Number.NEGATIVE_INFINITY)

@@ -1,6 +1,6 @@
-export { anyNonFinite, countNonFinite, minMaxColumns, minMaxRun } from './range'
+export { anyNonFinite, countNonFinite, minMaxColumns, minMaxRows, minMaxRun } from './range'
 export { pairAbsMaxRows, pairAbsMaxRun } from './pairs'
-export { scaleRun, squaresRun } from './runs'
+export { scaleRows, squaresRows } from './runs'
 export { packNibbles, quantizeColumns, quantizeRun16, quantizeRun8 } from './quantize'
 export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16, f32ToF16Plain, f64ToF32, limitToF16 } from './float16'
 export { blocksMinMax, blocksSearch } from './blocks'

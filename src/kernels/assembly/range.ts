@@ -33,6 +33,15 @@ export function minMaxRun(x: usize, n: i32, result: usize): void {
   store<f32>(result, high, 4)
 }
 
+/** Widens the ranges at `results` (a pair of floats for each row) by the rows of a `rows` x `columns` block at `x`. */
+export function minMaxRows(x: usize, rows: i32, columns: i32, results: usize): void {
+  for (let r = 0; r < rows; r++) {
+    minMaxRun(x, columns, results)
+    x += <usize>columns << 2
+    results += 8
+  }
+}
+
 /** Widens per-column ranges (`mins`, `maxs`, `columns` floats each) by a row-major `rows` x `columns` block at `x`. */
 export function minMaxColumns(x: usize, rows: i32, columns: i32, mins: usize, maxs: usize): void {
   const stride = <usize>columns << 2

@@ -10,6 +10,7 @@ import {
   pairAbsMax,
   permute,
   quantizePerChannel,
+  reread,
   scaleZeroPoints,
   withFactors,
 } from '../../kernels/index.ts'
@@ -50,11 +51,13 @@ export interface QuantizedWeight {
 
 /**
  * Quantized weights of a model, each made once: two nodes that ask for the same weight in the same way share initializers. The codes
- * are computed when the model is written, so that they take no memory before.
+ * of weights of moderate size are computed at once, while the weight is in memory; all others when the model is written, so
+ * that they take no memory before.
  */
 export class WeightCache {
   readonly #entries = new Map<Value, Map<string, QuantizedWeight | string>>()
   readonly #derived = new Map<string, Value>()
+  #kept = 0
 
   /** The quantized form of the initializer or constant `root`, or the reason why it must stay float. */
   get(root: Value, request: WeightRequest): QuantizedWeight | string {
@@ -63,7 +66,10 @@ export class WeightCache {
     const key = JSON.stringify({ ...request, factors: request.factors?.id })
     let entry = entries.get(key)
     if (entry === undefined) {
-      entry = make(root, request)
+      const { elementCount = 0 } = root.constant ?? {}
+      const keep = elementCount < SMALL || (elementCount < MODERATE && this.#kept + elementCount <= MOST_KEPT)
+      if (keep) this.#kept += elementCount
+      entry = make(root, request, keep)
       entries.set(key, entry)
     }
     return entry
@@ -89,7 +95,7 @@ export class WeightCache {
   }
 }
 
-function make(root: Value, request: WeightRequest): QuantizedWeight | string {
+function make(root: Value, request: WeightRequest, keep: boolean): QuantizedWeight | string {
   const tensor = root.constant
   if (!tensor || !holdsFloats(tensor)) return 'its weight is no float tensor'
   if (tensor.elementCount === 0) return 'its weight has no elements'
@@ -100,7 +106,7 @@ function make(root: Value, request: WeightRequest): QuantizedWeight | string {
   const along = contractionLayout(tensor.dims, request.contraction)
   const read = <T>(use: (data: FloatInput) => T): T =>
     withFloats(tensor, (data) => use(factors ? withFactors(data, along, factors.values) : data))
-  const scales = read((data) => {
+  const scalesOf = (data: FloatInput): ChannelScales | string => {
     const { min, max, nan, infinite } = minMaxPerChannel(data, layout)
     if (nan + infinite > 0) return 'its weight has values that are not finite'
     const safe = range === 'safe' && type === 'int8'
@@ -113,16 +119,23 @@ function make(root: Value, request: WeightRequest): QuantizedWeight | string {
     }
     const reduceRange = range === 'reduced' || (safe && !symmetric)
     return scaleZeroPoints(min, max, { type, symmetric, reduceRange })
-  })
-  if (typeof scales === 'string') return scales
-  const compute = (): Uint8Array => {
-    const codes = read((data) => quantizePerChannel(data, layout, type, scales))
+  }
+  const codesOf = (data: FloatInput, scales: ChannelScales): Uint8Array => {
+    const codes = quantizePerChannel(data, layout, type, scales)
     return request.transposed ? permute(codes, tensor.dims, swapped(tensor.dims.length), 1) : codes
   }
+  const made = read((data) =>
+    reread(data, (data) => {
+      const scales = scalesOf(data)
+      return typeof scales === 'string' ? scales : { scales, codes: keep ? codesOf(data, scales) : undefined }
+    }),
+  )
+  if (typeof made === 'string') return made
+  const { scales } = made
   const dims = request.transposed
     ? [...tensor.dims.slice(0, -2), tensor.dims.at(-1)!, tensor.dims.at(-2)!]
     : tensor.dims
-  const data = count < SMALL ? compute() : new ComputedBytes(count, compute)
+  const data = made.codes ?? new ComputedBytes(count, () => read((data) => codesOf(data, scales)))
   const { graph, name } = root
   const zeroPoints = [...scales.zeroPoints]
   const uniform = zeroPoints.every((zeroPoint) => zeroPoint === zeroPoints[0])
@@ -143,8 +156,10 @@ function swapped(rank: number): number[] {
   return [...axes.slice(0, -2), rank - 1, rank - 2]
 }
 
-/** Weights below this many elements are quantized at once. */
+/** Weights below this many elements are always quantized at once, and those below the second number as long as the third is kept. */
 const SMALL = 4096
+const MODERATE = 1 << 22
+const MOST_KEPT = 1 << 27
 
 /** The elements of a matrix by their place along the axis that products sum over. */
 export function contractionLayout(dims: readonly number[], contraction: 'rows' | 'columns' | undefined): ChannelLayout {
