@@ -57,7 +57,16 @@ const shared = {
 }
 const node = { ...shared, platform: 'node', target: 'node20.19', plugins: [bundled] }
 await build({ ...node, entryPoints: tool })
-await build({ ...node, entryPoints: threads, splitting: false })
+// CommonJS, as it loads what it requires only when that is needed, and in half the time.
+await build({
+  ...node,
+  entryPoints: threads,
+  splitting: false,
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+  define: { 'import.meta.url': 'importMetaUrl' },
+  banner: { js: 'const importMetaUrl=require("node:url").pathToFileURL(__filename).href;' },
+})
 await build({ ...shared, entryPoints: shipped, platform: 'neutral', target: 'es2022', chunkNames: 'runtime-[hash]' })
 
 for (const name of BUNDLED) copyFileSync(path(`node_modules/${name}/LICENSE`), join(out, `${name}.LICENSE.txt`))

@@ -16,6 +16,8 @@ export interface NodeExtra {
   attributeProtos?: Map<AttributeValue, AttributeProto>
 }
 
+const NONE: readonly Graph[] = []
+
 /**
  * An operator of a graph. Inputs may be null (an optional input left out), and so may outputs. Nodes are made by
  * `Graph.insert` and live in a linked list: `next` and `previous` stay valid while the list changes around them.
@@ -172,11 +174,12 @@ export class Node {
   }
 
   /** The subgraphs of the node (If branches, Loop and Scan bodies). */
-  get subgraphs(): Graph[] {
-    const graphs: Graph[] = []
+  get subgraphs(): readonly Graph[] {
+    if (this.attributes.size === 0) return NONE
+    let graphs: readonly Graph[] = NONE
     for (const attribute of this.attributes.values()) {
-      if (attribute.kind === 'graph') graphs.push(attribute.value)
-      else if (attribute.kind === 'graphs') graphs.push(...attribute.value)
+      if (attribute.kind === 'graph') graphs = [...graphs, attribute.value]
+      else if (attribute.kind === 'graphs') graphs = [...graphs, ...attribute.value]
     }
     return graphs
   }

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import type * as Ort from 'onnxruntime-node'
 import { OnnxError } from '../onnx/errors.ts'
 
@@ -15,20 +16,22 @@ export function disableTelemetry(): void {
 /** onnxruntime-node, loaded on first need. Throws OnnxError with a hint where the package or its native part is missing. */
 export function loadOrt(): Promise<typeof Ort> {
   disableTelemetry()
-  loaded ??= import('onnxruntime-node').then(
-    (module) => {
-      const ort = (module as { default?: typeof Ort }).default ?? module
-      ort.env.logLevel = 'error'
-      return ort
-    },
-    (cause: Error) => {
-      loaded = undefined
-      throw new OnnxError('ORT_MISSING', `onnxruntime-node can't be loaded: ${cause.message}`, {
-        hint: 'Install it (npm i onnxruntime-node). If its install script needs the network, see "allowScripts" in the README.',
-        cause,
-      })
-    },
-  )
+  // It is CommonJS: `import` would look through all its files for names first.
+  loaded ??= Promise.resolve()
+    .then(() => createRequire(import.meta.url)('onnxruntime-node') as typeof Ort)
+    .then(
+      (ort) => {
+        ort.env.logLevel = 'error'
+        return ort
+      },
+      (cause: Error) => {
+        loaded = undefined
+        throw new OnnxError('ORT_MISSING', `onnxruntime-node can't be loaded: ${cause.message}`, {
+          hint: 'Install it (npm i onnxruntime-node). If its install script needs the network, see "allowScripts" in the README.',
+          cause,
+        })
+      },
+    )
   return loaded
 }
 

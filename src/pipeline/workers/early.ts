@@ -15,7 +15,7 @@ export function startWorker(entry: URL): Worker {
  */
 export function startEarly(): void {
   if (import.meta.url.endsWith('.ts')) return
-  waiting = startWorker(new URL('./worker.js', import.meta.url))
+  waiting = startWorker(new URL('./worker.cjs', import.meta.url))
   waiting.unref()
 }
 

@@ -24,7 +24,7 @@ export function serveJobs(load: () => Promise<readonly AnyPass[]>): void {
     const { signal } = running.set(id, new AbortController()).get(id)!
     let last = 0
     const progress = (progress: JobProgress) => {
-      const now = performance.now()
+      const now = Date.now()
       if (progress.fraction < 1 && now - last < PROGRESS_MS) return
       last = now
       send({ id, progress })

@@ -41,7 +41,7 @@ export class Threads implements Executor {
   /** @param entry file of the threads; that of the package unless given */
   constructor(entry: URL | undefined, max: number) {
     this.#isOwn = entry === undefined
-    this.#entry = entry ?? new URL('./worker.js', import.meta.url)
+    this.#entry = entry ?? new URL('./worker.cjs', import.meta.url)
     this.#max = max
   }
 

@@ -39,9 +39,10 @@ export function findOutliers(
   const layout = contractionLayout(tensor.dims, contraction)
   const { min, max, nan, infinite } = withFloats(tensor, (data) => minMaxPerChannel(data, layout))
   if (nan + infinite > 0) return undefined
-  const peaks = Array.from(max, (value, i) => Math.max(value, -min[i]!) * (factors?.[i] ?? 1))
-  const typical = [...peaks].sort((a, b) => a - b)[peaks.length >> 1]!
-  const rows = peaks.flatMap((peak, i) => (typical > 0 && peak > RATIO * typical ? [i] : []))
+  const peaks = Float64Array.from(max, (value, i) => Math.max(value, -min[i]!) * (factors?.[i] ?? 1))
+  const typical = peaks.slice().sort()[peaks.length >> 1]!
+  const rows: number[] = []
+  if (typical > 0) for (let i = 0; i < peaks.length; i++) if (peaks[i]! > RATIO * typical) rows.push(i)
   if (rows.length === 0 || rows.length > MOST || rows.length * SHARE > peaks.length) return undefined
   const [first, second] = tensor.dims as [number, number]
   const columns = contraction === 'rows' ? second : first

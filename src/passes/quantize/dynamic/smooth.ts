@@ -105,7 +105,7 @@ function factorsOf(norm: Norm, group: readonly { weight: Weight; transposed: boo
 }
 
 function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!
+  return Float64Array.from(values).sort()[values.length >> 1]!
 }
 
 /** Divides what the norm gives by the factors, and multiplies it again for everybody but `readers`. */
