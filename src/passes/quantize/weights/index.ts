@@ -24,6 +24,14 @@ export const weightQuantization: Pass<typeof weightParams> = {
       throw new OnnxError('OPTION_CONFLICT', 'algorithm=hqq has zero points: it cannot be symmetric', {
         hint: 'Use algorithm=mse, or symmetric=false.',
       })
+    if (algorithm === 'hqq' && bits !== 4)
+      throw new OnnxError(
+        'OPTION_CONFLICT',
+        `algorithm=hqq has float zero points, which MatMulNBits takes with 4 bits alone`,
+        {
+          hint: 'Use bits=4, or algorithm=mse.',
+        },
+      )
     if (weightFormat !== 'qdq') return
     if (algorithm === 'hqq')
       throw new OnnxError(

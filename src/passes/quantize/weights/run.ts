@@ -32,7 +32,12 @@ export async function run(model: Model, options: WeightOptions, context: PassCon
   const candidates = [...model.graph.allNodes()].filter(
     (node) => node.domain === '' && handlers.has(node.opType) && isSelected(node),
   )
-  if (candidates.some(hasHighRank)) await context.ort.inferTypes(model)
+  if (candidates.some(hasHighRank)) {
+    const declared = model.graph.outputs.map(({ type }) => type)
+    await context.ort.inferTypes(model)
+    // What callers see stays as it was declared.
+    for (const [i, value] of model.graph.outputs.entries()) value.type = declared[i]
+  }
   const tools: Tools = {
     options: {
       ...options,

@@ -17,9 +17,9 @@ const INT4_IR_VERSION = 10
 export const gather: Handler = {
   op: 'Gather',
   plan(node, tools) {
-    const [table, indices] = [node.input(0), node.input(1)]
+    const table = node.input(0)
     const found = findWeight(table)
-    if (!table || !indices || !found || tools.options.quantize !== 'weights') return 'skipped'
+    if (!table || !found || tools.options.quantize !== 'weights') return 'skipped'
     if (!['float32', 'float16', 'bfloat16'].includes(found.dtype)) return 'skipped'
     if (!tools.options.embeddings && !tools.tied.has(found.root)) return 'skipped'
     if (tools.options.weightFormat === 'qdq')
@@ -32,14 +32,13 @@ export const gather: Handler = {
     const axis = raw < 0 ? raw + dims.length : raw
     const perByte = 8 / tools.options.bits
     const plan = axis === 0 && dims.at(-1)! % perByte === 0 ? planBytes : planInt4
-    return plan({ node, table, indices, found, axis }, tools)
+    return plan({ node, table, found, axis }, tools)
   },
 }
 
 interface Place {
   node: Node
   table: Value
-  indices: Value
   found: Weight
   axis: number
 }
@@ -66,7 +65,12 @@ function planBytes(place: Place, tools: Tools): Outcome {
       const parameters = blockParameters(job, dtype, rows).map((value) =>
         value && tensor.dims.length > 2 ? reshaped(job, value, tensor.dims) : value,
       )
-      emit(place, [data, place.indices, ...parameters], { quantizeAxis: tensor.dims.length - 1, isBytes: true }, tools)
+      emit(
+        place,
+        [data, place.node.input(1)!, ...parameters],
+        { quantizeAxis: tensor.dims.length - 1, isBytes: true },
+        tools,
+      )
     },
   }
 }
@@ -132,7 +136,7 @@ function planInt4(place: Place, tools: Tools): Outcome {
       const perBlock = dims.map((dim, i) => (i === quantizeAxis ? blocks : dim))
       const inputs = [
         initializer(job, `table_Q4_${quantizeAxis}`, () => Tensor.of(type, dims, codes)),
-        place.indices,
+        place.node.input(1)!,
         initializer(job, `table_scales_${quantizeAxis}`, () => floatTensor(dtype, perBlock, scales)),
       ]
       if (zeroPoints)

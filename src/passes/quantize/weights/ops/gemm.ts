@@ -7,25 +7,26 @@ import { planProduct } from './product.ts'
 export const gemm: Handler = {
   op: 'Gemm',
   plan(node, tools) {
-    const [a, b, c] = [node.input(0), node.input(1), node.input(2)]
+    const [a, b] = [node.input(0), node.input(1)]
     const matrix = findMatrix(b, node.int('transB', 0) !== 0)
     if (!a || !b || !matrix) return 'skipped'
     if (typeof matrix === 'string') return left(matrix)
     if (node.int('transA', 0) !== 0) return left('its input is transposed')
-    if (node.float('alpha', 1) !== 1 || (c && node.float('beta', 1) !== 1)) return left('it has factors')
-    const product = planProduct(node, a, matrix, tools)
+    if (node.float('alpha', 1) !== 1 || (node.input(2) && node.float('beta', 1) !== 1)) return left('it has factors')
+    const product = planProduct(node, matrix, tools)
     if (typeof product === 'string') return left(product)
     return {
       job: product.job,
       emit() {
         let result = product.emit()
-        if (c)
+        const addend = node.input(2)
+        if (addend)
           result = node.graph
             .insert(
               {
                 op: 'Add',
                 name: `${nameOf(node)}_Add`,
-                inputs: [result, c],
+                inputs: [result, addend],
                 outputs: [`${node.output().name}_added`],
                 types: [node.output().type],
               },

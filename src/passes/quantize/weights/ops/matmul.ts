@@ -10,7 +10,7 @@ export const matMul: Handler = {
     const matrix = findMatrix(b)
     if (!a || !b || !matrix) return 'skipped'
     if (typeof matrix === 'string') return left(matrix)
-    const product = planProduct(node, a, matrix, tools)
+    const product = planProduct(node, matrix, tools)
     if (typeof product === 'string') return left(product)
     return {
       job: product.job,

@@ -14,11 +14,11 @@ export interface PlannedProduct {
   emit(): Value
 }
 
-/** Plans `activation x matrix` in the format that the options ask for. A text tells why not. */
-export function planProduct(node: Node, activation: Value, matrix: Matrix, tools: Tools): PlannedProduct | string {
+/** Plans the product of a node's first input and a matrix in the format that the options ask for. A text tells why not. */
+export function planProduct(node: Node, matrix: Matrix, tools: Tools): PlannedProduct | string {
   const { options, jobs, device } = tools
   const { root, dtype } = matrix.weight
-  const input = fitRank(activation, matrix, node)
+  const input = fitRank(matrix, node)
   if (typeof input === 'string') return input
   if (options.quantize === 'bnb4') {
     if (dtype !== 'float32' && (device === 'cpu' || device === 'wasm')) return `MatMulBnb4 takes no ${dtype} there`
@@ -33,12 +33,14 @@ export function planProduct(node: Node, activation: Value, matrix: Matrix, tools
 }
 
 /** Weights of higher rank give the product at least their rank: such activations get leading axes of 1. */
-function fitRank(activation: Value, { rank }: Matrix, node: Node): (() => Value) | string {
-  if (rank === 2) return () => activation
-  const own = activation.rank
+function fitRank({ rank }: Matrix, node: Node): (() => Value) | string {
+  // read when the node is rewritten: until then what gives the activation may have been rewritten too
+  const activation = (): Value => node.input(0)!
+  if (rank === 2) return activation
+  const own = activation().rank
   if (own === undefined) return `its weight has rank ${rank}, and the rank of its input is not known`
   const missing = (own === 1 ? rank - 1 : rank) - own
-  if (missing <= 0) return () => activation
+  if (missing <= 0) return activation
   return () => {
     const axes = Array.from({ length: missing }, (_, i) => i)
     const { graph } = node
@@ -48,8 +50,8 @@ function fitRank(activation: Value, { rank }: Matrix, node: Node): (() => Value)
         {
           op: 'Unsqueeze',
           inputs: asInput
-            ? [activation, graph.addInitializer(`${nameOf(node)}_axes`, Tensor.int64(axes))]
-            : [activation],
+            ? [activation(), graph.addInitializer(`${nameOf(node)}_axes`, Tensor.int64(axes))]
+            : [activation()],
           attributes: asInput ? {} : { axes: ints(axes) },
         },
         { before: node },
