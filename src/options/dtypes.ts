@@ -8,12 +8,23 @@ const FLOAT32: Bundle = {
   blockSize: undefined,
   symmetric: undefined,
   embeddings: undefined,
+  scaleType: undefined,
+  mixedBits: undefined,
   weightType: undefined,
   bnbType: undefined,
 }
 
 /** Blocks of 32 weights of 4 bits with a scale and no zero point; tables of Gather stay float. */
-const BLOCKS: Bundle = { ...FLOAT32, quantize: 'weights', bits: 4, blockSize: 32, symmetric: true, embeddings: false }
+const BLOCKS: Bundle = {
+  ...FLOAT32,
+  quantize: 'weights',
+  bits: 4,
+  blockSize: 32,
+  symmetric: true,
+  embeddings: false,
+  scaleType: 'float32',
+  mixedBits: false,
+}
 
 /** A precision by its Hugging Face name: the parameters it stands for, and the suffix of the file name. */
 export interface DtypeRecipe {

@@ -5,8 +5,11 @@ import {
   BLOCK_COST_NS,
   type BlockLayout,
   type BlockOptions,
+  type BlockPool,
   type Bnb4,
   blockPool,
+  FLOAT16_MAX,
+  type FloatData,
   type QuantizedBlocks,
   quantizeBnb4,
 } from '../../../kernels/index.ts'
@@ -31,6 +34,8 @@ export interface Job<T extends QuantizedBlocks | Bnb4 = QuantizedBlocks | Bnb4> 
   readonly request: BlockRequest | Bnb4Request
   /** There once all jobs ran. */
   result?: T
+  /** True if all scales of the result are halves. */
+  hasHalfScales?: boolean
   /** Initializers made of the result, by what they are. */
   readonly values: Map<string, Value>
 }
@@ -77,10 +82,8 @@ export class Jobs {
         try {
           if (!allFinite(floats.data)) continue
           const { request } = job
-          job.result =
-            'bnb4' in request
-              ? quantizeBnb4(floats.data, request.layout, request.bnb4, request.blockSize)
-              : await pool.quantizeBlocks(floats.data, request.layout, request.options)
+          if ('bnb4' in request) job.result = quantizeBnb4(floats.data, request.layout, request.bnb4, request.blockSize)
+          else Object.assign(job, await quantizeSafely(pool, floats.data, request))
         } finally {
           floats.close()
         }
@@ -98,4 +101,24 @@ export class Jobs {
 
 function costOf(request: BlockRequest | Bnb4Request): number {
   return 'bnb4' in request ? 0 : BLOCK_COST_NS[request.options.method ?? 'minmax']
+}
+
+/** Halves from here on have all their digits. */
+const SMALLEST_NORMAL = 2 ** -14
+
+/** Quantizes with float32 scales where halves would be too coarse for them. */
+async function quantizeSafely(
+  pool: BlockPool,
+  data: FloatData,
+  { layout, options }: BlockRequest,
+): Promise<Pick<Job, 'result' | 'hasHalfScales'>> {
+  const result = await pool.quantizeBlocks(data, layout, options)
+  if (options.scaleType !== 'float16') return { result, hasHalfScales: false }
+  const isFine = (scale: number): boolean => Math.abs(scale) >= SMALLEST_NORMAL && Math.abs(scale) <= FLOAT16_MAX
+  if (data.dtype === 'float16' || result.scales.every(isFine)) return { result, hasHalfScales: true }
+  const exact = await pool.quantizeBlocks(data, layout, { ...options, scaleType: 'float32' })
+  // Blocks of zeros have a scale of 0, which is a half.
+  return exact.scales.every((scale) => scale === 0 || isFine(scale))
+    ? { result, hasHalfScales: true }
+    : { result: exact, hasHalfScales: false }
 }

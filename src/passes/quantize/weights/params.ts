@@ -24,7 +24,18 @@ const own = {
     type: 'enum',
     doc: 'How scales are found: from the range (`rtn`), by least squared error (`mse`, with large weights counting more `k_quant`), or half-quadratic (`hqq`)',
     values: ['rtn', 'mse', 'k_quant', 'hqq'],
-    default: 'mse',
+    default: 'k_quant',
+  },
+  scaleType: {
+    type: 'enum',
+    doc: 'With quantize=weights: how scales are stored; float16 is unpacked when the model is loaded',
+    values: ['float16', 'float32'],
+    default: 'float16',
+  },
+  mixedBits: {
+    type: 'boolean',
+    doc: 'With 4 bits: spend the bytes that float16 scales save on 8 bits for the weights whose errors matter most',
+    default: true,
   },
   accuracyLevel: {
     type: 'integer',

@@ -7,6 +7,7 @@ import { selector } from '../select.ts'
 import { findWeight, prune } from '../weight.ts'
 import type { WeightOptions } from './index.ts'
 import { Jobs } from './jobs.ts'
+import { chooseSensitive } from './mixed.ts'
 import { gather } from './ops/gather.ts'
 import { gemm } from './ops/gemm.ts'
 import { matMul } from './ops/matmul.ts'
@@ -38,6 +39,7 @@ export async function run(model: Model, options: WeightOptions, context: PassCon
     // What callers see stays as it was declared.
     for (const [i, value] of model.graph.outputs.entries()) value.type = declared[i]
   }
+  const tied = tiedTables(candidates)
   const tools: Tools = {
     options: {
       ...options,
@@ -46,7 +48,8 @@ export async function run(model: Model, options: WeightOptions, context: PassCon
     },
     device: context.device,
     jobs: new Jobs(),
-    tied: tiedTables(candidates),
+    tied,
+    sensitive: sensitiveWeights(candidates, options, tied),
     shared: new Map(),
     leftovers: new Set(),
   }
@@ -78,6 +81,24 @@ export async function run(model: Model, options: WeightOptions, context: PassCon
   }
   prune(tools.leftovers)
   return { changes: done, data: { quantized: counts } }
+}
+
+/** Weights that get 8 bits where others get 4. */
+function sensitiveWeights(
+  candidates: readonly Node[],
+  { quantize, bits, blockSize = 32, mixedBits, scaleType, weightFormat, embeddings }: WeightOptions,
+  tied: ReadonlySet<Value>,
+): ReadonlySet<Value> {
+  if (quantize !== 'weights' || bits !== 4 || !mixedBits || scaleType !== 'float16' || weightFormat !== 'nbits')
+    return new Set()
+  const roots = new Set<Value>()
+  for (const node of candidates) {
+    const root = findWeight(node.input(node.opType === 'Gather' ? 0 : 1))?.root
+    if (root && (node.opType !== 'Gather' || embeddings || tied.has(root))) roots.add(root)
+  }
+  const total = [...roots].reduce((sum, root) => sum + root.constant!.elementCount, 0)
+  const products = candidates.filter(({ opType }) => opType !== 'Gather')
+  return chooseSensitive(products, total, blockSize, (root) => tied.has(root))
 }
 
 /** True for products with a weight of more than two axes: their rewrite depends on the rank of the other side. */

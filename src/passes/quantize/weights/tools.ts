@@ -16,6 +16,8 @@ export interface Tools {
   jobs: Jobs
   /** Tables that a Gather and a product with the transposed table share. */
   tied: ReadonlySet<Value>
+  /** Weights that get 8 bits. */
+  sensitive: ReadonlySet<Value>
   /** Weights as they are read in one graph: reshapes and dequantized forms, made once. */
   shared: Map<string, Value>
   /** Values that may turn out to be read by nobody once all nodes are done. */
@@ -73,16 +75,22 @@ export function findMatrix(value: Value | undefined, transposed = false): Matrix
   return { weight, length, columns, layout, rank: dims.length }
 }
 
-/** How the options want blocks. Scales are rounded to the type they will be stored in before codes are made. */
-export function blockOptions({ options }: Tools, dtype: DType): BlockOptions {
-  const { bits, blockSize, symmetric, algorithm, precision } = options
-  const scaleType = dtype === 'float32' ? (precision === 'float16' ? 'float16' : 'float32') : dtype
+/** How the options want the blocks of a weight. Scales are rounded to the type they will be stored in before codes are made. */
+export function blockOptions({ options, sensitive }: Tools, { root, dtype }: Weight): BlockOptions {
+  const { blockSize, algorithm } = options
+  const isSensitive = sensitive.has(root)
   return {
-    bits,
+    bits: isSensitive ? 8 : options.bits,
     blockSize,
-    symmetric,
-    method: algorithm === 'rtn' ? 'minmax' : algorithm,
-    scaleType: scaleType as 'float32' | 'float16' | 'bfloat16',
+    // 256 steps are as good without zero points
+    symmetric: options.symmetric || isSensitive,
+    method: algorithm === 'rtn' ? 'minmax' : algorithm === 'hqq' && isSensitive ? 'mse' : algorithm,
+    scaleType: scaleType(options, dtype),
     order: 'blocks',
   }
+}
+
+function scaleType({ scaleType, precision, weightFormat }: Tools['options'], dtype: DType): BlockOptions['scaleType'] {
+  if (dtype !== 'float32') return dtype as 'float16' | 'bfloat16'
+  return precision === 'float16' || (scaleType === 'float16' && weightFormat === 'nbits') ? 'float16' : 'float32'
 }

@@ -13,6 +13,8 @@ function optionsOf(name: string, { options }: GoldenSetting): Partial<WeightOpti
   if (!/^default\d?-b\d+-a?sym(-acc\d)?$/.test(name)) return undefined
   return {
     algorithm: 'rtn',
+    scaleType: 'float32',
+    mixedBits: false,
     blockSize: options['block_size'] as number,
     symmetric: options['is_symmetric'] as boolean,
     bits: (options['bits'] as number | undefined) ?? 4,

@@ -6,7 +6,7 @@ import { channelLayout, type QuantizedBlocks } from '../../../../kernels/index.t
 import { replaceNode } from '../../replace.ts'
 import { nameOf } from '../../select.ts'
 import { findWeight, type Weight } from '../../weight.ts'
-import { blockParameters, floatTensor, initializer } from '../initializers.ts'
+import { blockParameters, initializer, scaleInput } from '../initializers.ts'
 import type { Job } from '../jobs.ts'
 import { blockOptions, CONTRIB, type Handler, left, type Outcome, type Tools } from '../tools.ts'
 
@@ -51,7 +51,7 @@ function planBytes(place: Place, tools: Tools): Outcome {
   const rows = elementsIn(tensor.dims) / width
   const job = tools.jobs.blocks(root, {
     layout: { outer: rows, length: width, inner: 1 },
-    options: blockOptions(tools, dtype),
+    options: blockOptions(tools, place.found),
   })
   if (typeof job === 'string') return left(job)
   return {
@@ -62,7 +62,7 @@ function planBytes(place: Place, tools: Tools): Outcome {
       const data = isTied
         ? tiedCodes(place.node, job, dims, tools)
         : initializer(job, `table_Q${bits}`, () => tableOf(job, dims))
-      const parameters = blockParameters(job, dtype, rows).map((value) =>
+      const parameters = blockParameters(job, dtype, rows, place.node, tools).map((value) =>
         value && tensor.dims.length > 2 ? reshaped(job, value, tensor.dims) : value,
       )
       emit(
@@ -125,7 +125,7 @@ function planInt4(place: Place, tools: Tools): Outcome {
   const { outer, channels, inner } = channelLayout(dims, quantizeAxis)
   const job = tools.jobs.blocks(root, {
     layout: { outer, length: channels, inner },
-    options: { ...blockOptions(tools, dtype), order: 'original', signed: symmetric },
+    options: { ...blockOptions(tools, place.found), order: 'original', signed: symmetric },
   })
   if (typeof job === 'string') return left(job)
   return {
@@ -137,7 +137,7 @@ function planInt4(place: Place, tools: Tools): Outcome {
       const inputs = [
         initializer(job, `table_Q4_${quantizeAxis}`, () => Tensor.of(type, dims, codes)),
         place.node.input(1)!,
-        initializer(job, `table_scales_${quantizeAxis}`, () => floatTensor(dtype, perBlock, scales)),
+        scaleInput(job, `table_scales_${quantizeAxis}`, { dtype, dims: perBlock, values: scales }, place.node, tools),
       ]
       if (zeroPoints)
         inputs.push(

@@ -5,7 +5,7 @@ import type { Value } from '../../../../graph/value.ts'
 import type { Bnb4, QuantizedBlocks } from '../../../../kernels/index.ts'
 import { nameOf } from '../../select.ts'
 import { blockParameters, floatTensor, initializer } from '../initializers.ts'
-import type { Job } from '../jobs.ts'
+import type { BlockRequest, Job } from '../jobs.ts'
 import { blockOptions, CONTRIB, type Matrix, type Tools } from '../tools.ts'
 
 /** A product whose weight is planned: gives its job, and its result once that has run. */
@@ -27,7 +27,7 @@ export function planProduct(node: Node, matrix: Matrix, tools: Tools): PlannedPr
     if (typeof job === 'string') return job
     return { job, emit: () => emitBnb4(node, input(), matrix, job, tools) }
   }
-  const job = jobs.blocks(root, { layout: matrix.layout, options: blockOptions(tools, dtype) })
+  const job = jobs.blocks(root, { layout: matrix.layout, options: blockOptions(tools, matrix.weight) })
   if (typeof job === 'string') return job
   return { job, emit: () => emitBlocks(node, input(), matrix, job, tools) }
 }
@@ -65,18 +65,25 @@ function emitBlocks(
   input: Value,
   { length, columns, weight: { dtype } }: Matrix,
   job: Job<QuantizedBlocks>,
-  { options }: Tools,
+  tools: Tools,
 ): Value {
-  const { bits, blockSize, accuracyLevel } = options
+  const { blockSize, accuracyLevel } = tools.options
+  const { bits } = (job.request as BlockRequest).options
   const { codes, blocks } = job.result!
   const data = initializer(job, `Q${bits}`, () => Tensor.of('uint8', [columns, blocks, (blockSize * bits) / 8], codes))
-  return insertProduct(node, `Q${bits}`, 'MatMulNBits', [input, data, ...blockParameters(job, dtype, columns)], {
-    K: int(length),
-    N: int(columns),
-    bits: int(bits),
-    block_size: int(blockSize),
-    accuracy_level: accuracyLevel ? int(accuracyLevel) : undefined,
-  })
+  return insertProduct(
+    node,
+    `Q${bits}`,
+    'MatMulNBits',
+    [input, data, ...blockParameters(job, dtype, columns, node, tools)],
+    {
+      K: int(length),
+      N: int(columns),
+      bits: int(bits),
+      block_size: int(blockSize),
+      accuracy_level: accuracyLevel ? int(accuracyLevel) : undefined,
+    },
+  )
 }
 
 function emitBnb4(
