@@ -22,7 +22,11 @@ const tool = {
 // One file each, as threads load everything anew and every further file takes its time.
 const threads = { worker: 'src/pipeline/worker.ts' }
 // What ships to the user's page or server is built apart, so that it can never share a chunk with the tool.
-const shipped = { 'runtime-web': 'src/runtime/web.ts', 'runtime-node': 'src/runtime/node.ts' }
+const shipped = {
+  'runtime-web': 'src/runtime/web.ts',
+  'runtime-node': 'src/runtime/node.ts',
+  'runtime-generate': 'src/runtime/generate/index.ts',
+}
 
 rmSync(out, { recursive: true, force: true })
 const kernels = await buildKernels()

@@ -33,7 +33,7 @@ describe.each(['vite', 'rollup', 'rolldown', 'webpack', 'rspack', 'esbuild', 'fa
 })
 
 test('what ships to users imports nothing but itself', () => {
-  for (const name of ['runtime-web', 'runtime-node']) {
+  for (const name of ['runtime-web', 'runtime-node', 'runtime-generate']) {
     const code = readFileSync(join(root, 'dist', `${name}.js`), 'utf8')
     const specifiers = [...code.matchAll(/\bfrom\s*["']([^"']+)["']/g)].map(([, specifier]) => specifier!)
     expect(specifiers.filter((specifier) => !/^(?:\.\/runtime-|node:)/.test(specifier))).toEqual([])

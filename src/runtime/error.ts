@@ -22,6 +22,10 @@ export type ErrorCode =
   | 'TARGET_UNKNOWN'
   /** The model or its external data could not be read, or is not the file that was built. */
   | 'DOWNLOAD_FAILED'
+  /** The model is no decoder that can be driven. */
+  | 'GENERATE_MODEL'
+  /** An option of `generate` is out of range. */
+  | 'GENERATE_OPTION'
 
 /** An error of a model's session. */
 export class OnnxSessionError extends Error {

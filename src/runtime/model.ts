@@ -107,5 +107,18 @@ export function sessionOptions(
 ): SessionOptions {
   const { executionProviders, ...declared } = variant.sessionOptions ?? {}
   const own = device === variant.device ? executionProviders : undefined
-  return { executionProviders: own ?? [device], ...declared, ...derived, ...options.session }
+  return {
+    executionProviders: own ?? [device],
+    ...declared,
+    ...derived,
+    ...(device === 'webgpu' && options.keep && { preferredOutputLocation: kept(variant.info, options.keep) }),
+    ...options.session,
+  }
+}
+
+/** Where each output goes, for names that may end with `*`. */
+function kept({ outputs }: ModelInfo, names: readonly string[]): { [output: string]: 'gpu-buffer' } {
+  const isKept = (output: string) =>
+    names.some((name) => (name.endsWith('*') ? output.startsWith(name.slice(0, -1)) : output === name))
+  return Object.fromEntries(outputs.flatMap(({ name }) => (isKept(name) ? [[name, 'gpu-buffer' as const]] : [])))
 }

@@ -163,6 +163,11 @@ export interface ModelOptions<Target extends string = string> {
   signal?: AbortSignal
   /** Threads for one run. In a browser more than one needs a cross-origin isolated page. */
   threads?: number
+  /**
+   * Outputs that stay on the device when the session runs on `webgpu` (`*` ends a name: `present*`), to be fed to the next
+   * run without a trip through main memory: `await tensor.getData()` reads them, `tensor.dispose()` frees them.
+   */
+  keep?: readonly string[]
   /** Session options of ONNX Runtime, over those of the target. */
   session?: SessionOptions
 }

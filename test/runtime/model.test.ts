@@ -161,6 +161,15 @@ describe('targets in a browser', () => {
     expect(gpu.created).toEqual([])
   })
 
+  test('outputs that are kept stay on the device, and only there', async () => {
+    withAdapter([])
+    const [gpu, wasm] = [fakeOrt(['x']), fakeOrt(['x'])]
+    await pair(gpu, wasm)({ keep: ['other', 'y*'] })
+    expect(gpu.created[0]!.options['preferredOutputLocation']).toEqual({ y: 'gpu-buffer' })
+    await pair(gpu, wasm)({ keep: ['y'], target: 'web' })
+    expect(wasm.created[0]!.options['preferredOutputLocation']).toBeUndefined()
+  })
+
   test('a session that can not be made: the next', async () => {
     withAdapter([])
     const session = await pair(fakeOrt(['x'], ['webgpu']), fakeOrt(['x']))()

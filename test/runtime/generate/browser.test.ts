@@ -1,0 +1,106 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, extname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
+import { describe, expect, test } from 'vitest'
+import { generateModule } from '../../../src/codegen/module.ts'
+import { generate } from '../../../src/runtime/generate/index.ts'
+import { defineModel } from '../../../src/runtime/node.ts'
+import { chromiumPath, launchChromium, serve } from '../../support/chromium.ts'
+import { hasShared, shared } from '../../support/shared.ts'
+import { readInfo, root, variantOf } from '../support/emitted.ts'
+
+const ortFolder = dirname(createRequire(import.meta.url).resolve('onnxruntime-web'))
+const TYPES: { [extension: string]: string } = { '.mjs': 'text/javascript', '.wasm': 'application/wasm' }
+const prompt = [5, 17, 42, 3, 99]
+
+/** A page whose `run(keep)` generates eight tokens and tells where the cache was. */
+async function page(file: string): Promise<string> {
+  const variant = await variantOf(file, 'webgpu', '"./model.onnx"')
+  const part = 'ort-wasm-simd-threaded.asyncify'
+  const wasm = { mjs: `"./ort/${part}.mjs"`, wasm: `"./ort/${part}.wasm"` }
+  const code = generateModule({
+    as: 'session',
+    runtime: 'web',
+    importRuntime: resolve(root, 'src/runtime/web.ts'),
+    variants: [{ ...variant, wasm }],
+  })
+  const contents = `import model from 'model'
+    import { generate } from ${JSON.stringify(resolve(root, 'src/runtime/generate/index.ts'))}
+    globalThis.run = async (input_ids, keep) => {
+      const session = await model({ keep, fallback: false })
+      const locations = new Set()
+      const watched = { ...session, async run(...args) {
+        const results = await session.run(...args)
+        for (const name in results) if (name !== 'logits') locations.add(results[name].location)
+        return results
+      } }
+      const tokens = []
+      const sample = { temperature: 2, seed: 3 }
+      for await (const token of generate(watched, { inputs: { input_ids }, maxNewTokens: 8, sample })) tokens.push(token)
+      await session.dispose()
+      return { tokens, locations: [...locations], device: session.device }
+    }`
+  const { outputFiles } = await build({
+    stdin: { contents, resolveDir: root },
+    plugins: [
+      {
+        name: 'model',
+        setup(host) {
+          host.onResolve({ filter: /^model$/ }, () => ({ path: 'model', namespace: 'model' }))
+          host.onLoad({ filter: /.*/, namespace: 'model' }, () => ({ contents: code, resolveDir: root }))
+        },
+      },
+    ],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'browser',
+    conditions: ['onnxruntime-web-use-extern-wasm'],
+    logLevel: 'error',
+  })
+  return outputFiles[0]!.text
+}
+
+declare function run(
+  tokens: number[],
+  keep: string[],
+): Promise<{ tokens: number[]; locations: string[]; device: string }>
+
+describe.skipIf(!chromiumPath || !hasShared)('in Chromium with WebGPU', () => {
+  test('the cache stays on the device, and the text is the one that Node gives', async () => {
+    const file = shared('own/tiny-llama-past.onnx')
+    const script = await page(file)
+    const ortFiles = new Set(readdirSync(ortFolder))
+    const server = await serve((path) => {
+      if (path === '/') return { body: '<script type="module" src="main.js"></script>', type: 'text/html' }
+      if (path === '/main.js') return { body: script, type: 'text/javascript' }
+      if (path === '/model.onnx') return { body: readFileSync(file), type: 'application/octet-stream' }
+      const name = /^\/ort\/([\w.-]+)$/.exec(path)?.[1]
+      return name && ortFiles.has(name)
+        ? { body: readFileSync(resolve(ortFolder, name)), type: TYPES[extname(name)] ?? 'text/plain' }
+        : undefined
+    })
+    const browser = await launchChromium({ webgpu: true })
+    try {
+      const tab = await browser.newPage()
+      await tab.goto(`${server.origin}/`)
+      await tab.waitForFunction(() => 'run' in globalThis)
+      const kept = await tab.evaluate((tokens) => run(tokens, ['present*']), prompt)
+      expect(kept).toMatchObject({ device: 'webgpu', locations: ['gpu-buffer'] })
+      const variant = { target: 'cpu', device: 'cpu', info: await readInfo(file), bytes: statSync(file).size }
+      await using session = await defineModel([
+        { ...variant, url: pathToFileURL(file).href, ort: () => import('onnxruntime-node') },
+      ])()
+      const expected: number[] = []
+      const sample = { temperature: 2, seed: 3 }
+      for await (const token of generate(session, { inputs: { input_ids: prompt }, maxNewTokens: 8, sample }))
+        expected.push(token)
+      expect(kept.tokens).toEqual(expected)
+    } finally {
+      await browser.close()
+      await server.close()
+    }
+  })
+})
