@@ -82,10 +82,17 @@ export function planConstant(root: Value, request: ConstantRequest): QuantizedCo
 }
 
 /** The initializers of a quantized constant. */
+export interface Initializers {
+  data: Value
+  scale: Value
+  zeroPoint: Value
+}
+
+/** Adds a quantized constant to the graph of the float one. */
 export function emitConstant(
   { root, request, layout, scales }: QuantizedConstant,
   name: string = root.name,
-): { data: Value; scale: Value; zeroPoint: Value } {
+): Initializers {
   const { type, axis, scaleType } = request
   const tensor = root.constant!
   const length = byteLengthOf(type, tensor.elementCount)

@@ -6,7 +6,8 @@ import { tensorType } from '../../../graph/types.ts'
 import type { Value } from '../../../graph/value.ts'
 import { prune } from '../weight.ts'
 import { quantizedBias } from './bias.ts'
-import { emitConstant, type QuantizedConstant } from './constants.ts'
+import { emitConstant, type Initializers, type QuantizedConstant } from './constants.ts'
+import { gatherCodes } from './gather-codes.ts'
 import type { ActivationParameters } from './parameters.ts'
 import type { Plan } from './plan.ts'
 import type { StaticOptions } from './settings.ts'
@@ -22,13 +23,6 @@ export interface QdqContext {
   providerOf(value: Value): Value
   /** Values that every reader must read quantized, since a Relu or Clip before them is gone. */
   strict: ReadonlySet<Value>
-}
-
-/** The initializers of a quantized constant. */
-interface Constant {
-  data: Value
-  scale: Value
-  zeroPoint: Value
 }
 
 /** Parameters of an activation. */
@@ -47,13 +41,13 @@ export function writeQdq(plan: Plan, context: QdqContext): number {
   const leftovers: Value[] = []
   let changes = 0
   const made = new Map<QuantizedConstant, Map<Graph, Value>>()
-  const tables = new Map<QuantizedConstant, Constant>()
+  const tables = new Map<QuantizedConstant, Initializers>()
   for (const { node, index, constant } of plan.constants) {
     if (context.options.sparePairs && node.opType === 'Gather') {
       leftovers.push(node.input(index)!)
       const table = tables.get(constant) ?? emitConstant(constant)
       tables.set(constant, table)
-      const { output, result } = gatherCodes(node, constant, table, context)
+      const { output, result } = gatherCodes(node, constant, table, context.domain)
       const parameters = plan.parameters.get(output)
       if (parameters) {
         plan.parameters.delete(output)
@@ -146,34 +140,6 @@ function writeConstant(constant: QuantizedConstant, reader: Node, { options, dom
       { before: reader },
     )
     .output()
-}
-
-/** Gather of codes, dequantized afterwards: a table is never dequantized as a whole. */
-function gatherCodes(
-  node: Node,
-  constant: QuantizedConstant,
-  { data, scale, zeroPoint }: Constant,
-  { domain }: QdqContext,
-): { output: Value; result: Value } {
-  const output = node.output()
-  const { type } = output
-  const dequantize = node.graph.insert(
-    {
-      op: 'DequantizeLinear',
-      domain,
-      name: `${output.name}_DequantizeLinear`,
-      inputs: [output, scale, zeroPoint],
-      attributes: constant.request.axis === undefined ? {} : { axis: int((output.rank ?? 0) - 1) },
-      outputs: [`${output.name}_dequantized`],
-      types: [type],
-    },
-    { after: node },
-  )
-  node.setInput(0, data)
-  node.graph.replace(output, dequantize.output())
-  dequantize.setInput(0, output)
-  output.type = tensorType(constant.request.type, output.shape)
-  return { output, result: dequantize.output() }
 }
 
 function axisOf({ request, root }: QuantizedConstant): Attributes {

@@ -13,6 +13,7 @@ import { OPERATORS, OPTIONAL_OPERATORS, type Operator, operatorOf } from './oper
 import { type ActivationParameters, activationParameters } from './parameters.ts'
 import { planConstants } from './plan.ts'
 import { writeQdq } from './qdq.ts'
+import { writeQOperators } from './qoperator.ts'
 import { adjustRanges, removeActivations } from './removable.ts'
 import type { StaticOptions, TensorOverrides } from './settings.ts'
 import { smooth } from './smooth.ts'
@@ -46,7 +47,9 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   let prepared = foldBatchNorms(model)
   if (options.smoothNorms ?? options.perChannel) prepared += smooth([...candidates.keys()].filter(isProduct))
 
-  const isFloat = (value: Value): boolean => overrides.get(value.name)?.float === true
+  const integers = options.quantFormat === 'qoperator'
+  const isFloat = (value: Value): boolean =>
+    overrides.get(value.name)?.float === true || (integers && value.dtype === 'float16')
   let marks = markAll(candidates, options, model.opset, isFloat)
   const values = [...marks.activations.keys()].filter((value) => !given.has(value))
   let calibration: Calibration = { ranges: new Map(), statistics: new Map(), samples: 0 }
@@ -86,18 +89,22 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   const counts: Record<string, number> = {}
   for (const { opType } of marks.nodes) counts[opType] = (counts[opType] ?? 0) + 1
   const strict = options.keepActivations ? new Set<Value>() : removeActivations(marks, parameters, options)
-  const domain = domainFor(model, options, [
-    ...[...parameters.values()].map(({ type }) => type),
-    ...plan.constants.map(({ constant }) => constant.request.type),
-  ])
-  const changes = writeQdq(plan, {
-    options,
-    domain,
-    nodes: marks.nodes,
-    providerOf: (value) => marks.activations.get(value) ?? value,
-    strict,
-  })
-  if (changes && domain) model.useDomain(domain)
+  const left = (node: Node, reason: string): void =>
+    note({
+      level: 'info',
+      code: 'quantize/left-float',
+      message: `${node.opType} stays float: ${reason}`,
+      node: node.label,
+    })
+  const changes = integers
+    ? writeQOperators(plan, { opset: model.opset, nodes: marks.nodes, strict, left })
+    : writeQdq(plan, {
+        options,
+        domain: domainFor(model, options, plan),
+        nodes: marks.nodes,
+        providerOf: (value) => marks.activations.get(value) ?? value,
+        strict,
+      })
   if (changes + prepared === 0) model.opsets.set('', opset)
   context.progress(1)
   return { changes: changes + prepared, data: { quantized: counts, samples: calibration.samples, ranges: reported } }

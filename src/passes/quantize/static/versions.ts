@@ -1,7 +1,11 @@
 import type { Model } from '../../../graph/model.ts'
 import type { PassContext } from '../../pass.ts'
 import { blockersOf } from '../opset.ts'
+import type { Plan } from './plan.ts'
 import type { StaticOptions } from './settings.ts'
+
+/** Operators of ONNX Runtime. */
+export const CONTRIB_DOMAIN = 'com.microsoft'
 
 /** What ONNX Runtime makes of quantized models needs operators of this version. */
 const LEAST_OPSET = 11
@@ -37,9 +41,15 @@ export function fitVersion(model: Model, options: StaticOptions, { note }: PassC
   return { ...options, perChannel: false }
 }
 
-/** Domain of QuantizeLinear: the standard one learned float16 in opset 19, and 4 and 16 bits in 21. */
-export function domainFor(model: Model, { contribOps }: StaticOptions, types: readonly string[]): string {
+/** Domain of QuantizeLinear, declared in the model: the standard one learned float16 in opset 19, and 4 and 16 bits in 21. */
+export function domainFor(model: Model, { contribOps }: StaticOptions, plan: Plan): string {
+  const types = [
+    ...[...plan.parameters.values()].map(({ type }) => type),
+    ...plan.constants.map(({ constant }) => constant.request.type),
+  ]
   const wide = types.some((type) => !type.endsWith('int8'))
   const half = [...model.graph.allNodes()].some((node) => node.outputs.some((value) => value?.dtype === 'float16'))
-  return contribOps || model.opset < (wide ? 21 : half ? 19 : 10) ? 'com.microsoft' : ''
+  const domain = contribOps || model.opset < (wide ? 21 : half ? 19 : 10) ? CONTRIB_DOMAIN : ''
+  if (domain && types.length) model.useDomain(domain)
+  return domain
 }
