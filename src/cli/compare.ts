@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import pc from 'picocolors'
 import { type Estimate, estimate } from '../measure/confidence.ts'
 import { type ValueDifference, Versus } from '../measure/versus.ts'
-import { formatDuration } from '../report/index.ts'
+import { milliseconds } from './bench.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { findModels } from './models.ts'
 
@@ -74,7 +74,7 @@ function lines(result: Result, isWithin: (row: ValueDifference) => boolean): str
   const worst = [...intermediates].sort((a, b) => a.cosine - b.cosine).slice(0, 20)
   const first = intermediates.find((row) => !isWithin(row))
   const times = (at: Estimate): string =>
-    `${formatDuration(at.median)} (${formatDuration(at.low)} to ${formatDuration(at.high)})`
+    `${milliseconds(at.median)} (${milliseconds(at.low)} to ${milliseconds(at.high)})`
   return [
     ...rows(result.outputs),
     ...(worst.length

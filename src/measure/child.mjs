@@ -39,6 +39,8 @@ function fromOrt({ type, dims, data }) {
 
 const jobs = {
   async open({ model, options }) {
+    const start = performance.now()
+    const before = process.memoryUsage().rss
     const session = await ort.InferenceSession.create(model, { logSeverityLevel: 4, ...options })
     sessions.set(++last, session)
     const describe = (list) =>
@@ -48,7 +50,14 @@ const jobs = {
         type: isTensor ? type : '',
         shape: isTensor ? shape : [],
       }))
-    return { session: last, inputs: describe(session.inputMetadata), outputs: describe(session.outputMetadata) }
+    const [ms, memory] = [performance.now() - start, process.memoryUsage().rss - before]
+    return {
+      session: last,
+      ms,
+      memory,
+      inputs: describe(session.inputMetadata),
+      outputs: describe(session.outputMetadata),
+    }
   },
   async run({ session, feeds, wanted }) {
     const given = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]))

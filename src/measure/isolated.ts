@@ -21,6 +21,8 @@ export interface IoMetadata {
 export interface IsolatedSession {
   readonly inputs: readonly IoMetadata[]
   readonly outputs: readonly IoMetadata[]
+  /** What opening took: milliseconds, and growth of the process in bytes. */
+  readonly opening: { ms: number; memory: number }
   /** Runs the model once. Reads all outputs, or those named; what is no tensor is left out. */
   run(feeds: Feeds, wanted?: readonly string[]): Promise<Record<string, Tensor>>
   /** Runs the model `warmUp + runs` times and returns the milliseconds of the last `runs`, and the process's memory in bytes. */
@@ -51,7 +53,13 @@ export class IsolatedOrt {
    * @throws OnnxError `ORT_REFUSED` in ONNX Runtime's own words, `ORT_CRASHED` if the process ended
    */
   async open(model: string | Uint8Array, options: SessionOptions = {}): Promise<IsolatedSession> {
-    const opened = await this.#ask<{ session: number; inputs: IoMetadata[]; outputs: IoMetadata[] }>(
+    const opened = await this.#ask<{
+      session: number
+      inputs: IoMetadata[]
+      outputs: IoMetadata[]
+      ms: number
+      memory: number
+    }>(
       { kind: 'open', model, options: { graphOptimizationLevel: 'disabled', ...options } },
       (message) => new OnnxError('ORT_REFUSED', `ONNX Runtime can't load the model: ${message}`),
     )
@@ -61,6 +69,7 @@ export class IsolatedOrt {
     return {
       inputs: opened.inputs,
       outputs: opened.outputs,
+      opening: { ms: opened.ms, memory: opened.memory },
       run: async (feeds, wanted) => {
         const job = { kind: 'run', session, feeds: toWire(feeds), wanted }
         return fromWire(await this.#ask<Record<string, WireTensor>>(job, failed))

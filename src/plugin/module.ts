@@ -2,6 +2,7 @@ import { ortEntry, runtimeOf } from '../codegen/entries.ts'
 import { type EmittedFile, generateModule, type VariantInput } from '../codegen/module.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import type { Artifact } from '../pipeline/index.ts'
+import { readSessionPreset } from '../pipeline/session-preset.ts'
 import type { Emitter, Hook } from './emit/emitter.ts'
 import type { BuiltImport } from './models.ts'
 import { findWebRuntime } from './onnxruntime-web.ts'
@@ -46,7 +47,15 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
       as === 'session' && runtime === 'web' && setting.emitsWasm
         ? await emitWasm(hook, ortEntry(device, 'web'), setting, index, setup)
         : undefined
-    inputs.push({ ...variant, urlExpression: url!.urlExpression, external, ...(wasm ? { wasm } : {}) })
+    const sessionOptions =
+      as === 'session' ? await readSessionPreset(artifact.report.input, { target, device }) : undefined
+    inputs.push({
+      ...variant,
+      urlExpression: url!.urlExpression,
+      external,
+      ...(wasm ? { wasm } : {}),
+      ...(sessionOptions ? { sessionOptions } : {}),
+    })
   }
   const code = generateModule({ as, variants: inputs, runtime: runtime! })
   return [...new Set(setup), code].join('\n')
