@@ -42,7 +42,7 @@ export const phases: readonly Phase[] = [
   { group: 'layer-norm', rules: [layerNorm, layerNormTf] },
   { group: 'rms-norm', rules: [rmsNorm] },
   { group: 'gelu', rules: [gelu, fastGelu, quickGelu] },
-  ...attentionPhases.map((rules) => ({ group: 'attention', rules })),
+  ...attentionPhases,
   { group: 'skip-layer-norm', rules: [skipLayerNorm, skipRmsNorm] },
   { group: 'bias-gelu', rules: [biasGelu, biasFastGelu] },
   { group: 'bias-skip-layer-norm', rules: [skipLayerNormBias] },

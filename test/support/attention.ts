@@ -17,7 +17,9 @@ export const ort: ReturnType<typeof createOrtService> = createOrtService()
 /** Runs the attention rules on a model with all its types, as the pass does. */
 export async function fuseAttention(
   model: Model,
-  phases: readonly (readonly Rule[])[] = attentionPhases,
+  phases: readonly (readonly Rule[])[] = attentionPhases
+    .filter(({ onRequest }) => !onRequest)
+    .map(({ rules }) => rules),
   options: RewriteOptions = {},
 ): Promise<RewriteResult> {
   await ort.inferTypes(model)

@@ -26,8 +26,12 @@ export async function run(
   options: ParamOutput<typeof fuse.params>,
   { ort, device, note }: Pick<PassContext, 'ort' | 'device' | 'note'>,
 ): Promise<PassResult & { data: FuseData }> {
-  const { without, only, fuseSteps: steps, strict, geluApproximation, numHeads, hiddenSize } = options
-  const also = [...(options.also ?? []), ...(geluApproximation ? ['gelu-approximation'] : [])]
+  const { without, only, fuseSteps: steps, strict, geluApproximation, mask, numHeads, hiddenSize } = options
+  const also = [
+    ...(options.also ?? []),
+    ...(geluApproximation ? ['gelu-approximation'] : []),
+    ...(mask === 'raw' ? [] : [`mask-${mask}`]),
+  ]
   const phases = chosenPhases({ without, also, only })
   const restore = keepSignature(model)
   forgetShapes(model)

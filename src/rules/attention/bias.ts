@@ -5,8 +5,11 @@ import { type Build, no } from '../../rewrite/index.ts'
 import { type Atom, type Axes, leavesOf, sizeOf } from './atoms.ts'
 import type { Layout } from './layout.ts'
 import { uniformOf } from './numbers.ts'
-import { absorbs, type Path } from './scores.ts'
+import { absorbs, isFixed, type Path } from './scores.ts'
 import { joined, reshape, sizeAlong } from './view.ts'
+
+/** What replacements build with. */
+type Tools = Build & { opset: number }
 
 /** What is added to the scaled product of query and key. */
 export interface Bias {
@@ -19,7 +22,7 @@ export interface Bias {
  * Makes one additive mask of everything that happens to the scores. A Where with a fill that swallows any score is the addition
  * of that fill.
  */
-export function biasOf(build: Build, { steps }: Path, layout: Layout): Bias {
+export function biasOf(build: Tools, { steps }: Path, layout: Layout): Bias {
   let scale = 1
   let bias: Value | undefined
   for (const [i, step] of steps.entries()) {
@@ -36,7 +39,7 @@ export function biasOf(build: Build, { steps }: Path, layout: Layout): Bias {
       const { dtype } = step.fill
       const number = uniformOf(step.fill)
       if (number === undefined || !dtype) throw no('fills scores with more than one number', step.fill)
-      if (!absorbs(number, dtype))
+      if (!absorbs(number, dtype) && !(number <= -1e4 && isFixed(step.condition)))
         throw no(`fills scores with ${number}, which rows that are masked as a whole would feel`, step.fill)
       const condition = arranged(build, step.condition, axes, layout)
       const fill = build.constant(Tensor.from(dtype, [], [number]), 'fill')
@@ -49,7 +52,7 @@ export function biasOf(build: Build, { steps }: Path, layout: Layout): Bias {
 }
 
 /** A mask over axes of the scores as [batch or 1, heads or 1, length or 1, total or 1]. */
-function arranged(build: Build, given: Value, axes: Axes, layout: Layout): Value {
+function arranged(build: Tools, given: Value, axes: Axes, layout: Layout): Value {
   const mask = withoutExpand(build, given)
   const { batch, heads, length, total } = layout
   const groups = [batch, heads, length, total].map((group) => leavesOf(group))
@@ -57,11 +60,10 @@ function arranged(build: Build, given: Value, axes: Axes, layout: Layout): Value
   if (!shape || shape.length > axes.length) throw no('is a mask of unknown or higher rank than the scores', mask)
   const dims: Dim[] = [...axes.slice(shape.length).map(() => 1), ...shape]
   let value = mask
-  if (shape.length < axes.length)
-    value = build.op.Unsqueeze(
-      mask,
-      axes.slice(shape.length).map((_, i) => i),
-    )
+  if (shape.length < axes.length) {
+    const missing = axes.slice(shape.length).map((_, at) => at)
+    value = build.opset < 13 ? build.op.Unsqueeze(mask, { axes: missing }) : build.op.Unsqueeze(mask, missing)
+  }
   value.type = tensorType(mask.dtype, dims)
   const stage = axes.map((axis) => leavesOf(axis))
   if (stage.length === 4 && stage.every((axis, i) => isSame(axis, groups[i]!))) return value

@@ -1,6 +1,7 @@
 import type { Rule } from '../../rewrite/index.ts'
 import { multiHead } from './multi-head.ts'
 import { packed } from './packed.ts'
+import { maskIndex, noMask, paddingMask } from './padding-mask.ts'
 import { sdpa } from './sdpa.ts'
 import { sizes } from './sizes.ts'
 import { collapseViews } from './views.ts'
@@ -8,11 +9,16 @@ import { collapseViews } from './views.ts'
 export { checkHeads } from './heads.ts'
 export { plain as plainAttention } from './plain.ts'
 
-/** Rules for attention, in phases: find it, then choose an operator for it, then clear what led in and out. */
-export const attentionPhases: readonly (readonly Rule[])[] = [
-  [sizes],
-  [sdpa],
-  [collapseViews],
-  [packed, multiHead],
-  [collapseViews, sizes],
+/**
+ * Rules for attention, in phases: find it, choose what its mask becomes (what is not exact for every mask on request only), then an
+ * operator for it, then clear what led in and out.
+ */
+export const attentionPhases: readonly { group: string; rules: readonly Rule[]; onRequest?: boolean }[] = [
+  { group: 'attention', rules: [sizes] },
+  { group: 'attention', rules: [sdpa] },
+  { group: 'attention', rules: [collapseViews, paddingMask] },
+  { group: 'mask-index', rules: [maskIndex], onRequest: true },
+  { group: 'mask-none', rules: [noMask], onRequest: true },
+  { group: 'attention', rules: [packed, multiHead] },
+  { group: 'attention', rules: [collapseViews, sizes] },
 ]

@@ -3,6 +3,7 @@ import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { type Build, no, type Rule, rule } from '../../rewrite/index.ts'
 import type { Axes } from './atoms.ts'
+import { maskInput } from './padding-mask.ts'
 import { SDPA } from './sdpa.ts'
 import { arrange, joined, planOf, type Stage, sizeAlong, viewOf } from './view.ts'
 
@@ -11,9 +12,10 @@ export const multiHead: Rule = rule({
   name: 'multi-head-attention',
   doc: 'SDPA -> MultiHeadAttention',
   emits: ['com.microsoft:MultiHeadAttention'],
-  match: ({ oneOf, any, ifGiven }) => oneOf(SDPA, any('query'), any('key'), any('value'), ifGiven(any('bias'))),
+  match: ({ oneOf, any, ifGiven }) =>
+    oneOf(SDPA, any('query'), any('key'), any('value'), ifGiven(any('bias')), ifGiven(any('mask'))),
   replace: (match) => {
-    const { query, key, value, bias, node, create } = match
+    const { query, key, value, bias, mask, node, create } = match
     const scale = node.float('scale', 1)
     const [numHeads, headSize] = [query.shape?.[1], query.shape?.[3]]
     if (typeof numHeads !== 'number' || typeof headSize !== 'number') return no('has an unknown shape', query)
@@ -23,8 +25,19 @@ export const multiHead: Rule = rule({
     const wide = lay(q!)
     const [attention] = create({
       op: 'com.microsoft:MultiHeadAttention',
-      inputs: [wide, isFlat ? lay(k!) : key, isFlat ? lay(v!) : value, null, null, wholeRows(match, bias, wide, key)],
-      attributes: { num_heads: numHeads, scale: isDefault(scale, headSize) ? undefined : scale },
+      inputs: [
+        wide,
+        isFlat ? lay(k!) : key,
+        isFlat ? lay(v!) : value,
+        null,
+        maskInput(match, node, mask),
+        wholeRows(match, bias, wide, key),
+      ],
+      attributes: {
+        num_heads: numHeads,
+        scale: isDefault(scale, headSize) ? undefined : scale,
+        mask_filter_value: mask && node.float('mask_filter_value'),
+      },
     })
     attention!.type = tensorType(match.root.dtype, undefined)
     return split(match, node.int('guard') ? guarded(match, attention!) : attention!, match.root)

@@ -2,6 +2,7 @@ import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { no, type Rule, rule } from '../../rewrite/index.ts'
 import { flat, guarded, isDefault, split, wholeRows } from './multi-head.ts'
+import { maskInput } from './padding-mask.ts'
 import { isPrivate, packedBias, packedWeights, projectionOf } from './projection.ts'
 import { SDPA } from './sdpa.ts'
 import { planOf, viewOf } from './view.ts'
@@ -11,7 +12,8 @@ export const packed: Rule = rule({
   name: 'packed-attention',
   doc: 'SDPA of three projections of one input -> Attention with the weights side by side',
   emits: ['com.microsoft:Attention'],
-  match: ({ oneOf, any, ifGiven }) => oneOf(SDPA, any('query'), any('key'), any('value'), ifGiven(any('bias'))),
+  match: ({ oneOf, any, ifGiven }) =>
+    oneOf(SDPA, any('query'), any('key'), any('value'), ifGiven(any('bias')), ifGiven(any('mask'))),
   check: ({ query, key, value }) => {
     const parts = [query, key, value].map((operand) => {
       const source = sourceOf(operand)
@@ -28,7 +30,7 @@ export const packed: Rule = rule({
     return { parts: [q, k, v] }
   },
   replace: (match) => {
-    const { node, parts, bias, constant, create, root } = match
+    const { node, parts, bias, mask, constant, create, root } = match
     const { input } = parts[0]!
     const widths = parts.map(({ from, to }) => to - from)
     const headSize = match.query.shape![3] as number
@@ -39,13 +41,14 @@ export const packed: Rule = rule({
         input,
         constant(packedWeights(parts), 'qkv_weight'),
         constant(packedBias(parts), 'qkv_bias'),
-        null,
+        maskInput(match, node, mask),
         null,
         wholeRows(match, bias, input, match.key, input),
       ],
       attributes: {
         num_heads: match.query.shape![1] as number,
         scale: isDefault(scale, headSize) ? undefined : scale,
+        mask_filter_value: mask && node.float('mask_filter_value'),
         qkv_hidden_sizes: widths.every((width) => width === widths[0]) ? undefined : widths,
       },
     })

@@ -1,4 +1,6 @@
 import { Tensor } from '../../graph/tensor.ts'
+import type { Value } from '../../graph/value.ts'
+import { codeOf } from '../../onnx/dtypes.ts'
 import { type Rule, rule } from '../../rewrite/index.ts'
 import { SDPA } from './sdpa.ts'
 
@@ -6,13 +8,21 @@ import { SDPA } from './sdpa.ts'
 export const plain: Rule = rule({
   name: 'plain-attention',
   doc: 'SDPA -> Softmax(q * k^T * scale + bias) * v',
-  match: ({ oneOf, any, ifGiven }) => oneOf(SDPA, any('query'), any('key'), any('value'), ifGiven(any('bias'))),
-  replace: ({ op, constant, query, key, value, bias, node, root }) => {
+  match: ({ oneOf, any, ifGiven }) =>
+    oneOf(SDPA, any('query'), any('key'), any('value'), ifGiven(any('bias')), ifGiven(any('mask'))),
+  replace: ({ op, constant, query, key, value, bias, mask, node, root, opset }) => {
     const product = op.MatMul(query, op.Transpose(key, { perm: [0, 1, 3, 2] }))
     const scale = node.float('scale', 1)
     const scaled = scale === 1 ? product : op.Mul(product, scale)
-    const softmax = op.Softmax(bias ? op.Add(scaled, bias) : scaled, { axis: -1 })
-    const zero = constant(Tensor.from(root.dtype ?? 'float32', [], [0]), 'zero')
+    const dtype = root.dtype ?? 'float32'
+    const zero = constant(Tensor.from(dtype, [], [0]), 'zero')
+    const added = bias ? op.Add(scaled, bias) : scaled
+    const fill = (): Value => constant(Tensor.from(dtype, [], [node.float('mask_filter_value', -1e4)]), 'fill')
+    const seen = (): Value => {
+      const wide = opset < 13 ? op.Unsqueeze(mask, { axes: [1, 2] }) : op.Unsqueeze(mask, [1, 2])
+      return op.Cast(wide, { to: codeOf('bool') })
+    }
+    const softmax = op.Softmax(mask ? op.Add(added, op.Where(seen(), zero, fill())) : added, { axis: 3 })
     return op.MatMul(node.int('guard') ? op.Where(op.IsNaN(softmax), zero, softmax) : softmax, value)
   },
 })

@@ -82,7 +82,24 @@ function added(node: Node, up: (input: number, ...steps: Step[]) => Path | undef
   return first.steps.length <= second.steps.length ? first : second
 }
 
-/** True if a value that is not NaN stays as it is where this number is added to a score: then adding it means replacing by it. */
+/** True if adding this number to a score gives the number itself: then adding it is the same as putting it in the score's place. */
 export function absorbs(fill: number, dtype: string | undefined): boolean {
   return fill <= (dtype === 'float16' ? -3e4 : -1e9)
+}
+
+/** How many values a condition may be made of. */
+const CONDITION = 200
+
+/**
+ * True for a condition that follows from constants and sizes alone, as that of a causal mask does: every row sees something, so that
+ * a fill of a few thousand is out of reach. (Rows that other masks hide as a whole are those of padding, which nothing reads.)
+ */
+export function isFixed(condition: Value): boolean {
+  const seen = new Set<Value>([condition])
+  for (const value of seen) {
+    if (seen.size > CONDITION || (!value.producer && !value.constant)) return false
+    if (value.producer && !value.producer.is('Shape') && !value.constant)
+      for (const input of value.producer.inputs) if (input) seen.add(input)
+  }
+  return true
 }

@@ -1,0 +1,94 @@
+import type { Node } from '../../graph/node.ts'
+import type { Value } from '../../graph/value.ts'
+import { codeOf } from '../../onnx/dtypes.ts'
+import { type Build, no, type Rule, rule } from '../../rewrite/index.ts'
+import { Atom, leavesOf } from './atoms.ts'
+import { elementAt, type Unknown } from './element.ts'
+import { SDPA } from './sdpa.ts'
+
+/**
+ * An additive mask that is nothing but a padding mask [batch, total] seen by every row: the mask itself, which is smaller and needs
+ * no arithmetic. Right for padding on either side and for holes.
+ */
+export const paddingMask: Rule = rule({
+  name: 'padding-mask',
+  doc: 'SDPA with (1 - mask) * -3.4e38 or the like added -> SDPA with the mask',
+  match: ({ oneOf, any }) => oneOf(SDPA, any('query'), any('key'), any('value'), any('bias')),
+  check: ({ bias }) => maskIn(bias) ?? no('is no padding mask alone', bias),
+  replace: ({ op, create, query, key, value, mask, fill, node, root }) => {
+    const raw = mask.dtype === 'int32' ? mask : op.Cast(mask, { to: codeOf('int32') })
+    const [attention] = create({
+      op: SDPA,
+      inputs: [query, key, value, null, raw],
+      attributes: { scale: node.float('scale', 1), guard: node.int('guard', 0), mask_filter_value: fill },
+    })
+    attention!.type = root.type
+    return attention!
+  },
+})
+
+/** Number of visible keys instead of the mask: right where padding is at the end only. */
+export const maskIndex: Rule = rule({
+  name: 'mask-index',
+  doc: 'padding mask [batch, total] of attention -> its lengths [batch]',
+  match: ({ oneOf, any, absent }) =>
+    oneOf(SDPA, any('query'), any('key'), any('value'), absent(), any('mask'), {
+      lengths: (node) => !node.int('lengths') || no('has lengths already', node),
+    }),
+  replace: ({ create, query, key, value, mask, node, root }) => {
+    const attributes = { ...Object.fromEntries(node.attributes), lengths: 1 }
+    const [attention] = create({ op: SDPA, inputs: [query, key, value, null, mask], attributes })
+    attention!.type = root.type
+    return attention!
+  },
+})
+
+/** The mask as operators take it: [batch, total], or the lengths [batch] where they are wanted. */
+export function maskInput(build: Build & { opset: number }, node: Node, mask: Value | undefined): Value | undefined {
+  if (!mask || !node.int('lengths')) return mask
+  const { op, opset } = build
+  return opset < 13 ? op.ReduceSum(mask, { axes: [1], keepdims: 0 }) : op.ReduceSum(mask, [1], { keepdims: 0 })
+}
+
+/** For models that are never fed padding. */
+export const noMask: Rule = rule({
+  name: 'mask-none',
+  doc: 'padding mask of attention -> none',
+  match: ({ oneOf, any, absent }) => oneOf(SDPA, any('query'), any('key'), any('value'), absent(), any('mask')),
+  replace: ({ create, query, key, value, node, root }) => {
+    const scale = node.float('scale', 1)
+    const [attention] = create({ op: SDPA, inputs: [query, key, value], attributes: { scale, guard: 0 } })
+    attention!.type = root.type
+    return attention!
+  },
+})
+
+/** The padding mask that decides alone what is added: nothing where it is 1, one large negative number where it is 0. */
+function maskIn(bias: Value): { mask: Value; fill: number } | undefined {
+  const { shape } = bias
+  if (shape?.length !== 4 || shape[1] !== 1 || shape[3] === 1) return undefined
+  const [batch, length, total] = [new Atom(shape[0]!), new Atom(shape[2]!), new Atom(shape[3]!)]
+  const axes = [shape[0] === 1 ? [] : [batch], [], shape[2] === 1 ? [] : [length], [total]]
+  const found: Unknown[] = []
+  const [seen, hidden] = [1, 0].map((assumed) =>
+    elementAt(bias, axes, (unknown) => {
+      found.push(unknown)
+      return assumed
+    }),
+  )
+  const [mask] = found
+  if (seen !== 0 || hidden === undefined || hidden > -1e4 || !mask || !isMask(mask, batch, total)) return undefined
+  const same = found.every((other) => other.value === mask.value && isMask(other, batch, total))
+  return same ? { mask: mask.value, fill: hidden } : undefined
+}
+
+/** Truth values [batch, total], or numbers that the caller gives. */
+function isMask({ value, axes }: Unknown, batch: Atom, total: Atom): boolean {
+  const [rows, keys] = axes.map((axis) => leavesOf(axis))
+  const isTruth = value.dtype === 'bool' || /^u?int/.test(value.dtype ?? '') || (value.isFloat && value.isInput)
+  const only = (found: readonly Atom[] | undefined, wanted: Atom): boolean => {
+    const leaves = leavesOf([wanted])
+    return found?.length === leaves.length && leaves.every((leaf, i) => leaf === found[i])
+  }
+  return isTruth && axes.length === 2 && only(rows, batch) && only(keys, total)
+}
