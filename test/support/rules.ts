@@ -69,13 +69,15 @@ export async function draw(
   return model
 }
 
-/** Feeds with pseudo-random content for a model's inputs; symbolic dimensions get `sizes`, else 2. */
+/** Feeds with pseudo-random content for a model's inputs (0 and 1 for masks); symbolic dimensions get `sizes`, else 2. */
 export function randomFeeds(model: Model, sizes: Readonly<Record<string, number>> = {}): Record<string, Tensor> {
   const feeds: Record<string, Tensor> = {}
   model.graph.inputs.forEach((value, i) => {
     const dims = (value.shape ?? []).map((dim) => (typeof dim === 'number' ? dim : (sizes[dim ?? ''] ?? 2)))
     const count = dims.reduce((product, dim) => product * dim, 1)
-    const numbers = noise(count, 1000 + i).map((x) => (isFloat(value.dtype) ? 3 * x : Math.abs(Math.round(3 * x))))
+    const numbers = noise(count, 1000 + i).map((x) =>
+      isFloat(value.dtype) ? 3 * x : Math.abs(Math.round(value.name.includes('mask') ? x : 3 * x)),
+    )
     feeds[value.name] = Tensor.from(value.dtype!, dims, numbers)
   })
   return feeds
