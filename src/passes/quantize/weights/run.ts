@@ -3,6 +3,7 @@ import type { Node } from '../../../graph/node.ts'
 import type { Value } from '../../../graph/value.ts'
 import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
+import { raiseOpset } from '../raise-opset.ts'
 import { selector } from '../select.ts'
 import { findWeight, prune } from '../weight.ts'
 import type { WeightOptions } from './index.ts'
@@ -12,6 +13,9 @@ import { gather } from './ops/gather.ts'
 import { gemm } from './ops/gemm.ts'
 import { matMul } from './ops/matmul.ts'
 import type { Handler, Planned, Tools } from './tools.ts'
+
+/** DequantizeLinear has blocks from here on. */
+const BLOCKS_OPSET = 21
 
 const HANDLERS: readonly Handler[] = [matMul, gemm, gather]
 
@@ -33,11 +37,14 @@ export async function run(model: Model, options: WeightOptions, context: PassCon
   const candidates = [...model.graph.allNodes()].filter(
     (node) => node.domain === '' && handlers.has(node.opType) && isSelected(node),
   )
-  if (candidates.some(hasHighRank)) {
-    const declared = model.graph.outputs.map(({ type }) => type)
+  const needsOpset = options.quantize === 'weights' && options.weightFormat === 'qdq' && model.opset < BLOCKS_OPSET
+  if (needsOpset || candidates.some(hasHighRank)) {
+    // What graphs say of their results stays as it was declared.
+    const declared = [...model.allGraphs()].flatMap(({ outputs }) =>
+      outputs.map((value) => ({ value, type: value.type })),
+    )
     await context.ort.inferTypes(model)
-    // What callers see stays as it was declared.
-    for (const [i, value] of model.graph.outputs.entries()) value.type = declared[i]
+    for (const { value, type } of declared) value.type = type
   }
   const tied = tiedTables(candidates)
   const tools: Tools = {
@@ -66,6 +73,17 @@ export async function run(model: Model, options: WeightOptions, context: PassCon
     if (outcome === 'skipped') continue
     if ('reason' in outcome) leave(node, outcome.reason)
     else planned.push({ node, plan: outcome })
+  }
+  if (needsOpset && planned.length) {
+    const blockers = raiseOpset(model, BLOCKS_OPSET)
+    if (blockers.length) {
+      note({
+        level: 'warn',
+        code: 'quantize/opset-too-old',
+        message: `blocks for DequantizeLinear need opset ${BLOCKS_OPSET}, and ${blockers.join(', ')} of opset ${model.opset} cannot be raised: the model stays as it is (weight_format=nbits needs no opset)`,
+      })
+      return { changes: 0 }
+    }
   }
   await tools.jobs.run(context)
   const counts: Record<string, number> = {}

@@ -1,6 +1,7 @@
 import { replaceNode } from '../../replace.ts'
 import { nameOf } from '../../select.ts'
 import { findMatrix, type Handler, left } from '../tools.ts'
+import { planDequantized } from './dequantized.ts'
 import { planProduct } from './product.ts'
 
 /** Gemm with constant B, without factors -> MatMulNBits or MatMulBnb4, then Add. */
@@ -11,6 +12,8 @@ export const gemm: Handler = {
     const matrix = findMatrix(b, node.int('transB', 0) !== 0)
     if (!a || !b || !matrix) return 'skipped'
     if (typeof matrix === 'string') return left(matrix)
+    if (tools.options.weightFormat === 'qdq' && tools.options.quantize === 'weights')
+      return planDequantized(node, matrix, tools)
     if (node.int('transA', 0) !== 0) return left('its input is transposed')
     if (node.float('alpha', 1) !== 1 || (node.input(2) && node.float('beta', 1) !== 1)) return left('it has factors')
     const product = planProduct(node, matrix, tools)

@@ -1,5 +1,6 @@
 import { replaceNode } from '../../replace.ts'
 import { findMatrix, type Handler, left } from '../tools.ts'
+import { planDequantized } from './dequantized.ts'
 import { planProduct } from './product.ts'
 
 /** MatMul with a constant right side -> MatMulNBits or MatMulBnb4. */
@@ -10,6 +11,8 @@ export const matMul: Handler = {
     const matrix = findMatrix(b)
     if (!a || !b || !matrix) return 'skipped'
     if (typeof matrix === 'string') return left(matrix)
+    if (tools.options.weightFormat === 'qdq' && tools.options.quantize === 'weights')
+      return planDequantized(node, matrix, tools)
     const product = planProduct(node, matrix, tools)
     if (typeof product === 'string') return left(product)
     return {

@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest'
+import { float, int } from '../../../../src/graph/attributes.ts'
+import { Tensor } from '../../../../src/graph/tensor.ts'
+import { tensorType } from '../../../../src/graph/types.ts'
+import { buildModel, bytesOf, copyOf, difference, runModel, signatureOf } from '../../../support/models.ts'
+import { noise } from '../../../support/rules.ts'
+import { quantizeWeights } from '../../../support/weights.ts'
+
+const feeds = { x: Tensor.float32([3, 96], noise(288, 5)) }
+
+function model(op: 'MatMul' | 'Gemm', transB = 0, opset = 21) {
+  return buildModel(opset, (graph, input) => {
+    const dims = transB ? [5, 96] : [96, 5]
+    const w = graph.addInitializer('w', Tensor.float32(dims, noise(480, 9)))
+    const attributes = op === 'Gemm' ? { transB: int(transB), alpha: float(0.5) } : {}
+    const types = [tensorType('float32', [3, 5])]
+    return [graph.insert({ op, inputs: [input('x', [3, 96]), w], attributes, outputs: ['y0'], types }).output()]
+  })
+}
+
+describe('weights as DequantizeLinear with blocks', () => {
+  test.each([true, false])('hold the codes that MatMulNBits holds (symmetric: %s)', async (symmetric) => {
+    for (const bits of [4, 8] as const) {
+      const [qdq, nbits] = [model('MatMul'), model('MatMul')]
+      const options = { bits, symmetric, scaleType: 'float32', mixedBits: false } as const
+      await quantizeWeights(qdq, { ...options, weightFormat: 'qdq' })
+      await quantizeWeights(nbits, options)
+      expect(qdq.histogram()).toEqual({ DequantizeLinear: 1, MatMul: 1 })
+      const expected = await runModel(nbits, feeds)
+      expect(difference((await runModel(qdq, feeds))['y0'], expected['y0']!)).toBeLessThan(1e-5)
+    }
+  })
+
+  test.each([0, 1])('Gemm is blocked along its contraction, factors and all (transB=%i)', async (transB) => {
+    const original = model('Gemm', transB)
+    const quantized = copyOf(original)
+    await quantizeWeights(quantized, { weightFormat: 'qdq', blockSize: 16 })
+    const [dequantize] = quantized.graph.nodes()
+    expect(dequantize!.int('axis')).toBe(transB)
+    expect(dequantize!.input(1)!.shape).toEqual(transB ? [5, 6] : [6, 5])
+    const expected = (await runModel(original, feeds))['y0']!
+    expect(difference((await runModel(quantized, feeds))['y0'], expected)).toBeLessThan(0.3)
+  })
+})
+
+describe('the operator set is raised', () => {
+  test('and nodes are adapted to it', async () => {
+    const original = buildModel(11, (graph, input) => {
+      const w = graph.addInitializer('w', Tensor.float32([96, 6], noise(576, 9)))
+      const product = graph.insert({ op: 'MatMul', inputs: [input('x', [3, 96]), w] }).output()
+      const halves = graph.insert({ op: 'Split', inputs: [product], attributes: { axis: int(1) }, outputs: 2 })
+      const axes = { kind: 'ints', value: [1] } as const
+      const wide = graph.insert({ op: 'Unsqueeze', inputs: [halves.output()], attributes: { axes } }).output()
+      const mean = graph
+        .insert({ op: 'ReduceMean', inputs: [halves.output(1)], attributes: { axes }, outputs: ['y1'] })
+        .output()
+      const dropped = graph.insert({ op: 'Dropout', inputs: [wide], attributes: { ratio: float(0.5) } }).output()
+      const soft = graph
+        .insert({ op: 'Softmax', inputs: [dropped], attributes: { axis: int(2) }, outputs: ['y0'] })
+        .output()
+      soft.type = tensorType('float32', [3, 1, 3])
+      mean.type = tensorType('float32', [3, 1])
+      return [soft, mean]
+    })
+    const before = signatureOf(original)
+    const expected = await runModel(copyOf(original), feeds)
+    await quantizeWeights(original, { weightFormat: 'qdq', bits: 8 })
+    expect([original.opset, original.irVersion]).toEqual([21, 10])
+    expect(signatureOf(original)).toBe(before)
+    const actual = await runModel(copyOf(original), feeds)
+    for (const [name, wanted] of Object.entries(expected))
+      expect(difference(actual[name], wanted), name).toBeLessThan(0.03)
+  })
+
+  test('unless an operator means something else there: then nothing changes, and that is said', async () => {
+    const original = buildModel(11, (graph, input) => {
+      const w = graph.addInitializer('w', Tensor.float32([96, 6], noise(576, 9)))
+      const product = graph.insert({ op: 'MatMul', inputs: [input('x', [3, 96]), w] }).output()
+      return [graph.insert({ op: 'Softmax', inputs: [product], attributes: { axis: int(0) } }).output()]
+    })
+    const before = bytesOf(original)
+    const { changes, notes } = await quantizeWeights(original, { weightFormat: 'qdq' })
+    expect(changes).toBe(0)
+    expect(notes[0]!.message).toContain('Softmax of opset 11 cannot be raised')
+    expect(Buffer.compare(bytesOf(original), before)).toBe(0)
+  })
+})
