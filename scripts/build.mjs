@@ -16,11 +16,11 @@ const tool = {
   ...Object.fromEntries(bundlers.map((name) => [name, `plugins/${name}.ts`])),
   index: 'src/plugin/index.ts',
   api: 'src/api.ts',
-  cli: 'src/cli/index.ts',
   'kernels-worker': 'src/kernels/worker.ts',
 }
-// One file each, as threads load everything anew and every further file takes its time.
-const threads = { worker: 'src/pipeline/worker.ts' }
+// What starts from nothing again and again: one file each, as every further file takes its time; and CommonJS, as it loads what it
+// requires only when that is needed, and in half the time.
+const programs = { cli: 'src/cli/index.ts', worker: 'src/pipeline/worker.ts' }
 // What ships to the user's page or server is built apart, so that it can never share a chunk with the tool.
 const shipped = {
   'runtime-web': 'src/runtime/web.ts',
@@ -61,10 +61,9 @@ const shared = {
 }
 const node = { ...shared, platform: 'node', target: 'node20.19', plugins: [bundled] }
 await build({ ...node, entryPoints: tool })
-// CommonJS, as it loads what it requires only when that is needed, and in half the time.
 await build({
   ...node,
-  entryPoints: threads,
+  entryPoints: programs,
   splitting: false,
   format: 'cjs',
   outExtension: { '.js': '.cjs' },

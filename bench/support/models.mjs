@@ -7,7 +7,7 @@ import { dirname, join, resolve } from 'node:path'
 const root = resolve(import.meta.dirname, '../..')
 const shared = resolve(root, '../shared')
 
-export const cli = join(root, 'dist/cli.js')
+export const cli = join(root, 'dist/cli.cjs')
 
 /** The interpreter that has the peers' packages (`PEERS_PYTHON`, or `.peers/bin/python`), if there is one. */
 export function peersPython() {

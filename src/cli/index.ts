@@ -1,8 +1,10 @@
 #!/usr/bin/env node
+import { setFlagsFromString } from 'node:v8'
 import { startEarly } from '../pipeline/workers/early.ts'
 
+// A build is over before the code that V8 would like to optimize has run often enough to repay it.
+setFlagsFromString('--interrupt-budget=1000000')
 if (process.argv[2] === 'build') startEarly()
-const { main } = await import('./main.ts')
 
 // `unplugin-onnx inspect m.onnx | head`: a reader that has seen enough is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -10,9 +12,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error
 })
 
-process.exitCode = await main(process.argv.slice(2), {
-  out: (line) => void process.stdout.write(`${line}\n`),
-  err: (line) => void process.stderr.write(`${line}\n`),
-  isTerminal: process.stderr.isTTY === true && process.env['CI'] === undefined,
-  cwd: process.cwd(),
+void import('./main.ts').then(async ({ main }) => {
+  process.exitCode = await main(process.argv.slice(2), {
+    out: (line) => void process.stdout.write(`${line}\n`),
+    err: (line) => void process.stderr.write(`${line}\n`),
+    isTerminal: process.stderr.isTTY === true && process.env['CI'] === undefined,
+    cwd: process.cwd(),
+  })
 })

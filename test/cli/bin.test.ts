@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 
 const root = resolve(import.meta.dirname, '../..')
-const bin = resolve(root, 'dist/cli.js')
+const bin = resolve(root, 'dist/cli.cjs')
 const digits = resolve(root, 'fixtures/digits-cnn.onnx')
 
 describe.skipIf(!existsSync(bin))('the built program', () => {
