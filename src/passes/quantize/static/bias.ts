@@ -20,12 +20,12 @@ export function makeRoomForBias(weight: QuantizedConstant, bias: Value, inputSca
   const limits = new Float64Array(scales.length)
   values.forEach((value, i) => {
     const channel = scales.length === 1 ? 0 : i
-    limits[channel] = Math.max(limits[channel] ?? 0, Math.abs(value))
+    limits[channel] = Math.max(limits[channel] ?? 0, Math.abs(value * beta))
   })
   let raised = false
   for (let i = 0; i < scales.length; i++) {
     const least = (MARGIN * 2 * limits[i]!) / (2 ** 32 - 2)
-    const scale = inputScale * scales[i]! * Math.abs(beta)
+    const scale = inputScale * scales[i]!
     if (!(scale > 0) || scale >= least) continue
     scales[i] = Math.fround((scales[i]! * least) / scale)
     raised = true
@@ -33,17 +33,17 @@ export function makeRoomForBias(weight: QuantizedConstant, bias: Value, inputSca
   return raised
 }
 
-/** The int32 form of a bias and its scale; undefined where its length does not go with the weight's scales. */
+/** The int32 form of `beta` times a bias, and its scale; undefined where its length does not go with the weight's scales. */
 export function quantizedBias(
   weight: QuantizedConstant,
   bias: Value,
   inputScale: number,
   beta: number,
 ): { data: Tensor; scale: Tensor; zeroPoint: Tensor; clipped: number } | undefined {
-  const values = floatsOf(bias)
+  const values = floatsOf(bias).map((value) => value * beta)
   const { scales } = weight.scales
   if (scales.length !== 1 && scales.length !== values.length) return undefined
-  const product = Float32Array.from(scales, (scale) => Math.fround(Math.fround(inputScale * scale) * beta))
+  const product = Float32Array.from(scales, (scale) => Math.fround(inputScale * scale))
   if (product.some((scale) => !(scale > 0))) return undefined
   const { values: codes, clipped } = quantizeBias(values, product)
   const { dims } = bias.constant!

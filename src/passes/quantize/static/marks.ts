@@ -41,6 +41,17 @@ export class Marks {
     return value !== undefined && this.activations.has(value)
   }
 
+  /** The activation whose parameters a value has: its own, or those of what it shares with. */
+  rootOf(value: Value): Value {
+    let root = value
+    const seen = new Set<Value>()
+    for (let next = this.activations.get(root); next && !seen.has(next); next = this.activations.get(root)) {
+      seen.add(root)
+      root = next
+    }
+    return root
+  }
+
   /** Marks an activation. With a provider it shares the provider's parameters, unless it has parameters of its own already. */
   activation(value: Value | undefined, provider?: Value): boolean {
     if (!this.isCandidate(value)) return false

@@ -102,7 +102,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
         options,
         domain: domainFor(model, options, plan),
         nodes: marks.nodes,
-        providerOf: (value) => marks.activations.get(value) ?? value,
+        providerOf: (value) => marks.rootOf(value),
         strict,
       })
   if (changes + prepared === 0) model.opsets.set('', opset)
@@ -177,9 +177,7 @@ function parametersOf(
     parameters.set(value, activationParameters(range ?? { min: 0, max: 0 }, scaleType, options, override))
   }
   for (const [value, provider] of marks.activations) {
-    let root = provider
-    while (root && marks.activations.get(root)) root = marks.activations.get(root)
-    const shared = root && parameters.get(root)
+    const shared = provider && parameters.get(marks.rootOf(value))
     if (shared) parameters.set(value, shared)
   }
   return parameters

@@ -15,6 +15,7 @@ export const distribution: Method = {
     })
     const mean = sum / total
     const deviation = Math.sqrt(Math.max(0, squares / total - mean * mean))
-    return { min: Math.max(min, mean - 3 * deviation), max: Math.min(max, mean + 3 * deviation) }
+    const clamp = (value: number): number => Math.max(min, Math.min(max, value))
+    return { min: clamp(mean - 3 * deviation), max: clamp(mean + 3 * deviation) }
   },
 }
