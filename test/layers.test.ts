@@ -11,6 +11,7 @@ const LAYERS = [
   ['measure'],
   ['rewrite'],
   ['rules'],
+  ['lint'],
   ['passes'],
   ['options'],
   ['pipeline'],

@@ -47,10 +47,15 @@ export const commands: readonly Command[] = [
     operands: { usage: 'MODEL', min: 1, max: 1 },
     flags: {
       top: { type: 'integer', doc: 'How many of the largest tensors to list', min: 0, default: 10 },
+      lint: {
+        type: 'enum',
+        doc: 'Also list what slows the model down on this GPU target',
+        values: ['webgpu', 'webnn', 'cuda', 'tensorrt', 'dml'],
+      },
       json,
     },
     takesParams: false,
-    examples: ['inspect bert.onnx', 'inspect bert.onnx --json'],
+    examples: ['inspect bert.onnx', 'inspect bert.onnx --lint webgpu --json'],
     load: () => import('./inspect.ts'),
   },
   {

@@ -1,4 +1,6 @@
 import pc from 'picocolors'
+import { readModel } from '../graph/import.ts'
+import { type Finding, lintModel } from '../lint/index.ts'
 import type { IoInfo } from '../pipeline/index.ts'
 import { formatBytes } from '../report/index.ts'
 import { type Inspection, inspectModel } from '../report/inspect.ts'
@@ -9,9 +11,22 @@ import { findModels } from './models.ts'
 export async function run({ operands, flags }: Invocation, io: Io): Promise<number> {
   const [file] = await findModels(operands, io.cwd)
   const inspection = await inspectModel(file!, { top: flags['top'] as number })
-  if (flags['json']) io.out(JSON.stringify(inspection, undefined, 2))
-  else for (const line of inspectionLines(inspection)) io.out(line)
+  const device = flags['lint'] as string | undefined
+  const lint = device === undefined ? undefined : await lintModel(readModel(file!), device, io.cwd)
+  if (flags['json']) io.out(JSON.stringify({ ...inspection, ...(lint ? { lint } : {}) }, undefined, 2))
+  else for (const line of [...inspectionLines(inspection), ...(lint ? lintLines(lint, device!) : [])]) io.out(line)
   return EXIT.ok
+}
+
+/** The findings as text for people. */
+function lintLines(lint: readonly Finding[], device: string): string[] {
+  const lines = lint.flatMap(({ message, cost, change, count, nodes }) => [
+    `  ${pc.yellow('!')} ${count} ${message}`,
+    `    Cost: ${cost}.`,
+    `    ${change}`,
+    pc.dim(`    ${nodes.join(', ')}${count > nodes.length ? ', ...' : ''}`),
+  ])
+  return ['', pc.bold(`On ${device}`), ...(lines.length ? lines : ['  Nothing to improve.'])]
 }
 
 /** The inspection as text for people. */

@@ -1,0 +1,32 @@
+import type { Model } from '../graph/model.ts'
+import { inferTypes } from '../ort/typing.ts'
+import type { Finding, LintRule } from './finding.ts'
+import { operatorTable } from './operators.ts'
+import { alignment } from './rules/alignment.ts'
+import { casts } from './rules/casts.ts'
+import { copies } from './rules/copies.ts'
+import { dynamic } from './rules/dynamic.ts'
+import { gaps } from './rules/gaps.ts'
+import { layout } from './rules/layout.ts'
+import { leaving } from './rules/leaving.ts'
+import { quantized } from './rules/quantized.ts'
+
+export type { Finding } from './finding.ts'
+
+/** What costs most comes first. */
+const RULES: readonly LintRule[] = [leaving, copies, quantized, casts, layout, alignment, gaps, dynamic]
+
+/** Devices that the rules are about. */
+export const GPU_DEVICES: readonly string[] = ['webgpu', 'webnn', 'cuda', 'tensorrt', 'dml']
+
+/**
+ * Looks for what slows a model down on a GPU.
+ *
+ * @param device one of `GPU_DEVICES`
+ * @param from a folder of the project, where `onnxruntime-web` is looked for
+ */
+export async function lintModel(model: Model, device: string, from: string): Promise<Finding[]> {
+  await inferTypes(model)
+  const context = { model, device, operators: operatorTable(device, from) }
+  return RULES.flatMap((rule) => rule(context))
+}
