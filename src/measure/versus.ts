@@ -118,6 +118,18 @@ export class Versus {
     }
   }
 
+  /** Outputs of the reference that differ from run to run by more than the tolerance. Call `compare` before. */
+  async randomOutputs(tolerance: Tolerance): Promise<Set<string>> {
+    const session = await this.#open(0)
+    try {
+      const feeds = this.#feeds?.[0] ?? {}
+      const rows = differences(await session.run(feeds), await session.run(feeds), tolerance, feeds)
+      return new Set([...rows].filter(([, { outside }]) => outside > 0).map(([name]) => name))
+    } finally {
+      await session.release()
+    }
+  }
+
   /** The node of the reference that computes a value, as errors name it. */
   labelOf(name: string): string {
     const node = [...this.#models[0].graph.nodes()].find(({ outputs }) => outputs.some((value) => value?.name === name))

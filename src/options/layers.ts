@@ -25,10 +25,23 @@ export function expandLayer(
     alsoKnown?: readonly string[] | undefined
   },
 ): Layer {
-  const own = readParams(from.table, input, from.surface ?? OPTIONS, from)
+  const own = readParams(from.table, spread(input), from.surface ?? OPTIONS, from)
   const names = (own['preset'] as readonly string[] | undefined) ?? []
   const presets = names.map((name) => presetParams(name, from.presets))
   return Object.assign({}, ...presets, dtypeParams(own['dtype']), own)
+}
+
+/** `verify: { cosine: 0.99 }` is `verify: true, verifyCosine: 0.99`. */
+export function* spread(input: Iterable<readonly [string, unknown]>): Generator<readonly [string, unknown]> {
+  for (const [key, value] of input) {
+    if (key !== 'verify' || typeof value !== 'object' || value === null || Array.isArray(value)) {
+      yield [key, value]
+      continue
+    }
+    yield [key, true]
+    for (const [name, setting] of Object.entries(value))
+      yield [`verify${name.charAt(0).toUpperCase()}${name.slice(1)}`, setting]
+  }
 }
 
 /** The parameters that a dtype stands for. */
@@ -41,7 +54,7 @@ function presetParams(name: string, presets: Readonly<Record<string, object>>): 
     const entries = Object.entries(presets[name]!)
     if (entries.some(([key]) => key === 'preset'))
       throw new OnnxError('PRESET_NESTED', `preset '${name}' uses \`preset\`: presets cannot be nested`)
-    const own = readParams(targetTable, entries, OPTIONS, { where: `presets['${name}']` })
+    const own = readParams(targetTable, spread(entries), OPTIONS, { where: `presets['${name}']` })
     return { ...dtypeParams(own['dtype']), ...own }
   }
   const builtIn = builtInPreset(name)

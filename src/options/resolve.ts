@@ -4,7 +4,7 @@ import { OnnxError } from '../onnx/errors.ts'
 import { OPTIONS, QUERY, readParams, type Surface, splitQuery } from '../params/read.ts'
 import { allPasses } from '../passes/index.ts'
 import { type Device, shapeParams } from './general.ts'
-import { expandLayer, type Layer } from './layers.ts'
+import { expandLayer, type Layer, spread } from './layers.ts'
 import { checkSettings, SETTINGS } from './settings.ts'
 import { fullTable, passTable, pluginTable, targetTable } from './table.ts'
 import { defaultTargets, findTarget, namedTargets, targetOfDevice } from './targets.ts'
@@ -56,7 +56,7 @@ export function resolveRequest(request: RequestInput): ResolvedRequest {
 export function validatePluginOptions(plugin: PluginOptions): void {
   pluginDefaults(plugin)
   for (const [name, options] of Object.entries(plugin.presets ?? {}))
-    readParams(targetTable, Object.entries(options), OPTIONS, { where: `presets['${name}']` })
+    readParams(targetTable, spread(Object.entries(options)), OPTIONS, { where: `presets['${name}']` })
   for (const name of Object.keys(plugin.targets ?? {})) targetLayer(name, plugin)
   for (const [glob, options] of Object.entries(plugin.models ?? {})) modelLayer(glob, options, plugin)
   const { target } = plugin

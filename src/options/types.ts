@@ -20,7 +20,18 @@ type InputsOf<Passes extends readonly { params: ParamTable }[]> = {
 }[number]
 
 /** Parameters of all registered passes, by camelCase key. */
-export type PassOptions = Flat<Intersection<InputsOf<typeof passes>>>
+export type PassOptions = Flat<Omit<Registered, 'verify'> & { verify?: boolean | VerifySettings | undefined }>
+
+type Registered = Intersection<InputsOf<typeof passes>>
+
+/** `verify` in one piece: `{ cosine: 0.99 }` is `verifyCosine: 0.99`. */
+export interface VerifySettings {
+  inputs?: readonly string[] | string | undefined
+  cosine?: number | undefined
+  rtol?: number | undefined
+  atol?: number | undefined
+  samples?: number | undefined
+}
 
 /** What a target sets: its device, and any parameter of a pass as this target's default. */
 export type TargetOptions = Flat<ParamInput<typeof generalParams> & PassOptions>

@@ -23,8 +23,16 @@ export async function run(model: Model, options: VerifyOptions, context: PassCon
   try {
     const files = inputPaths(options.verifyInputs, context.file)
     const result = await versus.compare({ files, samples: options.verifySamples ?? SAMPLES, tolerance })
-    const failed = result.outputs.find((row) => isBelow(row, bar))
-    if (failed) throw await explain(versus, failed, bar)
+    const failed = result.outputs.filter((row) => isBelow(row, bar))
+    const random = failed.length ? await versus.randomOutputs({ rtol: 1e-3, atol: 1e-5 }) : new Set<string>()
+    const wrong = failed.find(({ name }) => !random.has(name))
+    if (wrong) throw await explain(versus, wrong, bar)
+    if (random.size)
+      context.note({
+        level: 'warn',
+        code: 'verify/random',
+        message: `not verified, as the original itself gives other numbers at each run: ${[...random].join(', ')}`,
+      })
     const worst = result.outputs.reduce((most, row) => (row.cosine < most.cosine ? row : most), result.outputs[0]!)
     if (worst)
       context.note({

@@ -140,6 +140,17 @@ describe('mixed precision', () => {
       await expect(mix(await trap(), { file, mixedValidate: name })).rejects.toMatchObject({ code: 'VALIDATE_INVALID' })
   })
 
+  test('a model that is too old for the measurement is refused with a reason', async () => {
+    const model = await draw(({ input, op }) => op.Exp(input('x', [2])), { opset: 8, irVersion: 3 })
+    await expect(mix(model)).rejects.toMatchObject({ code: 'MIXED_OPSET' })
+  })
+
+  test('integer models, and those that are float16 already, stay as they are', async () => {
+    const integers = await draw(({ input, op }) => op.Add(input('x', [2], 'int64'), input('y', [2], 'int64')))
+    const halves = await draw(({ input, op }) => op.Exp(input('x', [2], 'float16')))
+    for (const model of [integers, halves]) expect((await mix(model)).changes).toBe(0)
+  })
+
   test('parts by name stay float32; a part that there is not is an error', async () => {
     const make = () =>
       draw(({ input, op, weight }) =>

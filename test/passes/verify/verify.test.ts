@@ -12,13 +12,18 @@ import { draw } from '../../support/rules.ts'
 import { hasShared, shared } from '../../support/shared.ts'
 import { temporaryFolder } from '../../support/temporary.ts'
 
-async function check(file: string, model: Model, options: VerifyOptions = {}): Promise<PassResult> {
+async function check(
+  file: string,
+  model: Model,
+  options: VerifyOptions = {},
+  notes: string[] = [],
+): Promise<PassResult> {
   return verify.run(model, options, {
     ort: createOrtService(),
     file,
     device: 'cpu',
     threads: 1,
-    note: () => {},
+    note: ({ code }) => void notes.push(code),
     progress: () => {},
   })
 }
@@ -72,6 +77,21 @@ describe('verify', () => {
     await expect(check(file, await net(Number.NaN), { verifyCosine: -1 })).rejects.toMatchObject({
       what: expect.stringMatching(/NaN or infinite/),
     })
+  })
+
+  test('outputs that are random in the original itself are left out, with a warning', async () => {
+    const make = () =>
+      draw(({ graph, input }) => {
+        const x = input('x', ['n', 64])
+        const random = graph.insert({ op: 'RandomNormalLike', inputs: [x], outputs: ['noise'] })
+        random.output().type = x.type
+        return random.output()
+      })
+    const file = join(temporaryFolder(), 'model.onnx')
+    writeModel(await make(), file, { location: 'model.onnx_data' })
+    const notes: string[] = []
+    await check(file, await make(), {}, notes)
+    expect(notes).toContain('verify/random')
   })
 
   test('any bar turns it on, verify=false turns it off', () => {

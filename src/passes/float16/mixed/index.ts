@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path'
 import type { Model } from '../../../graph/model.ts'
 import type { Node } from '../../../graph/node.ts'
 import { inputPaths } from '../../../measure/inputs/files.ts'
+import { OnnxError } from '../../../onnx/errors.ts'
 import type { PassContext } from '../../pass.ts'
 import type { HalfConstants } from '../constants.ts'
 import type { Float16Options } from '../index.ts'
@@ -14,6 +15,9 @@ import { Trial } from './trial.ts'
 /** Defaults of `mixedCosine` and `mixedSamples`. */
 const COSINE = 0.9999
 const SAMPLES = 4
+
+/** First opset with Where, which the measurement is built from. */
+const OLDEST = 9
 
 /** What the search found: part of the report, plain JSON. */
 export interface MixedReport {
@@ -52,6 +56,14 @@ export async function findMixed(
   context: PassContext,
 ): Promise<Mixed | undefined> {
   const { mixedValidate } = options
+  if (model.opset < OLDEST)
+    throw new OnnxError(
+      'MIXED_OPSET',
+      `mixed precision needs a model of opset ${OLDEST} or later, this one has ${model.opset}`,
+      {
+        hint: 'Convert its opset, or name the nodes that stay float32: precision=float16 with float32_nodes.',
+      },
+    )
   const judge = new Judge({
     cosine: options.mixedCosine ?? (mixedValidate || hasTolerance(options) ? -1 : COSINE),
     rtol: options.mixedRtol,
