@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
+import { parse } from 'acorn'
 import { describe, expect, test } from 'vitest'
 
 const root = resolve(import.meta.dirname, '..')
@@ -35,7 +36,10 @@ describe.each(['vite', 'rollup', 'rolldown', 'webpack', 'rspack', 'esbuild', 'fa
 test('what ships to users imports nothing but itself', () => {
   for (const name of ['runtime-web', 'runtime-node', 'runtime-generate']) {
     const code = readFileSync(join(root, 'dist', `${name}.js`), 'utf8')
-    const specifiers = [...code.matchAll(/\bfrom\s*["']([^"']+)["']/g)].map(([, specifier]) => specifier!)
+    const { body } = parse(code, { sourceType: 'module', ecmaVersion: 'latest' })
+    const specifiers = body.flatMap((statement) =>
+      'source' in statement && statement.source ? [String(statement.source.value)] : [],
+    )
     expect(specifiers.filter((specifier) => !/^(?:\.\/runtime-|node:)/.test(specifier))).toEqual([])
   }
 })
