@@ -54,6 +54,7 @@ function dtypeOfNew(
   if (op === 'Cast') return attributes['to']?.kind === 'int' ? dtypeOf(Number(attributes['to'].value)) : undefined
   if (INT64.has(op)) return 'int64'
   if (BOOL.has(op)) return 'bool'
+  if (op === 'EmbedLayerNormalization') return inputs[2]?.dtype
   return (op === 'Where' ? inputs[1] : inputs[0])?.dtype
 }
 

@@ -15,6 +15,7 @@ import { linearBatchNorm } from './linear/batch-norm.ts'
 import { matmulScale, matmulTranspose } from './linear/fused-matmul.ts'
 import { gemmSum, gemmTransposedInput, gemmTransposedOutput, matmulAdd } from './linear/gemm.ts'
 import { gemmActivation } from './linear/gemm-activation.ts'
+import { embedLayerNorm } from './normalizations/embed-layer-norm.ts'
 import { layerNorm } from './normalizations/layer-norm.ts'
 import { layerNormTf } from './normalizations/layer-norm-tf.ts'
 import { rmsNorm } from './normalizations/rms-norm.ts'
@@ -43,6 +44,7 @@ export const phases: readonly Phase[] = [
   { group: 'rms-norm', rules: [rmsNorm] },
   { group: 'gelu', rules: [gelu, fastGelu, quickGelu] },
   ...attentionPhases,
+  { group: 'embed-layer-norm', rules: [embedLayerNorm] },
   { group: 'skip-layer-norm', rules: [skipLayerNorm, skipRmsNorm] },
   { group: 'bias-gelu', rules: [biasGelu, biasFastGelu] },
   { group: 'bias-skip-layer-norm', rules: [skipLayerNormBias] },

@@ -44,7 +44,9 @@ export const sizes: Rule = rule({
     if (at?.length !== 1) return no('takes several sizes', node)
     const dim = dims[at[0]! < 0 ? at[0]! + rank : at[0]!]
     if (typeof dim !== 'string') return no('has no size with a name', x)
-    if (!x.producer || !passes(x.producer, x) || !isInAttention(x)) return no('is no value of an attention', x)
+    const isEmbedding = x.producer?.is('Gather') && x.isFloat
+    if (!x.producer || !(isEmbedding || (passes(x.producer, x) && isInAttention(x))))
+      return no('is no value of an attention', x)
     const factors = dim.split('*').map((name) => (/^\d+$/.test(name) ? Number(name) : placeOf(x, name)))
     if (factors.every((factor) => factor !== undefined)) return { factors: factors as (number | Place)[] }
     const source = sourceOf(x, dim)

@@ -80,6 +80,9 @@ describe('fuse', () => {
 const AT_LEAST: Record<string, readonly string[]> = {
   LayerNormalization: ['LayerNormalization', 'SkipLayerNormalization', 'EmbedLayerNormalization'],
   SkipLayerNormalization: ['SkipLayerNormalization'],
+  EmbedLayerNormalization: ['EmbedLayerNormalization'],
+  Attention: ['Attention', 'MultiHeadAttention'],
+  MultiHeadAttention: ['Attention', 'MultiHeadAttention'],
   SimplifiedLayerNormalization: [
     'SimplifiedLayerNormalization',
     'RMSNormalization',
