@@ -33,6 +33,8 @@ export interface ConstantRequest {
 /** A quantized constant. */
 export interface QuantizedConstant {
   root: Value
+  /** The float data. */
+  tensor: Tensor
   request: ConstantRequest
   layout: ChannelLayout
   /** Scales may be raised until the constant is written out. */
@@ -56,7 +58,13 @@ export function planConstant(root: Value, request: ConstantRequest): QuantizedCo
     const expand = (list: readonly number[]): number[] =>
       list.length === layout.channels ? [...list] : Array.from({ length: layout.channels }, () => list[0]!)
     const scales = Float32Array.from(expand(given.scale))
-    return { root, request, layout, scales: { scales, zeroPoints: Int32Array.from(expand(given.zeroPoint ?? [0])) } }
+    return {
+      root,
+      tensor,
+      request,
+      layout,
+      scales: { scales, zeroPoints: Int32Array.from(expand(given.zeroPoint ?? [0])) },
+    }
   }
   return withFloats(tensor, (data) => {
     const { min, max, nan, infinite } = minMaxPerChannel(data, layout)
@@ -74,6 +82,7 @@ export function planConstant(root: Value, request: ConstantRequest): QuantizedCo
     const reduceRange = range === 'reduced' || (range === 'safe' && type === 'int8' && !symmetric)
     return {
       root,
+      tensor,
       request,
       layout,
       scales: scaleZeroPoints(min, max, { type, symmetric, reduceRange, scaleType, minimumRealRange }),
@@ -90,11 +99,10 @@ export interface Initializers {
 
 /** Adds a quantized constant to the graph of the float one. */
 export function emitConstant(
-  { root, request, layout, scales }: QuantizedConstant,
+  { root, tensor, request, layout, scales }: QuantizedConstant,
   name: string = root.name,
 ): Initializers {
   const { type, axis, scaleType } = request
-  const tensor = root.constant!
   const length = byteLengthOf(type, tensor.elementCount)
   const compute = (): Uint8Array => withFloats(tensor, (data) => quantizePerChannel(data, layout, type, scales))
   const bytes = tensor.elementCount < SMALL ? compute() : new ComputedBytes(length, compute)

@@ -17,6 +17,8 @@ export const staticQuantization: Pass<typeof staticParams> = {
         'static quantization needs calibration data',
         'Give calibration (a file or folder of sample inputs) or ranges (a JSON file); quantize=dynamic needs neither.',
       )
+    if (options.lossSamples && (!options.calibration || options.quantFormat === 'qoperator'))
+      throw invalid('lossSamples needs calibration data and quantFormat qdq', 'Leave it out, or give both.')
     const { activationType, weightType, activationSymmetric, restrictedAsymmetric } = options
     if (activationType.startsWith('int') && weightType === 'uint8')
       throw invalid('int8 activations do not go with uint8 weights', 'Use weightType int8, or uint8 activations.')

@@ -50,7 +50,7 @@ const ownParams = {
   },
   activationType: {
     type: 'enum',
-    doc: 'Static quantization: type of activations; 16 bits need opset 21, which the model is raised to where it can be',
+    doc: 'Static quantization: type of activations; 16 bits are float in ONNX Runtime',
     values: ['uint8', 'int8', 'uint16', 'int16'],
     default: 'uint8',
   },
@@ -94,6 +94,11 @@ const ownParams = {
     type: 'string',
     doc: 'JSON file of settings by tensor: `type`, `scale`, `zeroPoint`, `symmetric`, `reduceRange`, `min`, `max`, `axis`, `float`',
     placeholder: 'path',
+  },
+  lossSamples: {
+    type: 'integer',
+    doc: 'Report what quantization costs each tensor, worst first, on so many samples (`build --json`)',
+    min: 1,
   },
   sparePairs: {
     type: 'boolean',

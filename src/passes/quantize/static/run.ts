@@ -8,9 +8,10 @@ import { type Calibration, calibrate, type MethodOptions } from '../calibrate/in
 import { selector } from '../select.ts'
 import { foldBatchNorms } from './batch-norm.ts'
 import { readOverrides, readRanges } from './json-files.ts'
+import { LossMeter } from './loss.ts'
 import { Marks } from './marks.ts'
 import { OPERATORS, OPTIONAL_OPERATORS, type Operator, operatorOf } from './operators.ts'
-import { type ActivationParameters, activationParameters } from './parameters.ts'
+import { type ActivationParameters, activationParameters, representable } from './parameters.ts'
 import { planConstants } from './plan.ts'
 import { writeQdq } from './qdq.ts'
 import { writeQOperators } from './qoperator.ts'
@@ -74,21 +75,6 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
       message: `${masked.size} tensors hold masks (values of -10000 and below) and stay float`,
     })
   }
-  const ranges = new Map([...calibration.ranges, ...given])
-  adjustRanges(marks, ranges)
-  const parameters = parametersOf(marks, ranges, options, overrides, context)
-  const plan = planConstants(marks, parameters, options, overrides, (node, reason) =>
-    note({
-      level: 'info',
-      code: 'quantize/left-float',
-      message: `${node.opType} stays float: ${reason}`,
-      node: node.label,
-    }),
-  )
-  const reported = rangesByName(ranges)
-  const counts: Record<string, number> = {}
-  for (const { opType } of marks.nodes) counts[opType] = (counts[opType] ?? 0) + 1
-  const strict = options.keepActivations ? new Set<Value>() : removeActivations(marks, parameters, options)
   const left = (node: Node, reason: string): void =>
     note({
       level: 'info',
@@ -96,6 +82,17 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
       message: `${node.opType} stays float: ${reason}`,
       node: node.label,
     })
+  const ranges = new Map([...calibration.ranges, ...given])
+  adjustRanges(marks, ranges)
+  const parameters = parametersOf(marks, ranges, options, overrides, context)
+  const plan = planConstants(marks, parameters, options, overrides, left)
+  const reported = rangesByName(ranges)
+  const counts: Record<string, number> = {}
+  for (const { opType } of marks.nodes) counts[opType] = (counts[opType] ?? 0) + 1
+  const meter = options.lossSamples ? await LossMeter.open(model, [...parameters.keys()], context.threads) : undefined
+  const strict = options.keepActivations ? new Set<Value>() : removeActivations(marks, parameters, options)
+  const limits = new Map([...parameters].map(([value, found]) => [value, representable(found)]))
+  const names = new Map([...parameters.keys()].map((value) => [value, value.name]))
   const changes = integers
     ? writeQOperators(plan, { opset: model.opset, nodes: marks.nodes, strict, left })
     : writeQdq(plan, {
@@ -106,8 +103,21 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
         strict,
       })
   if (changes + prepared === 0) model.opsets.set('', opset)
+  const loss =
+    meter && options.calibration
+      ? await meter.finish(
+          model,
+          names,
+          new Map([...strict].flatMap((value) => (limits.has(value) ? [[value, limits.get(value)!]] : []))),
+          plan.constants.map(({ constant }) => constant),
+          openData(model, { ...options, calibration: options.calibration, calibrationSamples: options.lossSamples }),
+        )
+      : undefined
   context.progress(1)
-  return { changes: changes + prepared, data: { quantized: counts, samples: calibration.samples, ranges: reported } }
+  return {
+    changes: changes + prepared,
+    data: { quantized: counts, samples: calibration.samples, ranges: reported, ...(loss ? { loss } : {}) },
+  }
 }
 
 function isProduct({ opType }: Node): boolean {

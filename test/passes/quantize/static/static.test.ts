@@ -10,6 +10,7 @@ import { tensorType } from '../../../../src/graph/types.ts'
 import type { Value } from '../../../../src/graph/value.ts'
 import { createOrtService } from '../../../../src/ort/service.ts'
 import { staticQuantization } from '../../../../src/passes/quantize/static/index.ts'
+import type { LossReport } from '../../../../src/passes/quantize/static/loss.ts'
 import type { StaticOptions } from '../../../../src/passes/quantize/static/settings.ts'
 import { buildModel, bytesOf, copyOf, difference, runModel, signatureOf } from '../../../support/models.ts'
 import { DEFAULTS, quantizeStatic } from '../../../support/static.ts'
@@ -402,6 +403,32 @@ describe('options that contradict each other', () => {
     expect(() => staticQuantization.check!({ ...DEFAULTS, calibration: 'data.npz', ...options }, 'cpu')).toThrow(
       message,
     )
+  })
+})
+
+describe('what quantization costs', () => {
+  test('by tensor, worst first; a removed Relu costs nothing', async () => {
+    const model = convolution()
+    const { data } = await quantizeStatic(model, { ...samplesOf(1, 3, 6, 6), lossSamples: 3 })
+    const { loss } = data as { loss: LossReport }
+    expect(loss.samples).toBe(3)
+    expect(loss.weights.map(({ name }) => name).sort()).toEqual(['a.w', 'b.w'])
+    expect(loss.activations).toHaveLength(4)
+    const roundings = loss.activations.map(({ rounding }) => rounding!)
+    expect(roundings).toEqual([...roundings].sort((a, b) => a - b))
+    for (const { rounding, total } of loss.activations) {
+      expect(rounding).toBeGreaterThan(30)
+      expect(total).toBeGreaterThan(25)
+    }
+  })
+
+  test('fewer bits cost more', async () => {
+    const totalOf = async (activationType: 'uint8' | 'uint16'): Promise<number> => {
+      const options = { ...samplesOf(1, 3, 6, 6), activationType, lossSamples: 2 }
+      const { data } = await quantizeStatic(convolution(), options)
+      return (data as { loss: LossReport }).loss.activations.find(({ name }) => name === 'x')!.rounding!
+    }
+    expect(await totalOf('uint16')).toBeGreaterThan((await totalOf('uint8')) + 30)
   })
 })
 
