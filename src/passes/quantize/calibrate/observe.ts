@@ -9,11 +9,12 @@ import type { CalibrationData } from './data/index.ts'
 /** A model that shows the values inside it. */
 export interface Observer {
   /**
-   * Runs the model once per sample and gives the values to `see`, one run after the other; nothing is kept between runs.
+   * Runs the model once per sample and gives the values to `see`, one run after the other; nothing is kept between runs. Names are
+   * those at the time of opening.
    *
    * @returns number of samples
    */
-  run(data: CalibrationData, see: (value: Value, tensor: Tensor, sample: number) => void): Promise<number>
+  run(data: CalibrationData, see: (value: Value, tensor: Tensor, sample: number, name: string) => void): Promise<number>
   release(): Promise<void>
 }
 
@@ -31,6 +32,7 @@ export async function observe(
   const inner = values.filter(({ isInput, name }) => !isInput && !outputs.has(name))
   const graph = { ...proto.graph!, output: [...proto.graph!.output!, ...inner.map(({ name }) => ({ name }))] }
   const session: Session = await openSession(encodeToBytes({ ...proto, graph }), { intraOpNumThreads: threads })
+  const seen = values.map((value) => ({ value, name: value.name, isInput: value.isInput }))
   const wanted = values.filter(({ isInput }) => !isInput).map(({ name }) => name)
   // A run must ask for something.
   const asked = wanted.length ? wanted : session.outputs.slice(0, 1).map(({ name }) => name)
@@ -40,9 +42,9 @@ export async function observe(
       for await (const feeds of data.open()) {
         signal?.throwIfAborted()
         const results = await session.run(feeds, asked)
-        for (const value of values) {
-          const tensor = value.isInput ? feeds[value.name] : results[value.name]
-          if (tensor) see(value, tensor, samples)
+        for (const { value, name, isInput } of seen) {
+          const tensor = isInput ? feeds[name] : results[name]
+          if (tensor) see(value, tensor, samples, name)
         }
         samples++
       }

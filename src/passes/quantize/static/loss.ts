@@ -85,7 +85,7 @@ export class LossMeter {
           },
         }
         const float = new Map<string, Tensor>()
-        await this.#float.run(sample, ({ name }, tensor) => void float.set(name, tensor))
+        await this.#float.run(sample, (_value, tensor, _sample, name) => void float.set(name, tensor))
         const before = new Map<Sums, Tensor>()
         await quantized.run(sample, (value, tensor) => {
           const { sums, isResult } = pairs.get(value)!
