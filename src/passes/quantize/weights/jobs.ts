@@ -1,4 +1,5 @@
-import { holdsFloats, openFloats } from '../../../graph/float-data.ts'
+import { holdsFloats, type OpenFloats, openFloats } from '../../../graph/float-data.ts'
+import type { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
 import {
   allFinite,
@@ -10,6 +11,7 @@ import {
   blockPool,
   FLOAT16_MAX,
   type FloatData,
+  type FloatType,
   type QuantizedBlocks,
   quantizeBnb4,
 } from '../../../kernels/index.ts'
@@ -78,7 +80,7 @@ export class Jobs {
     const work = async (): Promise<void> => {
       for (const job of waiting) {
         signal?.throwIfAborted()
-        const floats = openFloats(job.root.constant!)
+        const floats = openWeight(job.root.constant!)
         try {
           if (!allFinite(floats.data)) continue
           const { request } = job
@@ -99,8 +101,18 @@ export class Jobs {
   }
 }
 
+/** Weights up to this many bytes are read at once: blocks down the columns of a file would take a read per row and tile. */
+const READ_AT_ONCE = 2 ** 26
+
+function openWeight(tensor: Tensor): OpenFloats {
+  if (tensor.byteLength > READ_AT_ONCE) return openFloats(tensor)
+  return { data: { dtype: tensor.dtype as FloatType, bytes: tensor.bytes() }, close() {} }
+}
+
+/** Nanoseconds per element that other threads can save. Ranges are found about as fast as weights are copied to threads and back. */
 function costOf(request: BlockRequest | Bnb4Request): number {
-  return 'bnb4' in request ? 0 : BLOCK_COST_NS[request.options.method ?? 'minmax']
+  const method = 'bnb4' in request ? 'minmax' : (request.options.method ?? 'minmax')
+  return method === 'minmax' ? 0 : BLOCK_COST_NS[method]
 }
 
 /** Halves from here on have all their digits. */
