@@ -1,7 +1,15 @@
-import { resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { cacheSettings, type ModelOptions, type PluginOptions, resolveRequest } from './options/index.ts'
 import { OPTIONS } from './params/read.ts'
-import { type BuildProgress, type BuildReport, createPipeline, deliver, type ModelInfo } from './pipeline/index.ts'
+import {
+  type BuildProgress,
+  type BuildReport,
+  copyCompanions,
+  createPipeline,
+  deliver,
+  huggingFacePath,
+  type ModelInfo,
+} from './pipeline/index.ts'
 import { type Inspection, inspectModel } from './report/inspect.ts'
 
 export { OnnxError } from './onnx/errors.ts'
@@ -14,6 +22,11 @@ export type { Inspection, TensorSummary } from './report/inspect.ts'
 export type TransformOptions = Omit<ModelOptions, 'as' | 'targets'> & {
   /** Path of the resulting .onnx file; its data files go beside it. Without it the result stays in the cache. */
   output?: string | undefined
+  /**
+   * With `huggingface` `output` is the folder of a repository in the layout of Hugging Face: the model goes to
+   * `onnx/model_q4f16.onnx` (after its own name and `dtype`), configuration and tokenizer beside the source go along.
+   */
+  emit?: 'files' | 'huggingface' | undefined
   /** Calls the build off. */
   signal?: AbortSignal | undefined
 }
@@ -57,7 +70,7 @@ export function createOptimizer({ onProgress, ...plugin }: OptimizerOptions = {}
   const root = resolve(plugin.root ?? '.')
   const pipeline = createPipeline({ root, cache: cacheSettings(plugin), onProgress })
   return {
-    async transform(path, { output, signal, ...query } = {}) {
+    async transform(path, { output, emit, signal, ...query } = {}) {
       const file = resolve(root, path)
       const { targets } = resolveRequest({
         plugin,
@@ -71,7 +84,12 @@ export function createOptimizer({ onProgress, ...plugin }: OptimizerOptions = {}
       const files =
         output === undefined
           ? [artifact.model.file, ...artifact.external.map((data) => data.file)]
-          : await deliver(artifact, resolve(root, output))
+          : emit === 'huggingface'
+            ? await deliver(artifact, join(resolve(root, output), huggingFacePath(basename(file), targets[0]!)), {
+                ownData: true,
+              })
+            : await deliver(artifact, resolve(root, output))
+      if (output !== undefined && emit === 'huggingface') await copyCompanions(file, resolve(root, output))
       const { info, report } = artifact
       return {
         file: files[0]!,

@@ -1,8 +1,8 @@
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import pc from 'picocolors'
 import { OnnxError } from '../onnx/errors.ts'
-import { cacheSettings, DTYPES_BY_NAME, type ResolvedOptions, resolveRequest } from '../options/index.ts'
-import { createPipeline, deliver } from '../pipeline/index.ts'
+import { cacheSettings, type ResolvedOptions, resolveRequest } from '../options/index.ts'
+import { copyCompanions, createPipeline, deliver, huggingFacePath } from '../pipeline/index.ts'
 import { buildJson, buildLine, buildTable, noteLines, type ReportRow } from '../report/index.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { loadConfig } from './config.ts'
@@ -26,6 +26,7 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
     io.cwd,
     (file) => resolveRequest({ plugin, query: params, file, root, environment: { kind: 'server' } }).targets,
   )
+  const huggingFace = flags['emit'] === 'huggingface'
   const progress = await createProgress(io, flags['json'] === true)
   const pipeline = createPipeline({
     root,
@@ -44,9 +45,10 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
       jobs.map(async ({ file, options, target }, i) => {
         try {
           const artifact = await pipeline.build({ file, options })
-          const delivery = written.then(() => deliver(artifact, target, taken))
+          const delivery = written.then(() => deliver(artifact, target, { taken, ownData: huggingFace }))
           written = delivery.catch(() => {})
           await delivery
+          if (huggingFace) await copyCompanions(file, dirname(dirname(target)))
           rows[i] = {
             report: { ...artifact.report, output: target },
             label: ` → ${relative(io.cwd, target)}`,
@@ -95,6 +97,11 @@ function plan(
 ): Job[] {
   const out = resolve(cwd, (flags['out'] as string | undefined) ?? 'optimized')
   const intoFile = out.endsWith('.onnx')
+  const huggingFace = flags['emit'] === 'huggingface'
+  if (huggingFace && intoFile)
+    throw new OnnxError('USAGE', '--emit huggingface writes a folder, not the one file of -o', {
+      hint: 'Give the folder of the repository with -o.',
+    })
   const common = commonFolder(files.map((file) => dirname(file)))
   const flat = new Set(files.map((file) => basename(file))).size === files.length
   const jobs = files.flatMap((file) => {
@@ -105,7 +112,7 @@ function plan(
       return {
         file,
         options,
-        target: intoFile ? out : join(folder, suffixed(name, flags['huggingface'] === true, options)),
+        target: intoFile ? out : join(folder, huggingFace ? huggingFacePath(name, options) : name),
       }
     })
   })
@@ -114,13 +121,6 @@ function plan(
       hint: 'Give a folder with -o.',
     })
   return jobs
-}
-
-/** `model.onnx` -> `model_q4f16.onnx`. */
-function suffixed(name: string, huggingface: boolean, { params }: ResolvedOptions): string {
-  const dtype = params['dtype'] as string | undefined
-  if (!huggingface || dtype === undefined) return name
-  return name.replace(/(\.onnx)?$/i, `${DTYPES_BY_NAME[dtype]!.suffix}.onnx`)
 }
 
 function commonFolder(folders: readonly string[]): string {

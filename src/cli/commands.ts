@@ -25,9 +25,11 @@ export const commands: readonly Command[] = [
         doc: 'Options as an import would have them, e.g. `quantize=dynamic&per_channel`',
         placeholder: 'text',
       },
-      huggingface: {
-        type: 'boolean',
-        doc: 'Name results by dtype as Hugging Face does: `model_q4f16.onnx`',
+      emit: {
+        type: 'enum',
+        doc: 'Layout of the results: files under their own names, or a Hugging Face repository: `onnx/model_q4f16.onnx` and the configuration beside the model',
+        values: ['files', 'huggingface'],
+        default: 'files',
       },
       config,
       root,
@@ -37,6 +39,7 @@ export const commands: readonly Command[] = [
     takesParams: true,
     examples: [
       'build bert.onnx --dtype q8 -o dist/models',
+      'build model.onnx --dtype q4f16 --emit huggingface -o my-model',
       "build 'models/**/*.onnx' --query 'quantize=dynamic&per_channel' --json",
     ],
     load: () => import('./build.ts'),

@@ -11,15 +11,20 @@ import type { Artifact } from './types.ts'
  * Under another name than its source the model gets data files named after it (`<target>_data`), as several variants of
  * one model are kept in one folder.
  *
- * @param taken data files that this run has written already: others get a name of their own
+ * @param options.taken data files that this run has written already: others get a name of their own
+ * @param options.ownData name data files after the model in any case
  * @returns absolute paths of the files, the model first
  * @throws OnnxError `OUTPUT_IS_INPUT` if a source would be overwritten, `OUTPUT_UNWRITABLE`
  */
-export async function deliver(artifact: Artifact, target: string, taken: Set<string> = new Set()): Promise<string[]> {
+export async function deliver(
+  artifact: Artifact,
+  target: string,
+  { taken = new Set(), ownData = false }: { taken?: Set<string>; ownData?: boolean } = {},
+): Promise<string[]> {
   const folder = dirname(target)
   const name = target.slice(folder.length).replace(/^[\\/]/, '')
   const renamed =
-    name !== artifact.model.name || artifact.external.some((data) => taken.has(resolve(folder, data.name)))
+    ownData || name !== artifact.model.name || artifact.external.some((data) => taken.has(resolve(folder, data.name)))
   const locations = new Map(
     artifact.external.map((data, i) => [data.name, renamed ? `${name}_data${i ? `_${i}` : ''}` : data.name]),
   )

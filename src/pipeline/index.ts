@@ -4,5 +4,6 @@ export { type PruneOptions, type PruneResult, Store, type StoredEntry } from './
 export { type CacheConfig, DEFAULT_LIMITS, type PipelineConfig } from './config.ts'
 export { deliver } from './deliver.ts'
 export { cacheFolders } from './folders.ts'
+export { copyCompanions, huggingFacePath } from './huggingface.ts'
 export { createPipeline, type Pipeline } from './pipeline.ts'
 export type * from './types.ts'

@@ -72,10 +72,24 @@ test('several targets get a folder each; targets come from --config', async () =
   expect(list(join(folder, 'out'))).toEqual(['edge', 'edge/a.onnx', 'page', 'page/a.onnx'])
 })
 
-test('Hugging Face names', async () => {
-  const folder = project('model.onnx')
-  await build(folder, 'model.onnx', '--dtype', 'fp32', '--huggingface', '-o', 'onnx')
-  expect(list(join(folder, 'onnx'))).toEqual(['model.onnx'])
+test('the layout of Hugging Face', async () => {
+  const folder = project()
+  writeExternalModel(folder, 'model.onnx', 2, 'weights.bin')
+  writeFileSync(join(folder, 'config.json'), '{"model_type":"bert"}')
+  const emit = (...args: string[]) => build(folder, 'model.onnx', '--emit', 'huggingface', ...args)
+  expect((await emit('--dtype', 'fp32', '-o', 'repository')).code).toBe(0)
+  expect((await emit('--dtype', 'q4', '-o', 'repository')).code).toBe(0)
+  expect(list(join(folder, 'repository'))).toEqual([
+    'config.json',
+    'onnx',
+    'onnx/model.onnx',
+    'onnx/model.onnx_data',
+    'onnx/model_q4.onnx',
+    'onnx/model_q4.onnx_data',
+  ])
+  const { code, err } = await cli(folder, 'build', 'model.onnx', '--emit', 'huggingface', '-o', 'one.onnx')
+  expect(code).toBe(2)
+  expect(err).toContain('writes a folder')
 })
 
 test('external data goes along, and under another name is named after the model', async () => {

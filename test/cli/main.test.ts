@@ -73,7 +73,8 @@ test.each([
   [['a', '-q', 'dtype=q8&device=wasm', '--device', 'cpu'], ['a'], {}, { dtype: 'q8', device: 'cpu' }],
   [['a', '--', '--b.onnx'], ['a', '--b.onnx'], {}, {}],
   [['a', '--target', '007'], ['a'], {}, { target: '007' }],
-  [['a', '--hugging_face'], ['a'], { huggingface: true }, {}],
+  [['a', '--EMIT', 'huggingface'], ['a'], { emit: 'huggingface' }, {}],
+  [['a', '--per_channel'], ['a'], { emit: 'files' }, { perChannel: true }],
 ])('arguments %j', (args, operands, flags, params) => {
   const parsed = parseArguments(build, args)!
   expect(parsed.operands).toEqual(operands)
