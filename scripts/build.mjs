@@ -54,12 +54,17 @@ const shared = {
   packages: 'external',
   chunkNames: 'chunk-[hash]',
   sourcemap: true,
-  minifySyntax: true,
-  minifyWhitespace: true,
   sourcesContent: false,
   logLevel: 'warning',
 }
-const node = { ...shared, platform: 'node', target: 'node20.19', plugins: [bundled] }
+const node = {
+  ...shared,
+  platform: 'node',
+  target: 'node20.19',
+  plugins: [bundled],
+  minifySyntax: true,
+  minifyWhitespace: true,
+}
 await build({ ...node, entryPoints: tool })
 await build({
   ...node,
