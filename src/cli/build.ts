@@ -30,7 +30,7 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
   const progress = await createProgress(io, flags['json'] === true)
   const pipeline = createPipeline({
     root,
-    preload: true,
+    dedicated: true,
     cache: flags['cache'] === false ? false : cacheSettings(plugin),
     onProgress: (state) => progress.update(state),
     onWarn: ({ message }) => io.err(`warning: ${message}`),

@@ -40,23 +40,40 @@ const SMALLEST_NORMAL = { float32: 2 ** -126, float16: 2 ** -14 } as const
  * the result is rounded to the scale's type. A range too narrow for a normal scale gives scale 1 and, unless symmetric, zero point 0.
  */
 export function scaleZeroPoint(min: number, max: number, options: ScaleOptions): ScaleZeroPoint {
+  const found = { scales: new Float64Array(1), zeroPoints: new Int32Array(1) }
+  scaleZeroPointsInto(found, [min], [max], options)
+  return { scale: found.scales[0]!, zeroPoint: found.zeroPoints[0]! }
+}
+
+function scaleZeroPointsInto(
+  { scales, zeroPoints }: { scales: Float32Array | Float64Array; zeroPoints: Int32Array },
+  min: ArrayLike<number>,
+  max: ArrayLike<number>,
+  options: ScaleOptions,
+): void {
   const { type, reduceRange, minimumRealRange, scaleType = 'float32' } = options
-  if (!(Number.isFinite(min) && Number.isFinite(max) && min <= max))
-    throw new RangeError(`no scale for values from ${min} to ${max}`)
   const symmetric = options.symmetric ?? type.startsWith('int')
   const [first, last] = CODE_RANGES[type][reduceRange ? 'reduced' : symmetric ? 'symmetric' : 'full']
   const middle = roundHalfEven((first + last) / 2)
-  let low = Math.min(min, 0)
-  let high = Math.max(max, 0)
-  if (minimumRealRange !== undefined) high = Math.max(high, low + minimumRealRange)
-  if (symmetric) {
-    high = Math.max(-low, high)
-    low = -high
+  for (let i = 0; i < scales.length; i++) {
+    if (!(Number.isFinite(min[i]) && Number.isFinite(max[i]) && min[i]! <= max[i]!))
+      throw new RangeError(`no scale for values from ${min[i]} to ${max[i]}`)
+    let low = Math.min(min[i]!, 0)
+    let high = Math.max(max[i]!, 0)
+    if (minimumRealRange !== undefined) high = Math.max(high, low + minimumRealRange)
+    if (symmetric) {
+      high = Math.max(-low, high)
+      low = -high
+    }
+    const scale = (high - low) / (last - first)
+    if (scale < SMALLEST_NORMAL[scaleType]) {
+      scales[i] = 1
+      zeroPoints[i] = symmetric ? middle : 0
+    } else {
+      scales[i] = scaleType === 'float16' ? roundToFloat16(scale) : Math.fround(scale)
+      zeroPoints[i] = symmetric ? middle : roundHalfEven(first - low / scale)
+    }
   }
-  const scale = (high - low) / (last - first)
-  if (scale < SMALLEST_NORMAL[scaleType]) return { scale: 1, zeroPoint: symmetric ? middle : 0 }
-  const zeroPoint = symmetric ? middle : roundHalfEven(first - low / scale)
-  return { scale: scaleType === 'float16' ? roundToFloat16(scale) : Math.fround(scale), zeroPoint }
 }
 
 /** Scales and zero points of all channels. */
@@ -69,12 +86,9 @@ export interface ChannelScales {
 export function scaleZeroPoints(min: Float32Array, max: Float32Array, options: ScaleOptions): ChannelScales {
   const scales = new Float32Array(min.length)
   const zeroPoints = new Int32Array(min.length)
-  for (let i = 0; i < min.length; i++) {
-    const empty = !(min[i]! <= max[i]!)
-    const { scale, zeroPoint } = scaleZeroPoint(empty ? 0 : min[i]!, empty ? 0 : max[i]!, options)
-    scales[i] = scale
-    zeroPoints[i] = zeroPoint
-  }
+  const low = min.map((value, i) => (value <= max[i]! ? value : 0))
+  const high = max.map((value, i) => (min[i]! <= value ? value : 0))
+  scaleZeroPointsInto({ scales, zeroPoints }, low, high, options)
   return { scales, zeroPoints }
 }
 

@@ -39,20 +39,3 @@ export function loadOrt(): Promise<typeof Ort> {
 export async function ortVersion(): Promise<string> {
   return (await loadOrt()).env.versions.node ?? 'unknown'
 }
-
-let preloaded: Promise<void> | undefined
-
-/**
- * Loads the native part of onnxruntime-node, which threads of a process share, so that another thread finds it there. Blocks
- * this thread meanwhile. Never fails: whoever needs ONNX Runtime will hear of it.
- */
-export function preloadOrt(): Promise<void> {
-  preloaded ??= loadOrt()
-    // No model, and refused: but by then everything is set up.
-    .then((ort) => ort.InferenceSession.create(new Uint8Array(1)))
-    .then(
-      () => {},
-      () => {},
-    )
-  return preloaded
-}

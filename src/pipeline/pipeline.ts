@@ -2,7 +2,6 @@ import { stat } from 'node:fs/promises'
 import { availableParallelism, freemem } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
-import { preloadOrt } from '../ort/load.ts'
 import type { AnyPass } from '../passes/pass.ts'
 import { Depot, type Found, type Staged, temporaryFolder } from './cache/depot.ts'
 import { type Entry, type EntryFile, filesOf } from './cache/entry.ts'
@@ -85,7 +84,12 @@ class CachedPipeline implements Pipeline {
     this.#slots = config.concurrency ?? Math.min(4, availableParallelism())
     this.#gate = new Gate(this.#slots, config.memory ?? freemem() * 0.7)
     // One thread more than builds: hashing, which decides whether to build at all, never waits for a build.
-    this.#executor = defaultExecutor(config.workers, this.#slots + 1, () => this.#passes())
+    this.#executor = defaultExecutor({
+      workers: config.workers,
+      maxThreads: this.#slots + 1,
+      dedicated: config.dedicated === true,
+      load: () => this.#passes(),
+    })
   }
 
   async build(request: BuildRequest): Promise<Artifact> {
@@ -197,7 +201,7 @@ class CachedPipeline implements Pipeline {
     return this.#gate.run(BASE_MEMORY + size * MEMORY_PER_BYTE, signal, async () => {
       const staged = await depot.stage()
       try {
-        const running = this.#executor.run(
+        const result = await this.#executor.run(
           {
             kind: 'build',
             file,
@@ -209,8 +213,7 @@ class CachedPipeline implements Pipeline {
           },
           { signal, onProgress: this.#reporter(file) },
         )
-        if (this.#config.preload) void preloadOrt()
-        return { ...staged, result: await running }
+        return { ...staged, result }
       } catch (error) {
         await staged.store.discard(staged.folder)
         throw error

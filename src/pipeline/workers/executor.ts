@@ -32,16 +32,40 @@ export function inlineExecutor(load: () => Promise<readonly AnyPass[]>): Executo
   }
 }
 
+/** How jobs are to be done. */
+export interface ExecutorConfig {
+  /** False: on this thread; an URL: the file of the threads. Default: threads where there is a built file for them. */
+  workers: boolean | URL | undefined
+  maxThreads: number
+  /** True if this thread may hash. */
+  dedicated: boolean
+  load: () => Promise<readonly AnyPass[]>
+}
+
 /**
  * Worker threads, or this thread. Node can't load our TypeScript sources into a worker, so builds run on this thread when
  * the project itself is not built (its own tests).
  */
-export function defaultExecutor(
-  workers: boolean | URL | undefined,
-  maxThreads: number,
-  load: () => Promise<readonly AnyPass[]>,
-): Executor {
-  if (workers instanceof URL) return new Threads(workers, maxThreads)
-  if (workers === false || import.meta.url.endsWith('.ts')) return inlineExecutor(load)
-  return new Threads(undefined, maxThreads)
+export function defaultExecutor({ workers, maxThreads, dedicated, load }: ExecutorConfig): Executor {
+  if (workers === false || (!(workers instanceof URL) && import.meta.url.endsWith('.ts'))) return inlineExecutor(load)
+  const threads = new Threads(workers instanceof URL ? workers : undefined, maxThreads)
+  return dedicated ? alsoHere(threads, inlineExecutor(load)) : threads
+}
+
+/** Threads, and one hash at a time on this thread. */
+function alsoHere(threads: Executor, here: Executor): Executor {
+  let busy = false
+  return {
+    parallel: true,
+    async run(job, options) {
+      if (job.kind !== 'hash' || busy) return threads.run(job, options)
+      busy = true
+      try {
+        return await here.run(job, options)
+      } finally {
+        busy = false
+      }
+    },
+    close: () => threads.close(),
+  }
 }
