@@ -30,6 +30,10 @@ export const embedLayerNorm: Rule = rule({
       if (constantOf(table)?.dims.length !== 2) return no('is no table', table)
       if (ids.rank !== 2) return no('has no rows and columns', ids)
     }
+    // Two lookups with computed positions are one sum and one norm: SkipLayerNormalization needs no ids of another type.
+    const isSimple = lookups.length === 2 && !match.isReadOutside(match.sum)
+    if (isSimple && !lookups.some(({ ids }) => counts(ids)) && lookups.some(({ ids }) => !ids.isInput))
+      return no('is a sum like any other', match.sum)
     const roles = rolesOf(lookups, match.sum)
     return roles ?? no('has no ids for every row of the batch', match.sum)
   },
@@ -73,8 +77,6 @@ function rolesOf(
   const position = counted ?? lookups.find((lookup) => !isWhole(lookup)) ?? lookups.at(-1)!
   const fits = sameDim(position.ids.shape?.[1], length) && (isWhole(position) || position.ids.shape?.[0] === 1)
   const [word, segment] = lookups.filter((lookup) => lookup !== position)
-  // Two lookups with computed positions are one sum and one norm: SkipLayerNormalization needs no ids in another type.
-  if (!segment && !counted && lookups.some(({ ids }) => !ids.isInput)) return undefined
   if (!word || !isWhole(word) || (segment && !isWhole(segment)) || (!counted && !fits)) return undefined
   return { word, position, segment, isCounted: counted !== undefined }
 }
