@@ -71,7 +71,10 @@ export class IsolatedOrt {
       outputs: opened.outputs,
       opening: { ms: opened.ms, memory: opened.memory },
       run: async (feeds, wanted) => {
-        const job = { kind: 'run', session, feeds: toWire(feeds), wanted }
+        // Sequences and maps cannot be read in Node.
+        const tensors = opened.outputs.filter(({ isTensor }) => isTensor).map(({ name }) => name)
+        const all = tensors.length === opened.outputs.length ? undefined : tensors
+        const job = { kind: 'run', session, feeds: toWire(feeds), wanted: wanted ?? all }
         return fromWire(await this.#ask<Record<string, WireTensor>>(job, failed))
       },
       time: (feeds, warmUp, runs) => this.#ask({ kind: 'time', session, feeds: toWire(feeds), warmUp, runs }, failed),

@@ -82,6 +82,7 @@ function integers(input: Value, dims: readonly number[], random: () => number): 
   if (table !== undefined) return Array.from({ length: count }, () => Math.floor(random() * table))
   if (dtype === 'uint8' && dims.length >= 3)
     return floats(dims, random).map((x) => Math.round(Math.min(Math.max(x, 0), 1) * 255))
+  if (/^sr$|sampl(e|ing)_?rate/i.test(name)) return Array.from({ length: count }, () => 16000)
   if (count <= 1 || /len|size|num/i.test(name)) return Array.from({ length: count }, () => 1)
   return Array.from({ length: count }, () => Math.floor(random() * 2))
 }

@@ -19,12 +19,15 @@ export const SIZES: readonly Sizes[] = [
   { batch: 1, sequence: 8, past: 0, image: 64, other: 1 },
   { batch: 1, sequence: 1, past: 1, image: 28, other: 1 },
   { batch: 1, sequence: 64, past: 0, image: 256, other: 8 },
+  { batch: 1, sequence: 512, past: 0, image: 96, other: 512 },
   { batch: 1, sequence: 16000, past: 0, image: 512, other: 80 },
 ]
 
 /** The shape to feed: equal names get equal sizes, and sums of names (`past_sequence + sequence`) their sum. */
 export function bind(shape: readonly Dim[], sizes: Sizes): number[] {
-  return shape.map((dim, axis) => (typeof dim === 'number' ? dim : sizeOf(dim, axis, shape.length, sizes)))
+  return shape.map((dim, axis) =>
+    typeof dim === 'number' && dim >= 0 ? dim : sizeOf(typeof dim === 'string' ? dim : null, axis, shape.length, sizes),
+  )
 }
 
 function sizeOf(name: string | null, axis: number, rank: number, sizes: Sizes): number {

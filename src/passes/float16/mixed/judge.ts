@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import type { Tensor } from '../../../graph/tensor.ts'
+import { hiddenRows, maskOf } from '../../../measure/hidden.ts'
 import type { Feeds, IsolatedSession } from '../../../measure/isolated.ts'
 import { difference } from '../../../measure/metrics.ts'
 import { feedsOf } from '../../../measure/versus.ts'
@@ -39,18 +40,20 @@ export class Judge {
   }
 
   /** The bars alone, on the outputs of one input. */
-  isClose(found: Outputs, expected: Outputs): boolean {
+  isClose(found: Outputs, expected: Outputs, feeds: Feeds): boolean {
+    const mask = maskOf(feeds)
     const { cosine, rtol, atol } = this.#bars
     const perElement = rtol !== undefined || atol !== undefined
     return Object.entries(expected).every(([name, tensor]) => {
-      const row = difference(found[name]!, tensor, { rtol: rtol ?? 0, atol: atol ?? 0 })
+      const tolerance = { rtol: rtol ?? 0, atol: atol ?? 0 }
+      const row = difference(found[name]!, tensor, tolerance, mask && hiddenRows(tensor, mask))
       return row.mismatch === undefined && row.broken === 0 && row.cosine >= cosine && !(perElement && row.outside > 0)
     })
   }
 
   /** The bars and the user's function, on all outputs. */
-  async accepts(found: readonly Outputs[], expected: readonly Outputs[]): Promise<boolean> {
-    if (!found.every((outputs, i) => this.isClose(outputs, expected[i]!))) return false
+  async accepts(found: readonly Outputs[], expected: readonly Outputs[], feeds: readonly Feeds[]): Promise<boolean> {
+    if (!found.every((outputs, i) => this.isClose(outputs, expected[i]!, feeds[i]!))) return false
     const { validate } = this.#bars
     if (!validate) return true
     try {

@@ -107,9 +107,9 @@ export class Trial {
       const results = await this.#session.run({ ...feed, ...this.#switches(float32) })
       const names = this.#model.graph.outputs.map(({ name }) => name)
       found.push(Object.fromEntries(names.map((name, k) => [name, results[this.#outputs[k]!]!])))
-      if (!this.#judge.isClose(found[i]!, this.#expected[i]!)) return false
+      if (!this.#judge.isClose(found[i]!, this.#expected[i]!, feed)) return false
     }
-    return this.#judge.accepts(found, this.#expected)
+    return this.#judge.accepts(found, this.#expected, this.#feeds)
   }
 
   /**
@@ -140,7 +140,7 @@ export class Trial {
     const found: Outputs[] = []
     for (const feed of this.#feeds) found.push(await session.run(this.#judge.feedsOf(session, feed)))
     await session.release()
-    return this.#judge.accepts(found, this.#expected)
+    return this.#judge.accepts(found, this.#expected, this.#feeds)
   }
 
   /** Ends the process and removes temporary files. */
