@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import pc from 'picocolors'
 import { type Estimate, estimate } from '../measure/confidence.ts'
+import { isWithin } from '../measure/metrics.ts'
 import { type ValueDifference, Versus } from '../measure/versus.ts'
 import { milliseconds } from './bench.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
@@ -34,13 +35,13 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
   const versus = new Versus(reference!, candidate!)
   try {
     const compared = await versus.compare({ ...source, tolerance, intermediates: flags['intermediates'] === true })
-    const isWithin = (row: ValueDifference): boolean =>
-      row.mismatch === undefined && row.cosine >= (cosine ?? -1) && (!perElement || row.outside === 0)
+    const bars = { cosine: cosine ?? -1, ...(perElement ? tolerance : {}) }
+    const isGood = (row: ValueDifference): boolean => isWithin(row, bars)
     const runs = flags['runs'] as number
     const result: Result = {
       reference: reference!,
       candidate: candidate!,
-      same: compared.outputs.every(isWithin),
+      same: compared.outputs.every(isGood),
       ...compared,
       ...(runs > 0 ? { latency: latency(await versus.time({ ...source, runs, warmUp: 3 })) } : {}),
     }
@@ -48,7 +49,7 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
     else {
       const { passed, samples } = result
       io.out(pc.bold(perElement ? `${passed} of ${samples} samples within the tolerance` : `${samples} samples`))
-      for (const line of lines(result, isWithin)) io.out(line)
+      for (const line of lines(result, isGood)) io.out(line)
     }
     return result.same ? EXIT.ok : EXIT.failed
   } finally {
@@ -61,10 +62,10 @@ function latency([reference, candidate]: readonly [number[], number[]]): NonNull
   return { reference: estimate(reference), candidate: estimate(candidate), speedup: estimate(ratios) }
 }
 
-function lines(result: Result, isWithin: (row: ValueDifference) => boolean): string[] {
+function lines(result: Result, isGood: (row: ValueDifference) => boolean): string[] {
   const rows = (list: readonly ValueDifference[]): string[] =>
     list.map((row) => {
-      const mark = isWithin(row) ? pc.green('✓') : pc.red('✗')
+      const mark = isGood(row) ? pc.green('✓') : pc.red('✗')
       if (row.mismatch) return `  ${mark} ${row.name}: ${row.mismatch}`
       const outside = row.outside ? `, ${row.outside} of ${row.elements} elements beyond the tolerance` : ''
       const broken = row.broken ? `, ${row.broken} NaN or infinite` : ''
@@ -72,7 +73,7 @@ function lines(result: Result, isWithin: (row: ValueDifference) => boolean): str
     })
   const { latency, intermediates } = result
   const worst = [...intermediates].sort((a, b) => a.cosine - b.cosine).slice(0, 20)
-  const first = intermediates.find((row) => !isWithin(row))
+  const first = intermediates.find((row) => !isGood(row))
   const times = (at: Estimate): string =>
     `${milliseconds(at.median)} (${milliseconds(at.low)} to ${milliseconds(at.high)})`
   return [

@@ -28,6 +28,25 @@ export interface Tolerance {
   atol: number
 }
 
+/** What an output must reach to be good enough. */
+export interface Bars {
+  /** Lowest cosine. */
+  cosine: number
+  /** Every element within `atol + rtol * |expected|`, if one of them is given. */
+  rtol?: number | undefined
+  atol?: number | undefined
+}
+
+/** Differences up to this size do not count where only the cosine is asked for: the direction of almost nothing is noise. */
+const NEGLIGIBLE = 1e-6
+
+/** True if a difference is within the bars. What is broken or of another shape never is. */
+export function isWithin(row: Difference, { cosine, rtol, atol }: Bars): boolean {
+  if (row.mismatch !== undefined || row.broken > 0) return false
+  const perElement = rtol !== undefined || atol !== undefined
+  return (row.cosine >= cosine || row.maxAbs <= NEGLIGIBLE) && !(perElement && row.outside > 0)
+}
+
 /**
  * Compares a result with the expected one. Types may differ (float16 for float32); strings must be equal.
  *

@@ -1,6 +1,6 @@
 import type { Model } from '../../graph/model.ts'
 import { inputPaths } from '../../measure/inputs/files.ts'
-import type { Difference } from '../../measure/metrics.ts'
+import { type Bars, type Difference, isWithin } from '../../measure/metrics.ts'
 import { type ValueDifference, Versus } from '../../measure/versus.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../pass.ts'
@@ -17,13 +17,13 @@ const SAMPLES = 4
  * @throws OnnxError `VERIFY_FAILED`, naming the output and the first value inside that is wrong
  */
 export async function run(model: Model, options: VerifyOptions, context: PassContext): Promise<PassResult> {
-  const bar: Bar = { cosine: options.verifyCosine ?? COSINE, rtol: options.verifyRtol, atol: options.verifyAtol }
+  const bar: Bars = { cosine: options.verifyCosine ?? COSINE, rtol: options.verifyRtol, atol: options.verifyAtol }
   const tolerance = { rtol: bar.rtol ?? 0, atol: bar.atol ?? 0 }
   const versus = new Versus(context.file, model)
   try {
     const files = inputPaths(options.verifyInputs, context.file)
     const result = await versus.compare({ files, samples: options.verifySamples ?? SAMPLES, tolerance })
-    const failed = result.outputs.filter((row) => isBelow(row, bar))
+    const failed = result.outputs.filter((row) => !isWithin(row, bar))
     const random = failed.length ? await versus.randomOutputs({ rtol: 1e-3, atol: 1e-5 }) : new Set<string>()
     const wrong = failed.find(({ name }) => !random.has(name))
     if (wrong) throw await explain(versus, wrong, bar)
@@ -47,23 +47,11 @@ export async function run(model: Model, options: VerifyOptions, context: PassCon
   }
 }
 
-/** What every output must reach. */
-interface Bar {
-  cosine: number
-  rtol: number | undefined
-  atol: number | undefined
-}
-
-function isBelow(row: Difference, { cosine, rtol, atol }: Bar): boolean {
-  const perElement = rtol !== undefined || atol !== undefined
-  return row.mismatch !== undefined || row.broken > 0 || row.cosine < cosine || (perElement && row.outside > 0)
-}
-
-async function explain(versus: Versus, row: ValueDifference, bar: Bar): Promise<OnnxError> {
+async function explain(versus: Versus, row: ValueDifference, bar: Bars): Promise<OnnxError> {
   const tolerance = { rtol: bar.rtol ?? 0, atol: bar.atol ?? 0 }
   // What is inside is looked at to help; if that fails (an operator that can't be watched) the verdict stands.
   const inside = await versus.lookInside({ tolerance }).catch(() => [])
-  const first = inside.find((value) => isBelow(value, bar))
+  const first = inside.find((value) => !isWithin(value, bar))
   const where = first && `${first.name} (${versus.labelOf(first.name)}): ${describe(first)}`
   return new OnnxError(
     'VERIFY_FAILED',
@@ -77,7 +65,7 @@ async function explain(versus: Versus, row: ValueDifference, bar: Bar): Promise<
   )
 }
 
-function describe(row: Difference, bar?: Bar): string {
+function describe(row: Difference, bar?: Bars): string {
   if (row.mismatch) return `has the ${row.mismatch}`
   if (row.broken) return `has ${row.broken} of ${row.elements} values that are NaN or infinite`
   const cosine = `cosine ${row.cosine.toFixed(6)}${bar && row.cosine < bar.cosine ? `, not ${bar.cosine}` : ''}`

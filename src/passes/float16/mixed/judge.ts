@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url'
 import type { Tensor } from '../../../graph/tensor.ts'
 import { hiddenRows, maskOf } from '../../../measure/hidden.ts'
 import type { Feeds, IsolatedSession } from '../../../measure/isolated.ts'
-import { difference } from '../../../measure/metrics.ts'
+import { type Bars, difference, isWithin } from '../../../measure/metrics.ts'
 import { feedsOf } from '../../../measure/versus.ts'
 import { OnnxError } from '../../../onnx/errors.ts'
 
@@ -22,32 +22,26 @@ export type Validate = (
   found: readonly Record<string, PlainTensor>[],
 ) => boolean | Promise<boolean>
 
-export interface Bars {
-  /** Lowest cosine of an output. */
-  cosine: number
-  /** Every element within `atol + rtol * |expected|`, if one of them is given. */
-  rtol: number | undefined
-  atol: number | undefined
+/** Bars, and a function of the user's. */
+export interface Criteria extends Bars {
   validate?: Validate | undefined
 }
 
 /** Decides whether outputs are good enough: within the bars, and accepted by the user's function if there is one. */
 export class Judge {
-  readonly #bars: Bars
+  readonly #bars: Criteria
 
-  constructor(bars: Bars) {
+  constructor(bars: Criteria) {
     this.#bars = bars
   }
 
   /** The bars alone, on the outputs of one input. */
   isClose(found: Outputs, expected: Outputs, feeds: Feeds): boolean {
     const mask = maskOf(feeds)
-    const { cosine, rtol, atol } = this.#bars
-    const perElement = rtol !== undefined || atol !== undefined
+    const { rtol = 0, atol = 0 } = this.#bars
     return Object.entries(expected).every(([name, tensor]) => {
-      const tolerance = { rtol: rtol ?? 0, atol: atol ?? 0 }
-      const row = difference(found[name]!, tensor, tolerance, mask && hiddenRows(tensor, mask))
-      return row.mismatch === undefined && row.broken === 0 && row.cosine >= cosine && !(perElement && row.outside > 0)
+      const hidden = mask && hiddenRows(tensor, mask)
+      return isWithin(difference(found[name]!, tensor, { rtol, atol }, hidden), this.#bars)
     })
   }
 
