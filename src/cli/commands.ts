@@ -1,4 +1,5 @@
 import type { Command } from './command.ts'
+import { inputFlags } from './sizes.ts'
 
 const json = { type: 'boolean', doc: 'Print the result as JSON' } as const
 const root = { type: 'string', doc: 'Project folder; default is the current one', placeholder: 'dir' } as const
@@ -93,14 +94,10 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'bench',
-    summary: 'Time models in ONNX Runtime, turn by turn',
+    summary: 'Measure latency, throughput and memory of models, turn by turn',
     operands: { usage: 'MODEL...', min: 1, max: Number.POSITIVE_INFINITY },
     flags: {
-      inputs: {
-        type: 'list',
-        doc: 'Inputs: .npz files, or folders of input_0.pb ...; default: plausible ones made from the graph',
-        placeholder: 'file',
-      },
+      ...inputFlags,
       runs: { type: 'integer', doc: 'Timed rounds', min: 1, default: 30 },
       warmUp: { type: 'integer', doc: 'Runs before the first that is timed', min: 0, default: 5 },
       threads: {
@@ -115,10 +112,19 @@ export const commands: readonly Command[] = [
         values: ['disabled', 'basic', 'extended', 'all'],
         default: 'all',
       },
+      browser: {
+        type: 'list',
+        doc: 'Run in headless Chromium too, with these: `wasm`, `webgpu`. Needs playwright-core and onnxruntime-web',
+        values: ['wasm', 'webgpu'],
+        placeholder: 'device',
+      },
       json,
     },
     takesParams: false,
-    examples: ['bench bert.onnx optimized/bert.onnx', 'bench bert.onnx --inputs samples.npz --threads 1 --json'],
+    examples: [
+      'bench bert.onnx optimized/bert.onnx --dim batch:1,sequence:128',
+      'bench bert.onnx --inputs samples.npz --threads 1 --browser wasm,webgpu --json',
+    ],
     load: () => import('./bench.ts'),
   },
   {
@@ -137,12 +143,18 @@ export const commands: readonly Command[] = [
         doc: 'File to write; default `MODEL.session.json`, which imports of the model use',
         placeholder: 'file',
       },
-      inputs: {
-        type: 'list',
-        doc: 'Inputs: .npz files, or folders of input_0.pb ...; default: plausible ones made from the graph',
-        placeholder: 'file',
-      },
+      ...inputFlags,
       providers: { type: 'list', doc: 'Execution providers to try besides the CPU', placeholder: 'name' },
+      threads: {
+        type: 'list',
+        doc: 'Threads of one operator to try; default: powers of two up to the number of cores, then those between',
+        placeholder: 'n',
+      },
+      interThreads: {
+        type: 'list',
+        doc: 'Operators at a time to try in the parallel mode; default: powers of two up to the number of cores',
+        placeholder: 'n',
+      },
       runs: { type: 'integer', doc: 'Timed rounds of each choice', min: 6, default: 20 },
       margin: { type: 'number', doc: 'By how many percent a choice must be faster to be taken', min: 0, default: 2 },
       json,

@@ -4,6 +4,7 @@ import { type Finding, lintModel } from '../lint/index.ts'
 import type { IoInfo } from '../pipeline/index.ts'
 import { formatBytes } from '../report/index.ts'
 import { type Inspection, inspectModel } from '../report/inspect.ts'
+import { columns } from './columns.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { findModels } from './models.ts'
 
@@ -69,11 +70,6 @@ export function inspectionLines(model: Inspection): string[] {
 
 function ioRow({ name, dtype, type, shape }: IoInfo & { optional?: boolean }): string[] {
   return [name, dtype && shape ? `${dtype}[${shape.map((dim) => dim ?? '?').join(', ')}]` : type]
-}
-
-function columns(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)))
-  return rows.map((row) => row.map((cell, i) => (i < row.length - 1 ? cell.padEnd(widths[i]!) : cell)).join('  '))
 }
 
 /** Words in lines of at most about 100 letters. */

@@ -1,58 +1,79 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { relative, resolve } from 'node:path'
 import pc from 'picocolors'
-import type { BenchResult } from '../measure/bench.ts'
-import { type TuneStep, tune } from '../measure/tune.ts'
-import { sessionPresetFile } from '../pipeline/session-preset.ts'
+import { writeIfChanged } from '../codegen/write.ts'
+import type { BenchResult } from '../measure/bench/node.ts'
+import { type TuneStep, tune } from '../measure/tune/index.ts'
+import { OnnxError } from '../onnx/errors.ts'
+import { parseSessionPresets, sessionPresetFile } from '../pipeline/session-preset.ts'
 import { milliseconds } from './bench.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { findModels } from './models.ts'
+import { wantedSizes } from './sizes.ts'
 
 /** `tune`: session options with which a model runs faster here. */
 export async function run({ operands, flags }: Invocation, io: Io): Promise<number> {
   const [file] = await findModels(operands, io.cwd)
-  const result = await tune(
-    file!,
-    {
-      files: ((flags['inputs'] as readonly string[] | undefined) ?? []).map((path) => resolve(io.cwd, path)),
-      samples: 1,
-      rounds: flags['runs'] as number,
-      warmUp: 3,
-      margin: (flags['margin'] as number) / 100,
-      onStep: (step) => flags['json'] || io.out(stepLine(step)),
-    },
-    flags['providers'] as readonly string[] | undefined,
-  )
-  const target = flags['target'] as string
   const out = resolve(io.cwd, (flags['out'] as string | undefined) ?? sessionPresetFile(file!))
-  const presets = { ...existing(out), [target]: result.options }
-  writeFileSync(out, `${JSON.stringify(presets, undefined, 2)}\n`)
+  // Presets of other targets stay. A damaged file is told before anything is measured.
+  const others = existsSync(out) ? parseSessionPresets(readFileSync(out, 'utf8'), out) : {}
+  const [providers, intraOp, interOp] = [
+    flags['providers'] as readonly string[] | undefined,
+    threadList(flags, 'threads'),
+    threadList(flags, 'interThreads'),
+  ]
+  const result = await tune(file!, {
+    files: ((flags['inputs'] as readonly string[] | undefined) ?? []).map((path) => resolve(io.cwd, path)),
+    samples: 1,
+    sizes: wantedSizes(flags),
+    rounds: flags['runs'] as number,
+    warmUp: 3,
+    margin: (flags['margin'] as number) / 100,
+    ...(providers ? { providers } : {}),
+    ...(intraOp ? { intraOp } : {}),
+    ...(interOp ? { interOp } : {}),
+    onStep: (step) => {
+      if (!flags['json']) for (const line of stepLines(step)) io.out(line)
+    },
+  })
+  const target = flags['target'] as string
+  await writeIfChanged(out, `${JSON.stringify({ ...others, [target]: result.options }, undefined, 2)}\n`)
   if (flags['json']) io.out(JSON.stringify({ target, file: out, ...result }, undefined, 2))
   else {
-    const { before, after } = result
-    const ratio = before.latency.median / after.latency.median
+    const { before, after, confirmed } = result
     io.out('')
-    io.out(`default ${latency(before)}, tuned ${latency(after)}: ${ratio.toFixed(2)} times as fast`)
+    io.out(
+      confirmed
+        ? `default ${latency(before)}, tuned ${latency(after)}: ${after.speedup!.median.toFixed(2)} times as fast (95 %: ${after.speedup!.low.toFixed(2)} to ${after.speedup!.high.toFixed(2)})`
+        : `default ${latency(before)}: nothing is surely faster`,
+    )
     io.out(`${pc.bold(relative(io.cwd, out))} has the options for the target '${target}'`)
   }
   return EXIT.ok
 }
 
-/** Presets of other targets stay. */
-function existing(file: string): Record<string, unknown> {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>
-  } catch {
-    return {}
-  }
+function threadList(flags: Invocation['flags'], key: string): number[] | undefined {
+  const texts = flags[key] as readonly string[] | undefined
+  return texts?.map((text) => {
+    if (!/^[1-9]\d{0,3}$/.test(text))
+      throw new OnnxError('OPTION_VALUE', `'${text}' is no number of threads`, { hint: 'Expected e.g. 1,2,4.' })
+    return Number(text)
+  })
 }
 
-function stepLine({ name, tried, chosen }: TuneStep): string {
-  const list = tried.map(({ label, result }) => {
-    const text = `${label} ${milliseconds(result.latency.median)}`
-    return label === chosen ? pc.green(text) : pc.dim(text)
-  })
-  return `${name.padEnd(10)} ${list.join(', ')}`
+function stepLines({ name, tried, chosen }: TuneStep): string[] {
+  const list = tried
+    .filter(({ error }) => error === undefined)
+    .map(({ label, ms }) => {
+      const text = `${label} ${milliseconds(ms!)}`
+      return label === chosen ? pc.green(text) : pc.dim(text)
+    })
+  return [
+    `${name.padEnd(10)} ${list.join(', ')}`,
+    ...tried.flatMap(({ label, error }) =>
+      error === undefined ? [] : [pc.yellow(`  ${label} is left out: ${error}`)],
+    ),
+  ]
 }
 
 function latency({ latency: { median, low, high } }: BenchResult): string {

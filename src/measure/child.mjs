@@ -75,7 +75,7 @@ const jobs = {
       await sessions.get(session).run(given)
       if (i >= 0) times.push(performance.now() - start)
     }
-    return { times, memory: process.memoryUsage().rss }
+    return { times, memory: process.memoryUsage().rss, peak: process.resourceUsage().maxRSS * 1024 }
   },
   async release({ session }) {
     await sessions.get(session).release()

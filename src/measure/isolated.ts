@@ -25,8 +25,11 @@ export interface IsolatedSession {
   readonly opening: { ms: number; memory: number }
   /** Runs the model once. Reads all outputs, or those named; what is no tensor is left out. */
   run(feeds: Feeds, wanted?: readonly string[]): Promise<Record<string, Tensor>>
-  /** Runs the model `warmUp + runs` times and returns the milliseconds of the last `runs`, and the process's memory in bytes. */
-  time(feeds: Feeds, warmUp: number, runs: number): Promise<{ times: number[]; memory: number }>
+  /**
+   * Runs the model `warmUp + runs` times and returns the milliseconds of the last `runs`, and the process's memory in bytes:
+   * now, and the most it has ever been.
+   */
+  time(feeds: Feeds, warmUp: number, runs: number): Promise<{ times: number[]; memory: number; peak: number }>
   release(): Promise<void>
 }
 

@@ -39,7 +39,32 @@ test('tune writes options beside the model, and leaves those of other targets', 
   expect(await readSessionPreset(join(folder, 'b.onnx'), { target: 'server', device: 'cpu' })).toBeUndefined()
 })
 
-test.each(['{', '[]', '{"cpu": 3}'])('a damaged preset (%s) is an error that names the file', async (text) => {
+test('a provider that is not there is left out, and numbers of threads are checked', async () => {
+  const folder = project()
+  const { code, out } = await cli(folder, 'tune', 'a.onnx', '--runs', '6', '--providers', 'nonsense', '--threads', '2')
+  expect(code).toBe(0)
+  expect(out).toContain('executionProviders=nonsense is left out')
+  expect(out).toContain('intraOpNumThreads=2')
+  expect((await cli(folder, 'tune', 'a.onnx', '--threads', '2,many')).err).toContain("'many' is no number of threads")
+})
+
+test('a damaged preset is told before anything is measured, and stays', async () => {
+  const folder = project()
+  const file = sessionPresetFile(join(folder, 'a.onnx'))
+  writeFileSync(file, '{"web": {"enableMemPatern": false}}')
+  const { code, err } = await cli(folder, 'tune', 'a.onnx')
+  expect([code, err]).toEqual([1, expect.stringContaining('did you mean "enableMemPattern"')])
+  expect(readFileSync(file, 'utf8')).toContain('enableMemPatern')
+})
+
+test.each([
+  '{',
+  '[]',
+  '{"cpu": 3}',
+  '{"cpu": {"intraOpNumThreads": "4"}}',
+  '{"cpu": {"executionMode": "fast"}}',
+  '{"cpu": {"toString": 1}}',
+])('a damaged preset (%s) is an error that names the file', async (text) => {
   const model = join(project(), 'a.onnx')
   writeFileSync(sessionPresetFile(model), text)
   await expect(readSessionPreset(model, { target: 'node', device: 'cpu' })).rejects.toMatchObject({
