@@ -21,6 +21,7 @@ export interface BiasUse {
   index: number
   root: Value
   beta: number
+  /** Of the activation, alpha of Gemm included. */
   inputScale: number
   weight: QuantizedConstant
 }
@@ -65,8 +66,10 @@ export function planConstants(
       if (mark.kind !== 'bias' || !weight || !scale || mark.weight.transposed) continue
       if (scale.type.endsWith('16') && weight.request.type.endsWith('16')) continue
       const { root } = mark.weight
-      if (options.adjustForBias) makeRoomForBias(weight, root, scale.scale, mark.beta)
-      biases.push({ node, index, root, beta: mark.beta, inputScale: scale.scale, weight })
+      // QGemm multiplies the integer sum by alpha after it has added the bias.
+      const inputScale = scale.scale * (node.opType === 'Gemm' ? node.float('alpha', 1) : 1)
+      if (options.adjustForBias) makeRoomForBias(weight, root, inputScale, mark.beta)
+      biases.push({ node, index, root, beta: mark.beta, inputScale, weight })
     }
   }
   return { parameters, constants, biases }
