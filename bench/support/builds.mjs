@@ -63,11 +63,12 @@ async function compare(name, model, setting, { folder, runs, python, script }) {
   const times = (key) => results[key].map(({ seconds }) => seconds)
   const peaks = (key) => results[key].map(({ peakBytes }) => peakBytes / 1e6)
   printTable([
-    ['', 'time', 'times ours', 'peak memory', 'of the file', 'times ours'],
+    ['', 'time', 'times ours', 'on processors', 'peak memory', 'of the file', 'times ours'],
     ...Object.keys(results).map((key) => [
       key,
       spread(times(key)),
       `${(median(times(key)) / median(times('ours'))).toFixed(2)}x`,
+      `${median(results[key].map(({ cpuSeconds }) => cpuSeconds)).toFixed(2)} s`,
       spread(peaks(key), 'MB', 0),
       `${(median(peaks(key)) / (bytes / 1e6)).toFixed(2)}x`,
       `${(median(peaks(key)) / median(peaks('ours'))).toFixed(2)}x`,
