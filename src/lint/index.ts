@@ -11,13 +11,11 @@ import { layout } from './rules/layout.ts'
 import { leaving } from './rules/leaving.ts'
 import { quantized } from './rules/quantized.ts'
 
+export { GPU_DEVICES } from './devices.ts'
 export type { Finding } from './finding.ts'
 
 /** What costs most comes first. */
 const RULES: readonly LintRule[] = [leaving, copies, quantized, casts, layout, alignment, gaps, dynamic]
-
-/** Devices that the rules are about. */
-export const GPU_DEVICES: readonly string[] = ['webgpu', 'webnn', 'cuda', 'tensorrt', 'dml']
 
 /**
  * Looks for what slows a model down on a GPU.

@@ -1,11 +1,12 @@
 import { createHash, type Hash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { copyFile, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readModel } from '../graph/import.ts'
 import type { Model } from '../graph/model.ts'
 import { writeModel } from '../graph/write.ts'
+import { GPU_DEVICES } from '../lint/devices.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import { createOrtService } from '../ort/service.ts'
 import type { AnyOptions, AnyPass, Note, PassContext, PassResult } from '../passes/pass.ts'
@@ -55,6 +56,11 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
     progress({ phase: name, fraction: 1 })
   }
   throwIfAborted(signal)
+  if (GPU_DEVICES.includes(job.device) && changes > 0) {
+    const { lintNotes } = await import('../lint/notes.ts')
+    // Advice only: a model that can't be looked at is built all the same.
+    notes.push(...(await lintNotes(model, job.device, dirname(job.file)).catch(() => [])))
+  }
   const report = (fraction: number) => progress({ phase: 'write', fraction })
   report(0)
   const canCopy = changes === 0 && external.every(({ location }) => isPlainName(location, job.name))

@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { modelToProto } from '../../src/graph/export.ts'
 import type { Model } from '../../src/graph/model.ts'
 import { tensorType } from '../../src/graph/types.ts'
 import { type Finding, lintModel } from '../../src/lint/index.ts'
+import { lintNotes } from '../../src/lint/notes.ts'
 import { operatorTable, parseOperatorTable } from '../../src/lint/operators.ts'
+import { encodeToBytes } from '../../src/onnx/encode.ts'
 import { draw } from '../support/rules.ts'
 
 async function lint(model: Model, device = 'webgpu'): Promise<Record<string, Finding>> {
@@ -78,6 +81,22 @@ describe('on a GPU', () => {
     expect(await lint(model)).toEqual({})
     expect(await lint(model, 'cuda')).toEqual({})
   })
+})
+
+test('a build for a GPU warns of what the build can change, and leaves the model as it is', async () => {
+  const model = await draw(({ graph, input }) => {
+    const quantized = graph.insert({ op: 'DynamicQuantizeLinear', inputs: [input('x', ['n'])], outputs: 3 })
+    quantized.output(0).type = tensorType('uint8', ['n'])
+    return quantized.output(0)
+  })
+  const before = encodeToBytes(modelToProto(model))
+  const notes = await lintNotes(model, 'webgpu', import.meta.dirname)
+  expect(notes.map(({ level, code }) => [level, code])).toEqual([
+    ['warn', 'lint/leaving'],
+    ['warn', 'lint/quantized'],
+    ['info', 'lint/dynamic'],
+  ])
+  expect(encodeToBytes(modelToProto(model))).toEqual(before)
 })
 
 test('the table of kernels knows versions and domains', () => {
