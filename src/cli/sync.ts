@@ -65,10 +65,11 @@ async function typesOf(
   const variants =
     as === 'session'
       ? await Promise.all(
-          targets.map(async (options) => ({
-            target: options.target ?? options.device,
-            info: (await pipeline.build({ file, options, importSite })).info,
-          })),
+          targets.map(async (options) => {
+            const { info, adapters } = await pipeline.build({ file, options, importSite })
+            const names = adapters.map(({ adapter }) => adapter)
+            return { target: options.target ?? options.device, info, ...(names.length ? { adapters: names } : {}) }
+          }),
         )
       : []
   return { file: relative(root, file).split(sep).join('/'), query, as, variants }

@@ -19,6 +19,12 @@ export interface EmittedFile {
   urlExpression: string
 }
 
+/** The file of an adapter. */
+export interface EmittedAdapter extends EmittedFile {
+  /** Where the weights are in the file, in the order of the model's `adapterInputs`. */
+  tensors: readonly { offset: number; dims: readonly number[] }[]
+}
+
 /** One build of the model, for one target. */
 export interface VariantInput {
   /** Name of the target: what `session.target` says. */
@@ -31,6 +37,8 @@ export interface VariantInput {
   urlExpression: string
   /** External data of the model; empty if none. */
   external: readonly EmittedFile[]
+  /** Adapters of the model. */
+  adapters?: readonly EmittedAdapter[]
   /** WebGPU features without which this variant can't run, e.g. `shader-f16` for float16 models. */
   requires?: readonly string[]
   /** ONNX Runtime session options of the target, as plain JSON. The caller of the model can override each. */
@@ -84,8 +92,9 @@ function sessionModule({ variants, runtime }: ModuleInput, wrapper: string): str
     if (!infos.includes(info)) infos.push(info)
     return definition(variant, runtime, `info${infos.indexOf(info)}`)
   })
+  const names = variants.some(({ adapters }) => adapters?.length) ? 'adapters, defineModel' : 'defineModel'
   return [
-    `import { defineModel } from ${wrapper}`,
+    `import { ${names} } from ${wrapper}`,
     ...infos.map((info, index) => `const info${index} = ${info}`),
     `export default /* @__PURE__ */ defineModel([${definitions.join(', ')}])`,
     '',
@@ -108,6 +117,13 @@ function definition(variant: VariantInput, runtime: RuntimeName, info: string): 
       (file) => `{ path: ${literal(file.name)}, bytes: ${file.bytes}, url: ${file.urlExpression} }`,
     )
     fields.push(`external: [${files.join(', ')}]`)
+  }
+  if (variant.adapters?.length) {
+    const files = variant.adapters.map(({ name, bytes, urlExpression, tensors }) => {
+      const places = literal(tensors.map(({ offset, dims }) => [offset, ...dims]))
+      return `{ name: ${literal(name)}, bytes: ${bytes}, url: ${urlExpression}, tensors: ${places} }`
+    })
+    fields.push(`adapters: adapters(${info}.adapterInputs, [${files.join(', ')}])`)
   }
   if (requires?.length) fields.push(`requires: ${literal(requires)}`)
   if (wasm?.mjs || wasm?.wasm) {

@@ -10,7 +10,7 @@ export interface TypesEntry {
   query: string
   as: ImportShape
   /** Per variant, in order of preference. */
-  variants: readonly { target: string; info: ModelInfo }[]
+  variants: readonly { target: string; info: ModelInfo; adapters?: readonly string[] }[]
 }
 
 export interface GeneratedTypes {
@@ -105,12 +105,14 @@ function moduleBody(entry: TypesEntry): string {
   )
   // One target says nothing that code could ask for, and may be another one in the next build.
   const names = [...new Set(entry.variants.map(({ target }) => JSON.stringify(target)))]
-  const targets = names.length > 1 ? `, ${names.join(' | ')}` : ''
+  const adapters = [...new Set(entry.variants.flatMap((variant) => variant.adapters ?? []))]
+  const targets = names.length > 1 || adapters.length ? `, ${names.length > 1 ? names.join(' | ') : 'string'}` : ''
+  const adapterNames = adapters.length ? `, ${adapters.map((name) => JSON.stringify(name)).join(' | ')}` : ''
   return [
     "import type { Io, Model } from 'unplugin-onnx/types'",
     `type Inputs = ${ioType(inputs)}`,
     `type Outputs = ${ioType(outputs)}`,
-    `const model: Model<Inputs, Outputs${targets}>`,
+    `const model: Model<Inputs, Outputs${targets}${adapterNames}>`,
     'export default model',
   ].join('\n')
 }

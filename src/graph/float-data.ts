@@ -1,7 +1,8 @@
 import { closeSync, openSync } from 'node:fs'
-import type { ByteReader, FloatData, FloatType } from '../kernels/index.ts'
+import { type ByteReader, type FloatData, type FloatType, toFloat16, toFloat32 } from '../kernels/index.ts'
 import { bytesOf, readFully } from '../onnx/bytes.ts'
-import type { Tensor } from './tensor.ts'
+import type { DType } from '../onnx/dtypes.ts'
+import { Tensor } from './tensor.ts'
 
 const FLOAT_TYPES: readonly (string | undefined)[] = ['float32', 'float16', 'bfloat16', 'float64']
 
@@ -41,4 +42,15 @@ export function withFloats<T>(tensor: Tensor, use: (data: FloatData) => T): T {
   } finally {
     floats.close()
   }
+}
+
+/** The same values in another float type, rounded to nearest even; values beyond a half's range become its largest. */
+export function convertFloats(tensor: Tensor, dtype: DType): Tensor {
+  if (tensor.dtype === dtype) return tensor
+  return withFloats(tensor, (data) => {
+    const values = dtype === 'float16' ? toFloat16(data).values : toFloat32(data)
+    if (dtype === 'float16' || dtype === 'float32')
+      return Tensor.of(dtype, tensor.dims, new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+    return Tensor.from(dtype, tensor.dims, Array.from(values))
+  })
 }

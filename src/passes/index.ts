@@ -1,3 +1,4 @@
+import { adapters } from './adapters/index.ts'
 import { clean } from './clean/index.ts'
 import { fixedShape } from './fixed-shape/index.ts'
 import { float16 } from './float16/index.ts'
@@ -16,6 +17,7 @@ import { verify } from './verify/index.ts'
  */
 export const passes: readonly [
   typeof fixedShape,
+  typeof adapters,
   typeof clean,
   typeof fuse,
   typeof ortOptimize,
@@ -24,7 +26,18 @@ export const passes: readonly [
   typeof weightQuantization,
   typeof float16,
   typeof verify,
-] = [fixedShape, clean, fuse, ortOptimize, dynamicQuantization, staticQuantization, weightQuantization, float16, verify]
+] = [
+  fixedShape,
+  adapters,
+  clean,
+  fuse,
+  ortOptimize,
+  dynamicQuantization,
+  staticQuantization,
+  weightQuantization,
+  float16,
+  verify,
+]
 
 /** The same list where passes are treated alike. */
 export const allPasses: readonly AnyPass[] = passes

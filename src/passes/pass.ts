@@ -1,4 +1,6 @@
 import type { Model } from '../graph/model.ts'
+import type { Tensor } from '../graph/tensor.ts'
+import type { AdapterFormat } from '../onnx/adapters/index.ts'
 import type { OrtService } from '../ort/service.ts'
 import type { ParamOutput, ParamTable } from '../params/spec.ts'
 
@@ -26,11 +28,22 @@ export interface PassContext {
   signal?: AbortSignal
 }
 
+/** Adapters that were taken out of a model, or fit it. */
+export interface ModelAdapters {
+  format: AdapterFormat
+  /** Inputs that take an adapter's weights. Until the model is written they have a default value. */
+  inputs: readonly string[]
+  /** Weights by input. */
+  adapters: readonly { name: string; tensors: ReadonlyMap<string, Tensor> }[]
+}
+
 export interface PassResult {
   /** How many edits were made. 0 promises that the model is exactly as before: nothing to encode again. */
   changes: number
   /** Count per fused operator, for passes that fuse. */
   fused?: Record<string, number>
+  /** Files that go with the model. */
+  adapters?: ModelAdapters
   /** Anything else worth showing or keeping, as plain JSON. */
   data?: unknown
 }

@@ -9,7 +9,7 @@ import type { Artifact } from './types.ts'
  * that a model that is there has its data.
  *
  * Under another name than its source the model gets data files named after it (`<target>_data`), as several variants of
- * one model are kept in one folder.
+ * one model are kept in one folder. Adapters keep what follows the model's name in theirs.
  *
  * @param options.taken data files that this run has written already: others get a name of their own
  * @param options.ownData name data files after the model in any case
@@ -28,13 +28,23 @@ export async function deliver(
   const locations = new Map(
     artifact.external.map((data, i) => [data.name, renamed ? `${name}_data${i ? `_${i}` : ''}` : data.name]),
   )
-  const outputs = [target, ...artifact.external.map((data) => join(folder, locations.get(data.name)!))]
+  const stem = (file: string): string => file.replace(/\.onnx$/, '')
+  const adapters = artifact.adapters.map((adapter) =>
+    join(
+      folder,
+      adapter.name.replace(stem(artifact.model.name), () => stem(name)),
+    ),
+  )
+  const outputs = [target, ...artifact.external.map((data) => join(folder, locations.get(data.name)!)), ...adapters]
   await refuseSources(outputs, artifact.sources)
   const temporary: string[] = []
   try {
     const moves: [string, string][] = []
     for (const [i, data] of artifact.external.entries()) {
       moves.push([await stage(outputs[i + 1]!, temporary, (file) => copy(data.file, file)), outputs[i + 1]!])
+    }
+    for (const [i, adapter] of artifact.adapters.entries()) {
+      moves.push([await stage(adapters[i]!, temporary, (file) => copy(adapter.file, file)), adapters[i]!])
     }
     const model = await stage(target, temporary, (file) =>
       renamed && artifact.external.length

@@ -4,11 +4,13 @@ import type { Value } from '../graph/value.ts'
 import type { IoInfo, ModelInfo } from './types.ts'
 
 /** What the users of a model need to know of it. Before IR version 4 initializers are listed as inputs, but are none. */
-export function modelInfo(model: Model): ModelInfo {
+export function modelInfo(model: Model, adapterInputs: readonly string[] = []): ModelInfo {
+  const isAdapter = ({ name }: Value) => adapterInputs.includes(name)
   return {
     inputs: model.graph.inputs
-      .filter((value) => !hasDefault(value) || model.initializersAreOverridable)
+      .filter((value) => (!hasDefault(value) || model.initializersAreOverridable) && !isAdapter(value))
       .map((value) => (hasDefault(value) ? { ...ioInfo(value), optional: true } : ioInfo(value))),
+    ...(adapterInputs.length ? { adapterInputs: model.graph.inputs.filter(isAdapter).map(ioInfo) } : {}),
     outputs: model.graph.outputs.map(ioInfo),
     opsets: Object.fromEntries(model.opsets),
     irVersion: model.irVersion,

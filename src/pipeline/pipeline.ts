@@ -4,7 +4,7 @@ import { basename, join, resolve } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
 import type { AnyPass } from '../passes/pass.ts'
 import { Depot, type Found, type Staged, temporaryFolder } from './cache/depot.ts'
-import { type Entry, type EntryFile, filesOf } from './cache/entry.ts'
+import type { Entry, EntryFile } from './cache/entry.ts'
 import { RemoteCache } from './cache/remote.ts'
 import { Store } from './cache/store.ts'
 import { canonicalJson } from './canonical.ts'
@@ -280,7 +280,7 @@ class CachedPipeline implements Pipeline {
 /** Thrown to leave a build whose model changed; never leaves this file. */
 class SourceChanged extends Error {}
 
-function entryOf(key: string, { model, external, info, report }: BuildResult, source: HashResult): Entry {
+function entryOf(key: string, { model, external, adapters, info, report }: BuildResult, source: HashResult): Entry {
   // A copy was not hashed: it is what the source was, and the source did not change.
   const hashes = new Map([
     [model.name, source.hash],
@@ -291,11 +291,26 @@ function entryOf(key: string, { model, external, info, report }: BuildResult, so
     bytes,
     hash: hash ?? hashes.get(name)!,
   })
-  return { key, model: complete(model), external: external.map(complete), info, report }
+  return {
+    key,
+    model: complete(model),
+    external: external.map(complete),
+    ...(adapters ? { adapters } : {}),
+    info,
+    report,
+  }
 }
 
 function artifactOf({ entry, folder, cache, sources }: Outcome, file: string, ms: number): Artifact {
-  const [model, ...external] = filesOf(entry).map((part): ArtifactFile => ({ file: join(folder, part.name), ...part }))
-  const { key, info, report } = structuredClone(entry)
-  return { key, model: model!, external, info, sources, report: { input: file, ...report, ms, cache } }
+  const placed = <T extends EntryFile>(part: T): T & ArtifactFile => ({ file: join(folder, part.name), ...part })
+  const { key, model, external, adapters = [], info, report } = structuredClone(entry)
+  return {
+    key,
+    model: placed(model),
+    external: external.map(placed),
+    adapters: adapters.map(placed),
+    info,
+    sources,
+    report: { input: file, ...report, ms, cache },
+  }
 }

@@ -9,7 +9,8 @@ import { writeModel } from '../graph/write.ts'
 import { GPU_DEVICES } from '../lint/devices.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import { createOrtService } from '../ort/service.ts'
-import type { AnyOptions, AnyPass, Note, PassContext, PassResult } from '../passes/pass.ts'
+import type { AnyOptions, AnyPass, ModelAdapters, Note, PassContext, PassResult } from '../passes/pass.ts'
+import { writeAdapters } from './adapters.ts'
 import { type EntryReport, SIDECAR } from './cache/entry.ts'
 import { externalTensorFiles } from './external-tensors.ts'
 import { throwIfAborted } from './failure.ts'
@@ -31,6 +32,7 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
   const fused: Record<string, number> = {}
   const ort = createOrtService()
   let changes = 0
+  let adapters: ModelAdapters | undefined
   for (const { name, params } of job.passes) {
     // Lets a 'cancel' in, which waits in the queue while passes compute.
     await nextTurn()
@@ -49,6 +51,7 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
       signal,
     })
     changes += result.changes
+    adapters = result.adapters ?? adapters
     for (const [op, count] of Object.entries(result.fused ?? {})) fused[op] = (fused[op] ?? 0) + count
     const { data } = result
     const ms = Math.round((performance.now() - start) * 10) / 10
@@ -63,6 +66,7 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
   }
   const report = (fraction: number) => progress({ phase: 'write', fraction })
   report(0)
+  const delivered = adapters && writeAdapters(model, adapters, job)
   const canCopy = changes === 0 && external.every(({ location }) => isPlainName(location, job.name))
   const files = canCopy ? await copySource(job, external) : writeHashed(model, job, report)
   report(1)
@@ -71,7 +75,8 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
   return {
     model: written!,
     external: data,
-    info: modelInfo(model),
+    ...(delivered ? { adapters: delivered.files } : {}),
+    info: modelInfo(model, delivered?.inputs),
     report: {
       bytesBefore: total(sizes),
       bytesAfter: total(files.map(({ bytes }) => bytes)),

@@ -17,9 +17,19 @@ export interface IoInfo {
   optional?: boolean
 }
 
+/** One adapter of a model. */
+export interface ArtifactAdapter extends ArtifactFile {
+  /** Name of the adapter. */
+  adapter: string
+  /** Where its weights are in the file, in the order of `info.adapterInputs`. */
+  tensors: { offset: number; dims: number[] }[]
+}
+
 /** What is known of a model without running it: goes into the wrapper, the types and `?as=info`. */
 export interface ModelInfo {
   inputs: IoInfo[]
+  /** Inputs that take the weights of an adapter; left out where there are none. */
+  adapterInputs?: IoInfo[]
   outputs: IoInfo[]
   /** Opset version by domain ('' is ai.onnx). */
   opsets: Record<string, number>
@@ -65,6 +75,8 @@ export interface Artifact {
   model: ArtifactFile
   /** External data; `name` is the `location` that the model refers to, so it must be found beside it under that name. */
   external: ArtifactFile[]
+  /** Adapters that fit the model, as files of their own. */
+  adapters: ArtifactAdapter[]
   info: ModelInfo
   report: BuildReport
   /** Absolute paths of all files that the result depends on (model, external data, calibration data): watch these. */

@@ -61,7 +61,8 @@ export class Models {
         artifact: await pipeline.build({ file: id.file, options, ...place }),
       })),
     )
-    for (const { artifact } of variants) for (const { file } of [artifact.model, ...artifact.external]) this.#know(file)
+    for (const { artifact } of variants)
+      for (const { file } of [artifact.model, ...artifact.external, ...artifact.adapters]) this.#know(file)
     const built = { id, as, variants }
     this.built.set(`${environment?.kind} ${id.file}?${id.query}`, built)
     this.#fresh.push(built)

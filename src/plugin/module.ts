@@ -1,5 +1,5 @@
 import { ortEntry, runtimeOf } from '../codegen/entries.ts'
-import { type EmittedFile, generateModule, type VariantInput } from '../codegen/module.ts'
+import { type EmittedAdapter, type EmittedFile, generateModule, type VariantInput } from '../codegen/module.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import type { Artifact } from '../pipeline/index.ts'
 import { readSessionPreset } from '../pipeline/session-preset.ts'
@@ -49,10 +49,12 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
         : undefined
     const sessionOptions =
       as === 'session' ? await readSessionPreset(artifact.report.input, { target, device }) : undefined
+    const adapters = as === 'session' ? await emitAdapters(hook, artifact, setting.emitter, index, setup) : []
     inputs.push({
       ...variant,
       urlExpression: url!.urlExpression,
       external,
+      ...(adapters.length ? { adapters } : {}),
       ...(wasm ? { wasm } : {}),
       ...(sessionOptions ? { sessionOptions } : {}),
     })
@@ -73,6 +75,26 @@ async function emitModel(
   const urls = await emitter.emit(hook, files, { together: external.length > 0, local })
   setup.push(...urls.flatMap((one) => one.setup || []))
   return files.map(({ name, bytes }, i) => ({ name, bytes, urlExpression: urls[i]!.url }))
+}
+
+/** Adapters are assets of their own: none is loaded before it is asked for. */
+async function emitAdapters(
+  hook: Hook,
+  { adapters }: Artifact,
+  emitter: Emitter,
+  index: number,
+  setup: string[],
+): Promise<EmittedAdapter[]> {
+  if (!adapters.length) return []
+  const local = (i: number) => `__onnx_${index}_adapter_${i}`
+  const urls = await emitter.emit(hook, adapters, { together: false, local })
+  setup.push(...urls.flatMap((one) => one.setup || []))
+  return adapters.map(({ adapter, bytes, tensors }, i) => ({
+    name: adapter,
+    bytes,
+    tensors,
+    urlExpression: urls[i]!.url,
+  }))
 }
 
 async function emitWasm(hook: Hook, entry: string, { emitter, root }: ModuleSetting, index: number, setup: string[]) {

@@ -83,7 +83,8 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
             for (const source of artifact.sources) this.addWatchFile(source)
             // A bundler that keeps modules has to come back here when what they point at is gone.
             if (bundler.keepsModules)
-              for (const { file } of [artifact.model, ...artifact.external]) this.addWatchFile(file)
+              for (const { file } of [artifact.model, ...artifact.external, ...artifact.adapters])
+                this.addWatchFile(file)
           }
           if (built.variants.some(({ artifact }) => artifact.report.cache !== 'hit')) bundler.madeFiles?.()
           const code = await moduleOf(this, built, {

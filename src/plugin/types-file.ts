@@ -32,7 +32,10 @@ export async function writeTypes(models: Models): Promise<string[]> {
 
 /** One entry for each import; environments that see the same model differently are variants of it. */
 function typesEntries(models: Models): TypesEntry[] {
-  const entries = new Map<string, TypesEntry & { variants: { target: string; info: ModelInfo }[] }>()
+  const entries = new Map<
+    string,
+    TypesEntry & { variants: { target: string; info: ModelInfo; adapters?: string[] }[] }
+  >()
   for (const { id, as, variants } of models.built.values()) {
     const file = relative(models.root, id.file).split(sep).join('/')
     const key = `${file}?${id.query}`
@@ -40,8 +43,16 @@ function typesEntries(models: Models): TypesEntry[] {
     entries.set(key, entry)
     for (const { options, artifact } of variants) {
       const { info } = artifact
-      const seen = variants.length === 1 && entry.variants.some((one) => isDeepStrictEqual(one.info, info))
-      if (!seen) entry.variants.push({ target: options.target ?? options.device, info })
+      const adapters = artifact.adapters.map(({ adapter }) => adapter)
+      const seen =
+        variants.length === 1 &&
+        entry.variants.some((one) => isDeepStrictEqual([one.info, one.adapters ?? []], [info, adapters]))
+      if (!seen)
+        entry.variants.push({
+          target: options.target ?? options.device,
+          info,
+          ...(adapters.length ? { adapters } : {}),
+        })
     }
   }
   return [...entries.values()]

@@ -20,6 +20,8 @@ export type ErrorCode =
   | 'SESSION_FAILED'
   | 'SESSION_DISPOSED'
   | 'TARGET_UNKNOWN'
+  /** The model was built without an adapter of this name. */
+  | 'ADAPTER_UNKNOWN'
   /** The model or its external data could not be read, or is not the file that was built. */
   | 'DOWNLOAD_FAILED'
   /** The model is no decoder that can be driven. */

@@ -1,3 +1,4 @@
+import type { AdapterSet } from './adapters.ts'
 import { OnnxSessionError, reasonOf } from './error.ts'
 import { type OpenSession, wrapSession } from './session.ts'
 import type { Model, ModelInfo, ModelOptions, Session, SessionOptions, TargetChoice } from './types.ts'
@@ -19,6 +20,8 @@ export interface VariantDefinition {
   /** URLs of the parts of ONNX Runtime for the web. */
   wasm?: { mjs?: string | URL; wasm?: string | URL }
   sessionOptions?: SessionOptions
+  /** Adapters whose weights are fed with each run. */
+  adapters?: AdapterSet
 }
 
 /** A model's files: bytes, or in Node a path, beside which ONNX Runtime finds the external data. */
@@ -52,9 +55,10 @@ export function createModel(platform: Platform, variants: readonly VariantDefini
     bytes: external.reduce((total, file) => total + file.bytes, bytes),
   }))
   const { url, info } = described[0]!
+  const adapters = variants[0]!.adapters?.names ?? []
   const { inputs, outputs } = info
   const model = (options: ModelOptions = {}): Promise<Session> => start(platform, variants, options)
-  return Object.assign(model, { url, info, inputs, outputs, variants: described })
+  return Object.assign(model, { url, info, inputs, outputs, adapters, variants: described })
 }
 
 /** Takes the first variant that this machine can run, downloading no other. */
@@ -86,7 +90,7 @@ async function start(
       const open = await platform.open(variant, device, loading, options)
       const choice = { target, device, skipped }
       options.onTarget?.(choice)
-      return wrapSession(open, variant.info, choice)
+      return wrapSession(open, variant.info, choice, variant.adapters)
     } catch (error) {
       options.signal?.throwIfAborted()
       failure = error

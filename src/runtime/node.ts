@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { type AdapterDefinition, type AdapterSet, adapterSet } from './adapters.ts'
 import { download, downloadFiles } from './download.ts'
 import { OnnxSessionError, reasonOf } from './error.ts'
 import { createModel, type Platform, sessionOptions, type VariantDefinition } from './model.ts'
 import type { OrtSession } from './ort.ts'
 import { loadOrt } from './ort.ts'
-import type { Model } from './types.ts'
+import type { IoInfo, Model } from './types.ts'
 
 const node: Platform = {
   base: 'cpu',
@@ -60,6 +61,11 @@ export async function loadBytes(url: string, bytes: number): Promise<Uint8Array<
   } catch (error) {
     throw new OnnxSessionError('DOWNLOAD_FAILED', reasonOf(error), error)
   }
+}
+
+/** What an emitted module calls for the adapters of a model. */
+export function adapters(inputs: readonly IoInfo[], list: readonly AdapterDefinition[]): AdapterSet {
+  return adapterSet(loadBytes, inputs, list)
 }
 
 /** What an emitted module calls: the model's builds, in order of preference. */

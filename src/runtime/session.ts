@@ -1,3 +1,4 @@
+import type { AdapterSet } from './adapters.ts'
 import { isSupported, zeros } from './elements.ts'
 import { OnnxSessionError, reasonOf } from './error.ts'
 import { type ReadFeed, readFeed } from './feed.ts'
@@ -19,14 +20,24 @@ type AnyFeeds = { readonly [name: string]: unknown }
 type AnyOutputs = { [name: string]: OnnxTensor }
 
 /** The typed, checked session around one of ONNX Runtime. */
-export function wrapSession({ ort, raw, queue }: OpenSession, info: ModelInfo, choice: TargetChoice): Session {
+export function wrapSession(
+  { ort, raw, queue }: OpenSession,
+  info: ModelInfo,
+  choice: TargetChoice,
+  adapterSet?: AdapterSet,
+): Session {
   const { inputs, outputs } = info
   const outputNames = outputs.map(({ name }) => name)
   /** Sequences and maps have no form in ONNX Runtime's JavaScript API: asking for them would fail the whole run. */
   const readable = outputs.filter(({ dtype }) => isSupported(dtype)).map(({ name }) => name)
+  const adapters = adapterSet?.open(ort)
   let disposal: Promise<void> | undefined
 
-  function execute(feeds: ReadonlyMap<string, ReadFeed>, fetches: readonly string[]): Promise<AnyOutputs> {
+  function execute(
+    feeds: ReadonlyMap<string, ReadFeed>,
+    fetches: readonly string[],
+    weights: { [name: string]: OrtTensor } | undefined,
+  ): Promise<AnyOutputs> {
     const tensors = [...feeds].map(([name, { data, dims }]): [string, OrtTensor] => {
       if (!raw.inputNames.includes(name))
         throw new OnnxSessionError(
@@ -38,7 +49,7 @@ export function wrapSession({ ort, raw, queue }: OpenSession, info: ModelInfo, c
     })
     return queued(async () => {
       try {
-        const results = await raw.run(Object.fromEntries(tensors), fetches)
+        const results = await raw.run({ ...weights, ...Object.fromEntries(tensors) }, fetches)
         return Object.fromEntries(fetches.map((name) => [name, new OnnxTensor(results[name]!)]))
       } catch (error) {
         throw new OnnxSessionError('RUN_FAILED', `ONNX Runtime could not run the model: ${reasonOf(error)}`, error)
@@ -58,10 +69,19 @@ export function wrapSession({ ort, raw, queue }: OpenSession, info: ModelInfo, c
     if (disposal) throw new OnnxSessionError('SESSION_DISPOSED', 'the session has been disposed')
   }
 
-  const session = {
+  /** The session with the weights of one adapter. Views share everything else. */
+  const view = (adapter: string | undefined, weights: { [name: string]: OrtTensor } | undefined) => ({
     ...choice,
     inputs,
     outputs,
+    adapters: adapterSet?.names ?? [],
+    adapter,
+    async withAdapter(name: string | undefined): Promise<Session> {
+      assertOpen()
+      if (name === undefined) return view(undefined, adapters?.none) as unknown as Session
+      if (!adapters) throw new OnnxSessionError('ADAPTER_UNKNOWN', `no adapter "${name}": the model has none`)
+      return view(name, await adapters.load(name)) as unknown as Session
+    },
     async run(feeds: AnyFeeds, options: RunOptions<string> = {}): Promise<AnyOutputs> {
       assertOpen()
       const fetches = options.outputs ?? readable
@@ -69,25 +89,24 @@ export function wrapSession({ ort, raw, queue }: OpenSession, info: ModelInfo, c
         if (!outputNames.includes(name))
           throw new OnnxSessionError('OUTPUT_UNKNOWN', `no output "${name}"; there is ${list(outputNames)}`)
       }
-      return execute(readFeeds(inputs, feeds, options.checkShapes !== false), fetches)
+      return execute(readFeeds(inputs, feeds, options.checkShapes !== false), fetches, weights)
     },
     async warmup(dims: { readonly [dim: string]: number } = {}): Promise<void> {
       assertOpen()
       const feeds = inputs
         .filter((input) => !input.optional)
         .map((input): [string, ReadFeed] => [input.name, zeroFeed(input, dims)])
-      const results = await execute(new Map(feeds), readable)
+      const results = await execute(new Map(feeds), readable, weights)
       for (const tensor of Object.values(results)) tensor.dispose()
     },
-    dispose(): Promise<void> {
-      disposal ??= Promise.all(pending).then(() => queue(() => raw.release()))
-      return disposal
-    },
-    [Symbol.asyncDispose](): Promise<void> {
-      return session.dispose()
-    },
+    dispose,
+    [Symbol.asyncDispose]: dispose,
+  })
+  function dispose(): Promise<void> {
+    disposal ??= Promise.all(pending).then(() => queue(() => raw.release()))
+    return disposal
   }
-  return session as unknown as Session
+  return view(undefined, adapters?.none) as unknown as Session
 }
 
 /** Reads and checks all feeds: names, element types, shapes. */

@@ -97,6 +97,8 @@ export interface IoInfo {
 /** What is known of a model without running it. */
 export interface ModelInfo {
   readonly inputs: readonly IoInfo[]
+  /** Inputs that take the weights of an adapter. */
+  readonly adapterInputs?: readonly IoInfo[]
   readonly outputs: readonly IoInfo[]
   /** Opset version by domain ('' is ai.onnx). */
   readonly opsets: { readonly [domain: string]: number }
@@ -128,10 +130,24 @@ export interface TargetChoice<Target extends string = string> {
 }
 
 /** A loaded model. Calls of `run` at the same time are fine: they queue where the runtime takes one at a time. */
-export interface Session<I extends IoMap = IoMap, O extends IoMap = IoMap, Target extends string = string>
-  extends Readonly<TargetChoice<Target>> {
+export interface Session<
+  I extends IoMap = IoMap,
+  O extends IoMap = IoMap,
+  Target extends string = string,
+  Adapter extends string = string,
+> extends Readonly<TargetChoice<Target>> {
   readonly inputs: readonly IoInfo[]
   readonly outputs: readonly IoInfo[]
+  /** Names for `withAdapter`. */
+  readonly adapters: readonly Adapter[]
+  /** The adapter in use; undefined is the base model. */
+  readonly adapter: Adapter | undefined
+  /**
+   * The same session with another adapter, or with none. Weights are loaded once; switching costs nothing. All views
+   * can be used side by side, and disposing of one disposes of all.
+   * @throws OnnxSessionError `ADAPTER_UNKNOWN`, or `DOWNLOAD_FAILED`
+   */
+  withAdapter(name: Adapter | undefined): Promise<Session<I, O, Target, Adapter>>
   /**
    * Runs the model once.
    * @throws OnnxSessionError `INPUT_*` if the feeds don't fit the model, before anything is computed; `RUN_FAILED` if
@@ -183,17 +199,24 @@ export interface ModelVariant<Target extends string = string> {
 }
 
 /** What an import of a model gives: call it for a session. The rest is there without loading anything. */
-export interface Model<I extends IoMap = IoMap, O extends IoMap = IoMap, Target extends string = string> {
+export interface Model<
+  I extends IoMap = IoMap,
+  O extends IoMap = IoMap,
+  Target extends string = string,
+  Adapter extends string = string,
+> {
   /**
    * Downloads the model and ONNX Runtime and makes a session. Each call makes one of its own.
    * @throws OnnxSessionError `SESSION_FAILED` if no target can be run, with each one's reason.
    */
-  (options?: ModelOptions<Target>): Promise<Session<I, O, Target>>
+  (options?: ModelOptions<Target>): Promise<Session<I, O, Target, Adapter>>
   /** URL of the preferred variant. */
   readonly url: string
   readonly inputs: readonly IoInfo[]
   readonly outputs: readonly IoInfo[]
   readonly info: ModelInfo
+  /** Adapters that were built with the model. */
+  readonly adapters: readonly Adapter[]
   readonly variants: readonly ModelVariant<Target>[]
 }
 

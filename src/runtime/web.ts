@@ -1,8 +1,9 @@
+import { type AdapterDefinition, type AdapterSet, adapterSet } from './adapters.ts'
 import { download, downloadFiles } from './download.ts'
 import { createModel, type Platform, sessionOptions, type VariantDefinition } from './model.ts'
 import { loadOrt, type Ort } from './ort.ts'
 import { type Queue, serialQueue } from './queue.ts'
-import type { Model, ModelOptions } from './types.ts'
+import type { IoInfo, Model, ModelOptions } from './types.ts'
 
 /** What the wrapper reads of a window or worker. */
 interface Scope {
@@ -53,6 +54,11 @@ function configure({ env: { wasm } }: Ort, variant: VariantDefinition, { threads
 
 function absolute(url: string | URL): string {
   return new URL(url, scope.document?.baseURI ?? scope.location?.href).href
+}
+
+/** What an emitted module calls for the adapters of a model. */
+export function adapters(inputs: readonly IoInfo[], list: readonly AdapterDefinition[]): AdapterSet {
+  return adapterSet(loadBytes, inputs, list)
 }
 
 /** What an emitted module calls: the model's builds, in order of preference. */

@@ -7,6 +7,13 @@ export interface EntryFile {
   hash: string
 }
 
+/** An adapter's file, and where in it the weights are, in the order of `ModelInfo.adapterInputs`. */
+export interface AdapterFile extends EntryFile {
+  /** Name of the adapter. */
+  adapter: string
+  tensors: { offset: number; dims: number[] }[]
+}
+
 /** What a build makes, without anything that depends on where, when or how fast it ran. */
 export interface EntryReport
   extends Pick<BuildReport, 'bytesBefore' | 'bytesAfter' | 'opsBefore' | 'opsAfter' | 'fused' | 'notes'> {
@@ -18,6 +25,8 @@ export interface Entry {
   key: string
   model: EntryFile
   external: EntryFile[]
+  /** Left out where there are none. */
+  adapters?: AdapterFile[]
   info: ModelInfo
   report: EntryReport
 }
@@ -27,7 +36,7 @@ export const SIDECAR = 'artifact.json'
 
 /** All files of an entry, the model first. */
 export function filesOf(entry: Entry): EntryFile[] {
-  return [entry.model, ...entry.external]
+  return [entry.model, ...entry.external, ...(entry.adapters ?? [])]
 }
 
 /** Reads a sidecar's text; undefined when it is cut off, foreign or for another key. */
@@ -41,9 +50,10 @@ export function parseEntry(text: string, key: string): Entry | undefined {
   const sound =
     entry?.key === key &&
     Array.isArray(entry.external) &&
+    Array.isArray(entry.adapters ?? []) &&
     entry.info !== undefined &&
     entry.report !== undefined &&
-    [entry.model, ...entry.external].every(
+    filesOf(entry).every(
       (file) => isBaseName(file?.name) && Number.isSafeInteger(file.bytes) && /^[0-9a-f]{64}$/.test(file.hash),
     )
   return sound ? entry : undefined

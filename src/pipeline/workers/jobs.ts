@@ -1,5 +1,5 @@
 import type { AnyOptions, AnyPass } from '../../passes/pass.ts'
-import type { EntryFile, EntryReport } from '../cache/entry.ts'
+import type { AdapterFile, EntryFile, EntryReport } from '../cache/entry.ts'
 import { toOnnxError } from '../failure.ts'
 import { type HashedFile, hashFile } from '../hash.ts'
 import type { ModelInfo } from '../types.ts'
@@ -44,6 +44,7 @@ export interface BuiltFile extends Omit<EntryFile, 'hash'> {
 export interface BuildResult {
   model: BuiltFile
   external: BuiltFile[]
+  adapters?: AdapterFile[]
   info: ModelInfo
   report: EntryReport
 }

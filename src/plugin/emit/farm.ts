@@ -48,7 +48,14 @@ const isScript = ({ name }: EmitFile): boolean => /\.m?js$/.test(name)
 export function configureFarm(config: FarmConfig): FarmConfig {
   config.compilation ??= {}
   config.compilation.assets ??= {}
-  config.compilation.assets.include = [...(config.compilation.assets.include ?? []), 'onnx', 'wasm']
+  config.compilation.assets.include = [
+    ...(config.compilation.assets.include ?? []),
+    'onnx',
+    'onnx_adapter',
+    'safetensors',
+    'npz',
+    'wasm',
+  ]
   return config
 }
 

@@ -1,0 +1,102 @@
+import type { Graph } from '../../graph/graph.ts'
+import type { Node } from '../../graph/node.ts'
+import type { Value } from '../../graph/value.ts'
+import { type Linear, linearOf } from './linear.ts'
+
+/** A low-rank branch beside a product with a frozen weight: `base(x) + scale * (x A) B`. */
+export interface Branch {
+  /** `[inner, rank]` */
+  a: Linear
+  /** `[rank, outer]` */
+  b: Linear
+  scale: number
+  /** Products with the scale, which become needless when it is part of B. */
+  scalings: Node[]
+  /** The frozen product, where it was found. */
+  base: Node | undefined
+}
+
+/** Operators that hand a value on, at most in another float type. */
+const PASSING = new Set(['Cast', 'Identity', 'Dropout'])
+/** How far the frozen product may be from where the branch is added. */
+const REACH = 8
+
+/** Finds the LoRA branches of a graph: by structure, or where that is not enough by the names that PEFT gives nodes. */
+export function findBranches(graph: Graph): Branch[] {
+  const branches: Branch[] = []
+  for (const node of graph.nodes()) {
+    const branch = branchAt(node)
+    if (branch) branches.push(branch)
+  }
+  return branches
+}
+
+function branchAt(node: Node): Branch | undefined {
+  const a = linearOf(node)
+  if (!a || a.columns >= a.rows) return undefined
+  const scalings: Node[] = []
+  let scale = a.alpha
+  const follow = (from: Value): { value: Value; user: Node } | undefined => {
+    for (let value = from; ; ) {
+      const user = value.onlyUser
+      if (!user) return undefined
+      const factor = factorOf(user, value)
+      if (factor !== undefined) {
+        scale *= factor
+        scalings.push(user)
+      } else if (!(PASSING.has(user.opType) && user.domain === '')) return { value, user }
+      value = user.output()
+    }
+  }
+  const inner = follow(node.output())
+  const b = inner && linearOf(inner.user)
+  if (!b || b.input !== inner.value || b.rows !== a.columns || b.rows >= b.columns) return undefined
+  scale *= b.alpha
+  const outer = follow(b.node.output())
+  if (!outer?.user.is('Add')) return undefined
+  const other = outer.user.inputs.find((value) => value !== outer.value)
+  const base = other ? frozenProduct(other, sourceOf(a.input), REACH) : undefined
+  const named = /(?:^|[./])(?:default(?:_0)?|lora_A)[./]/.test(a.node.name)
+  return base || named ? { a, b, scale, scalings, base } : undefined
+}
+
+/** The factor by which `node` multiplies `value`, if that is one constant number. */
+function factorOf(node: Node, value: Value): number | undefined {
+  if (!node.is('Mul') && !node.is('Div')) return undefined
+  const [first, second] = node.inputs
+  if (first === second) return undefined
+  const factor = (first === value ? second : node.is('Mul') ? first : undefined)?.constant?.scalar()
+  return node.is('Div') && factor !== undefined ? 1 / factor : factor
+}
+
+/** Where a value comes from, before operators that only hand it on. */
+function sourceOf(value: Value): Value {
+  for (let source = value; ; ) {
+    const { producer } = source
+    const before = producer && PASSING.has(producer.opType) && producer.domain === '' ? producer.input(0) : undefined
+    if (!before) return source
+    source = before
+  }
+}
+
+/** The product with a frozen weight that multiplies `input` and whose result, or bias and other branches added, is `value`. */
+function frozenProduct(value: Value, input: Value, reach: number): Node | undefined {
+  const { producer } = sourceOf(value)
+  if (!producer || reach === 0) return undefined
+  if (producer.is('Add')) {
+    for (const term of producer.inputs) {
+      const found = term && !term.constant ? frozenProduct(term, input, reach - 1) : undefined
+      if (found) return found
+    }
+    return undefined
+  }
+  const isProduct = ['MatMul', 'Gemm', 'MatMulNBits', 'MatMulBnb4'].includes(producer.opType)
+  const [first, weight] = producer.inputs
+  return isProduct && first && sourceOf(first) === input && weight && isFrozen(weight) ? producer : undefined
+}
+
+function isFrozen(weight: Value): boolean {
+  const { producer } = weight
+  if (weight.constant) return true
+  return producer?.opType === 'DequantizeLinear' || producer?.is('Transpose') ? isFrozen(producer.input(0)!) : false
+}

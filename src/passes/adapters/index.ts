@@ -1,0 +1,47 @@
+import { dirname, resolve } from 'node:path'
+import type { ParamOutput } from '../../params/spec.ts'
+import type { Pass } from '../pass.ts'
+
+const params = {
+  adapters: {
+    type: 'enum',
+    doc: 'What becomes of LoRA weights in the model: `inputs` takes them out into a file of their own, `none` leaves them',
+    values: ['none', 'inputs'],
+    default: 'none',
+  },
+  adapterFormat: {
+    type: 'enum',
+    doc: 'With adapters: kind of the adapter files that are written',
+    values: ['onnx_adapter', 'safetensors', 'npz'],
+    default: 'onnx_adapter',
+  },
+  adapterName: {
+    type: 'string',
+    doc: 'With adapters: name of the adapter that is in the model; the name that PEFT gave it unless said',
+    placeholder: 'name',
+  },
+  adapterFiles: {
+    type: 'map',
+    doc: 'With adapters: further adapters by name, as files beside the model: .onnx_adapter, .safetensors or .npz',
+    placeholder: 'name:file',
+  },
+} as const
+
+export type AdapterOptions = ParamOutput<typeof params>
+
+/** Makes one base model out of a model with LoRA layers, whose weights become inputs, and adapter files to feed it. */
+export const adapters: Pass<typeof params> = {
+  name: 'adapters',
+  version: 1,
+  doc: 'Takes LoRA weights out of the model, so that one base serves many adapters: `session.withAdapter(name)`',
+  params,
+  enabled: ({ adapters }) => adapters !== 'none',
+  lossless: true,
+  dependencies: ({ adapterFiles }, file) => Object.values(adapterFiles ?? {}).map((path) => locate(path, file)),
+  run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
+}
+
+/** The absolute path of an adapter file: paths are relative to the model's folder. */
+export function locate(path: string, model: string): string {
+  return resolve(dirname(model), path)
+}

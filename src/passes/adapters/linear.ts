@@ -1,0 +1,81 @@
+import type { Node } from '../../graph/node.ts'
+import { Tensor } from '../../graph/tensor.ts'
+import type { Value } from '../../graph/value.ts'
+import { permute } from '../../kernels/index.ts'
+import { DTYPES } from '../../onnx/dtypes.ts'
+
+/** A product of a computed matrix and a constant one. */
+export interface Linear {
+  node: Node
+  /** What is multiplied. */
+  input: Value
+  /** The constant, as it stands in the model. */
+  weight: Value
+  /** Size of the last dim of `input`, and of the result. */
+  rows: number
+  columns: number
+  /** True if the constant is stored with rows and columns exchanged. */
+  isTransposed: boolean
+  /** Factor of the product. */
+  alpha: number
+}
+
+/** Reads a MatMul or Gemm without bias whose second operand is a constant float matrix, directly or behind a Transpose. */
+export function linearOf(node: Node): Linear | undefined {
+  const isGemm = node.is('Gemm')
+  if (!isGemm && !node.is('MatMul')) return undefined
+  if (isGemm && (node.input(2) || node.int('transA', 0) !== 0)) return undefined
+  const [input, direct] = node.inputs
+  if (!input || !direct) return undefined
+  const turn = direct.producer?.is('Transpose') ? direct.producer : undefined
+  const isTurned = turn !== undefined && (turn.ints('perm') ?? [1, 0]).join() === '1,0'
+  const weight = isTurned ? turn.input(0) : direct
+  const tensor = weight?.constant
+  if (!weight || !weight.isFloat || tensor?.dims.length !== 2) return undefined
+  const isTransposed = isTurned !== (isGemm && node.int('transB', 0) !== 0)
+  const [first, second] = tensor.dims as [number, number]
+  const [rows, columns] = isTransposed ? [second, first] : [first, second]
+  return { node, input, weight, rows, columns, isTransposed, alpha: isGemm ? node.float('alpha', 1) : 1 }
+}
+
+/** The constant of a product as `[rows, columns]`, times a factor. */
+export function weightOf({ weight, rows, columns, isTransposed }: Linear, factor: number): Tensor {
+  const tensor = weight.constant!
+  const { dtype } = tensor
+  const size = (DTYPES[dtype!].bits / 8) as 2 | 4 | 8
+  const turned = isTransposed
+    ? Tensor.of(dtype!, [rows, columns], permute(tensor.bytes(), tensor.dims, [1, 0], size))
+    : tensor
+  if (factor === 1) return turned
+  if (dtype === 'float32')
+    return Tensor.float32(
+      turned.dims,
+      turned.float32().map((value) => value * factor),
+    )
+  return Tensor.from(
+    dtype!,
+    turned.dims,
+    turned.toNumbers().map((value) => value * factor),
+  )
+}
+
+/** Makes a product read `value`, which holds `[rows, columns]`, in place of its constant. */
+export function setWeight({ node }: Linear, value: Value): void {
+  const old = node.input(1)!
+  node.setInput(1, value)
+  node.attributes.delete('transB')
+  node.attributes.delete('alpha')
+  const turn = old.producer
+  if (turn?.is('Transpose') && old.isUnused) {
+    const [source] = turn.inputs
+    turn.graph.remove(turn)
+    if (source) dropUnused(source)
+  } else dropUnused(old)
+}
+
+function dropUnused(value: Value): void {
+  if (!value.isUnused) return
+  if (value.isInput) value.graph.removeInput(value)
+  if (value.tensor) value.graph.removeInitializer(value)
+  else if (value.producer?.is('Constant')) value.graph.remove(value.producer)
+}

@@ -1,0 +1,111 @@
+import type { Model } from '../../graph/model.ts'
+import type { Tensor } from '../../graph/tensor.ts'
+import { tensorType } from '../../graph/types.ts'
+import type { Value } from '../../graph/value.ts'
+import { OnnxError } from '../../onnx/errors.ts'
+import type { PassContext, PassResult } from '../pass.ts'
+import { type Layer, readAdapterFor, type Slot } from './files.ts'
+import { type Branch, findBranches } from './find.ts'
+import { type AdapterOptions, locate } from './index.ts'
+import { type Linear, setWeight, weightOf } from './linear.ts'
+import { nameBranch } from './names.ts'
+
+/** Name of the dimension that is the rank of an adapter. */
+const RANK = 'lora_r'
+
+/**
+ * Makes inputs of the weights of LoRA layers. Until the model is written they keep their data as default values, so that
+ * passes that run it need not know. The factor of each layer becomes part of its B, so that adapters of any alpha and rank
+ * fit.
+ *
+ * @throws OnnxError `ADAPTER_NOT_FOUND`, `ADAPTER_DUPLICATE`, or what reading further adapters throws
+ */
+export function run(model: Model, options: AdapterOptions, context: PassContext): PassResult {
+  const { graph } = model
+  const place = { file: context.file }
+  const branches = findBranches(graph).map((branch, i) => ({ branch, ...nameBranch(branch, i) }))
+  if (!branches.length) throw notFound(model, context.file)
+  const names = new Set(branches.map(({ adapter }) => adapter))
+  const seen = new Set<string>()
+  for (const { layer } of branches) {
+    if (seen.has(layer))
+      throw new OnnxError('ADAPTER_DUPLICATE', `the layer "${layer}" has more than one adapter`, {
+        place,
+        hint: 'Export the model with one active adapter, and give the others as adapter_files.',
+      })
+    seen.add(layer)
+  }
+  makeOverridable(model)
+  const inputs = new Map<Value, Value>()
+  const layers = branches.map(({ branch, layer }): Layer => {
+    unscale(branch)
+    const slot = (linear: Linear, kind: 'A' | 'B', factor: number): Slot => {
+      const rankAxis = kind === 'A' ? 1 : 0
+      const { weight } = linear
+      const tensor = weightOf(linear, factor)
+      // Branches of several layers may share a weight: it is an input once.
+      const known = factor === 1 ? inputs.get(weight) : undefined
+      const input = known ?? addInput(model, `${layer}.lora_${kind}.weight`, tensor, rankAxis)
+      if (factor === 1) inputs.set(weight, input)
+      setWeight(linear, input)
+      return { name: input.name, like: tensor, rankAxis }
+    }
+    return { name: layer, a: slot(branch.a, 'A', 1), b: slot(branch.b, 'B', branch.scale) }
+  })
+  const slots = [...new Map(layers.flatMap(({ a, b }) => [a, b]).map((slot) => [slot.name, slot])).values()]
+  const own = options.adapterName ?? (names.size === 1 ? [...names][0]! : 'default')
+  const adapters = [{ name: own, tensors: new Map(slots.map(({ name, like }) => [name, like])) }]
+  for (const [name, path] of Object.entries(options.adapterFiles ?? {})) {
+    if (name === own)
+      throw new OnnxError('ADAPTER_DUPLICATE', `there are two adapters of the name "${name}"`, {
+        place,
+        hint: 'The one in the model has it already: set adapter_name, or give the file another name.',
+      })
+    adapters.push({ name, tensors: readAdapterFor(layers, locate(path, context.file)) })
+  }
+  return {
+    changes: branches.length,
+    adapters: { format: options.adapterFormat, inputs: slots.map(({ name }) => name), adapters },
+    data: { layers: layers.length, adapters: adapters.map(({ name }) => name) },
+  }
+}
+
+function addInput(model: Model, name: string, tensor: Tensor, rankAxis: number): Value {
+  const dims = tensor.dims.map((dim, axis) => (axis === rankAxis ? RANK : dim))
+  const input = model.graph.addInput(model.names.fresh(name), tensorType(tensor.dtype, dims))
+  model.graph.setInitializer(input, tensor)
+  return input
+}
+
+/** Takes the products with the scale out. */
+function unscale({ scalings }: Branch): void {
+  for (const node of scalings) {
+    const { graph } = node
+    const source = node.inputs.find((value) => value && !value.constant)!
+    graph.replace(node.output(), source)
+    graph.remove(node)
+  }
+}
+
+/** Before IR version 4 all initializers stood among the inputs: from then on that would let callers replace them. */
+function makeOverridable(model: Model): void {
+  if (model.initializersAreOverridable) return
+  for (const input of [...model.graph.inputs]) if (input.tensor || input.sparse) model.graph.removeInput(input)
+  model.irVersion = 4
+}
+
+function notFound(model: Model, file: string): OnnxError {
+  const values = [...model.graph.initializers].map(({ name }) => name)
+  const kinds = { DoRA: /lora_magnitude_vector|dora_/, LoHa: /hada_w\d/ }
+  const [kind] = Object.entries(kinds).find(([, pattern]) => values.some((name) => pattern.test(name))) ?? []
+  return new OnnxError(
+    'ADAPTER_NOT_FOUND',
+    kind ? `${kind} layers can't be taken out` : 'the model has no LoRA layers',
+    {
+      place: { file },
+      hint: kind
+        ? 'Only LoRA layers can. Merge the adapter before the export, or leave `adapters` out.'
+        : 'They are looked for as x·A·B, with A and B constant and of low rank, added to the product of x and a frozen weight. Were they merged before the export?',
+    },
+  )
+}

@@ -1,0 +1,51 @@
+import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { chromiumPath, launchChromium } from '../support/chromium.ts'
+import { writeLoraModel } from '../support/lora-model.ts'
+import { serveFolder } from '../support/serve-folder.ts'
+import { BUNDLERS } from './bundle.ts'
+import { load, output, scratch } from './output.ts'
+
+const root = join(scratch, 'adapters-app')
+const expected = ['default,other', 8, 12, 24, 8, 'ADAPTER_UNKNOWN']
+
+beforeAll(() => {
+  rmSync(root, { recursive: true, force: true })
+  mkdirSync(root, { recursive: true })
+  cpSync(join(import.meta.dirname, 'adapters-app'), root, { recursive: true })
+  writeLoraModel(root)
+})
+
+describe.each(BUNDLERS)('adapters with %s', (name) => {
+  test('are assets of their own, for Node', async () => {
+    const folder = await output(name, { root, entry: 'main.js' })
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    expect(files.filter((file) => file.endsWith('.onnx_adapter'))).toHaveLength(2)
+    const { answers } = await load<{ answers(): Promise<unknown[]> }>(folder)
+    expect(await answers()).toEqual(expected)
+  })
+})
+
+describe.skipIf(!chromiumPath).each(BUNDLERS)('adapters with %s, in a browser', (name) => {
+  let browser: Browser
+  beforeAll(async () => {
+    browser = await launchChromium()
+  })
+  afterAll(() => browser?.close())
+
+  test('are fetched', async () => {
+    const folder = await output(name, { root, entry: 'main.js', platform: 'web' })
+    const server = await serveFolder(folder)
+    const page = await browser.newPage()
+    try {
+      await page.goto(`${server.origin}/`)
+      await page.waitForFunction('globalThis.answers')
+      expect(await page.evaluate('answers()')).toEqual(expected)
+    } finally {
+      await page.close()
+      await server.close()
+    }
+  })
+})

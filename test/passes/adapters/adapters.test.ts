@@ -1,0 +1,236 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { Graph } from '../../../src/graph/graph.ts'
+import { readModel } from '../../../src/graph/import.ts'
+import type { Model } from '../../../src/graph/model.ts'
+import { Tensor } from '../../../src/graph/tensor.ts'
+import type { Value } from '../../../src/graph/value.ts'
+import { encodeAdapter } from '../../../src/onnx/adapters/index.ts'
+import { adapters } from '../../../src/passes/adapters/index.ts'
+import type { PassResult } from '../../../src/passes/pass.ts'
+import { buildModel, copyOf, difference, passContext, runModel } from '../../support/models.ts'
+import { readTensors } from '../../support/npz.ts'
+import { hasShared, shared } from '../../support/shared.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
+
+const options = { adapters: 'inputs', adapterFormat: 'onnx_adapter' } as const
+const run = async (model: Model, more: object = {}, file = 'model.onnx') =>
+  adapters.run(model, { ...options, ...more }, passContext({ file }))
+const matrix = (rows: number, columns: number, seed: number) =>
+  Tensor.float32(
+    [rows, columns],
+    Float32Array.from({ length: rows * columns }, (_, i) => Math.sin(i * 1.7 + seed)),
+  )
+
+/** The model as it will be written: adapter weights are inputs without default. */
+function written(model: Model, { adapters }: PassResult): Model {
+  for (const name of adapters!.inputs) {
+    const input = model.graph.inputs.find((value) => value.name === name)!
+    model.graph.removeInitializer(input)
+  }
+  return copyOf(model)
+}
+
+describe.skipIf(!hasShared)('models that PEFT and PyTorch exported', () => {
+  test.each([
+    ['tiny-lora', 'tiny-lora', 8, 'm.model.encoder.layer.0.attention.self.query.lora_A.weight'],
+    ['tiny-lora', 'tiny-lora-merged', 8, 'm.model.encoder.layer.0.attention.self.query.lora_A.weight'],
+    ['tiny-lora-llama', 'tiny-lora-llama', 8, 'model.layers.0.self_attn.q_proj.lora_A.weight'],
+  ])(
+    '%s with its adapter gives what %s gives, without it what the base gives',
+    async (name, reference, count, first) => {
+      const model = readModel(shared(`own/${name}.onnx`))
+      const original = readModel(shared(`own/${name}.onnx`))
+      const result = await run(model)
+      const { inputs, adapters: found } = result.adapters!
+      expect(inputs).toHaveLength(count)
+      expect(inputs.some((input) => input.endsWith(first))).toBe(true)
+      expect(new Set(model.graph.inputs.map((value) => value.name)).size).toBe(model.graph.inputs.length)
+      expect(found.map((adapter) => adapter.name)).toEqual(['default'])
+      const base = written(model, result)
+      for (const value of base.graph.inputs.filter((input) => inputs.includes(input.name)))
+        expect(value.shape).toEqual(
+          value.name.includes('lora_A') ? [32, 'lora_r'] : ['lora_r', /v_proj/.test(value.name) ? 16 : 32],
+        )
+
+      const feeds = Object.fromEntries(readTensors(shared(`own/${reference}-inputs.npz`)))
+      const expected = readTensors(shared(`own/${reference}-expected.npz`))
+      const outputs = await runModel(base, { ...feeds, ...Object.fromEntries(found[0]!.tensors) })
+      for (const [output, tensor] of expected) expect(difference(outputs[output], tensor)).toBeLessThan(1e-5)
+
+      // The original without the branches: their second factors are zero.
+      for (const node of original.graph.nodes())
+        if (/default_1[./]MatMul/.test(node.name)) {
+          const { dims, elementCount } = node.input(1)!.constant!
+          node.setInput(1, original.graph.addInitializer('zero', Tensor.float32(dims, new Float32Array(elementCount))))
+        }
+      const plain = await runModel(original, feeds)
+      const empty = Object.fromEntries(
+        [...found[0]!.tensors].map(([input, { dims }]) => {
+          const rankless = dims.map((dim) => (dim === 4 ? 0 : dim))
+          return [input, Tensor.float32(rankless, [])]
+        }),
+      )
+      const without = await runModel(base, { ...feeds, ...empty })
+      for (const output of expected.keys()) {
+        expect(difference(without[output], plain[output]!)).toBeLessThan(1e-6)
+        expect(difference(without[output], expected.get(output)!)).toBeGreaterThan(1e-3)
+      }
+    },
+  )
+})
+
+/** `x W + bias + scale * (x A) B`; `more` adds to the branch's result. */
+function layer(
+  graph: Graph,
+  x: Value,
+  { scale = 0.5, rank = 2, name = '' }: { scale?: number; rank?: number; name?: string } = {},
+): Value {
+  const constant = (wish: string, tensor: Tensor) => graph.addInitializer(wish, tensor)
+  const base = graph.insert({ op: 'MatMul', name: `${name}proj/MatMul`, inputs: [x, constant('w', matrix(8, 6, 1))] })
+  const bias = graph.insert({
+    op: 'Add',
+    inputs: [base.output(), constant('bias', Tensor.float32([6], [1, 2, 3, 4, 5, 6]))],
+  })
+  const a = graph.insert({ op: 'MatMul', inputs: [x, constant('a', matrix(8, rank, 2))] })
+  const b = graph.insert({ op: 'MatMul', inputs: [a.output(), constant('b', matrix(rank, 6, 3))] })
+  const scaled = graph.insert({ op: 'Mul', inputs: [constant('s', Tensor.float32([], [scale])), b.output()] })
+  return graph.insert({ op: 'Add', inputs: [scaled.output(), bias.output()] }).output()
+}
+
+const x = Tensor.float32(
+  [3, 8],
+  Float32Array.from({ length: 24 }, (_, i) => Math.cos(i)),
+)
+
+test('by structure alone; the scale becomes part of B', async () => {
+  const model = buildModel(17, (graph, input) => [layer(graph, input('x', ['n', 8]), { name: '/block/' })])
+  const [before] = Object.values(await runModel(copyOf(model), { x }))
+  const result = await run(model)
+  expect(result.adapters!.inputs).toEqual(['block.proj.lora_A.weight', 'block.proj.lora_B.weight'])
+  expect([...model.graph.nodes()].map(({ opType }) => opType)).not.toContain('Mul')
+  const { tensors } = result.adapters!.adapters[0]!
+  expect(difference(tensors.get('block.proj.lora_B.weight'), matrix(2, 6, 3))).toBeGreaterThan(0.1)
+  // As long as the model is not written the weights are defaults.
+  expect(difference(Object.values(await runModel(copyOf(model), { x }))[0], before!)).toBeLessThan(1e-6)
+  const [after] = Object.values(await runModel(written(model, result), { x, ...Object.fromEntries(tensors) }))
+  expect(difference(after, before!)).toBeLessThan(1e-6)
+})
+
+test('weights behind Transpose, as exporters write those of layers that they do not fold', async () => {
+  const model = buildModel(17, (graph, input) => {
+    const value = input('x', ['n', 8])
+    const constant = (name: string, tensor: Tensor) => {
+      const weight = graph.addInitializer(name, tensor)
+      return graph.insert({ op: 'Transpose', inputs: [weight] }).output()
+    }
+    const w = graph.insert({ op: 'MatMul', inputs: [value, constant('q.base_layer.weight', matrix(6, 8, 1))] })
+    const a = graph.insert({
+      op: 'MatMul',
+      inputs: [value, constant('base_model.model.q.lora_A.sql.weight', matrix(2, 8, 2))],
+    })
+    const b = graph.insert({
+      op: 'MatMul',
+      inputs: [a.output(), constant('base_model.model.q.lora_B.sql.weight', matrix(6, 2, 3))],
+    })
+    return [graph.insert({ op: 'Add', inputs: [w.output(), b.output()] }).output()]
+  })
+  const [before] = Object.values(await runModel(copyOf(model), { x }))
+  const result = await run(model)
+  const [adapter] = result.adapters!.adapters
+  expect(adapter!.name).toBe('sql')
+  expect([...adapter!.tensors].map(([name, { dims }]) => [name, dims])).toEqual([
+    ['q.lora_A.weight', [8, 2]],
+    ['q.lora_B.weight', [2, 6]],
+  ])
+  const [after] = Object.values(await runModel(written(model, result), { x, ...Object.fromEntries(adapter!.tensors) }))
+  expect(difference(after, before!)).toBeLessThan(1e-6)
+})
+
+describe('near misses are left alone', () => {
+  const fails = (model: Model) => expect(run(model)).rejects.toMatchObject({ code: 'ADAPTER_NOT_FOUND' })
+  test('a rank that is not low', async () => {
+    await fails(buildModel(17, (graph, input) => [layer(graph, input('x', ['n', 8]), { rank: 7 })]))
+  })
+  test('a bottleneck beside another input', async () => {
+    const model = buildModel(17, (graph, input) => {
+      const [y, z] = [input('x', ['n', 8]), input('z', ['n', 6])]
+      const a = graph.insert({ op: 'MatMul', inputs: [y, graph.addInitializer('a', matrix(8, 2, 2))] })
+      const b = graph.insert({ op: 'MatMul', inputs: [a.output(), graph.addInitializer('b', matrix(2, 6, 3))] })
+      return [graph.insert({ op: 'Add', inputs: [z, b.output()] }).output()]
+    })
+    await fails(model)
+  })
+  test('a branch whose inside is read elsewhere', async () => {
+    const model = buildModel(17, (graph, input) => {
+      const result = layer(graph, input('x', ['n', 8]))
+      const inside = [...graph.nodes()].find((node) => node.input(1)?.name === 'a')!
+      return [result, inside.output()]
+    })
+    await fails(model)
+  })
+})
+
+test('two adapters of one layer, and of one name', async () => {
+  const twice = buildModel(17, (graph, input) => {
+    const value = input('x', ['n', 8])
+    const first = layer(graph, value, { name: '/q/' })
+    const a = graph.insert({ op: 'MatMul', inputs: [value, graph.addInitializer('a2', matrix(8, 2, 2))] })
+    const b = graph.insert({ op: 'MatMul', inputs: [a.output(), graph.addInitializer('b2', matrix(2, 6, 3))] })
+    return [graph.insert({ op: 'Add', inputs: [first, b.output()] }).output()]
+  })
+  await expect(run(twice)).rejects.toMatchObject({ code: 'ADAPTER_DUPLICATE' })
+  const model = buildModel(17, (graph, input) => [layer(graph, input('x', ['n', 8]))])
+  await expect(run(model, { adapterFiles: { default: 'x.npz' } })).rejects.toMatchObject({ code: 'ADAPTER_DUPLICATE' })
+})
+
+describe('adapters from files', () => {
+  const make = () => buildModel(17, (graph, input) => [layer(graph, input('x', ['n', 8]), { name: '/m/block/' })])
+  const bytes = (tensor: Tensor) => ({ dtype: tensor.dtype!, dims: tensor.dims, data: tensor.bytes() })
+  function file(...tensors: [string, Tensor][]): { path: string; model: string } {
+    const folder = temporaryFolder()
+    const content = tensors.map(([name, tensor]) => ({ name, ...bytes(tensor) }))
+    writeFileSync(join(folder, 'other.safetensors'), encodeAdapter('safetensors', content).bytes)
+    return { path: 'other.safetensors', model: join(folder, 'model.onnx') }
+  }
+
+  test('another rank, names that begin elsewhere', async () => {
+    const { path, model } = file(
+      ['block.proj.lora_A.weight', matrix(8, 3, 7)],
+      ['block.proj.lora_B.weight', matrix(3, 6, 8)],
+    )
+    const { adapters: found } = (await run(make(), { adapterFiles: { other: path } }, model)).adapters!
+    expect(found.map(({ name }) => name)).toEqual(['default', 'other'])
+    expect(found[1]!.tensors.get('m.block.proj.lora_A.weight')?.dims).toEqual([8, 3])
+  })
+
+  test('float16 is converted; a layer that is not there is zero', async () => {
+    const model = buildModel(17, (graph, input) => {
+      const value = input('x', ['n', 8])
+      const sum = graph.insert({
+        op: 'Add',
+        inputs: [layer(graph, value, { name: '/p/' }), layer(graph, value, { name: '/q/' })],
+      })
+      return [sum.output()]
+    })
+    const half = (dims: number[]) => Tensor.from('float16', dims, Array(dims[0]! * dims[1]!).fill(0.25))
+    const given = file(['p.proj.lora_A.weight', half([8, 1])], ['p.proj.lora_B.weight', half([1, 6])])
+    const { adapters: found } = (await run(model, { adapterFiles: { other: given.path } }, given.model)).adapters!
+    const { tensors } = found[1]!
+    expect(tensors.get('p.proj.lora_B.weight')?.toNumbers()).toEqual(Array(6).fill(0.25))
+    expect(tensors.get('q.proj.lora_A.weight')?.toNumbers()).toEqual(Array(8).fill(0))
+  })
+
+  test.each([
+    ['an unknown layer', ['other.lora_A.weight', matrix(8, 2, 1)], 'no layer'],
+    ['another size', ['block.proj.lora_A.weight', matrix(9, 2, 1)], 'not float [8,r]'],
+    ['one factor alone', ['block.proj.lora_A.weight', matrix(8, 2, 1)], 'one is missing'],
+  ] as [string, [string, Tensor], string][])('%s is refused', async (_, tensor, why) => {
+    const { path, model } = file(tensor)
+    await expect(run(make(), { adapterFiles: { other: path } }, model)).rejects.toMatchObject({
+      code: 'ADAPTER_MISMATCH',
+      what: expect.stringContaining(why),
+    })
+  })
+})
