@@ -73,7 +73,8 @@ export function setWeight({ node }: Linear, value: Value): void {
   } else dropUnused(old)
 }
 
-function dropUnused(value: Value): void {
+/** Removes a constant that nothing reads any more. */
+export function dropUnused(value: Value): void {
   if (!value.isUnused) return
   if (value.isInput) value.graph.removeInput(value)
   if (value.tensor) value.graph.removeInitializer(value)

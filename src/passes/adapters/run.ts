@@ -7,7 +7,7 @@ import type { PassContext, PassResult } from '../pass.ts'
 import { type Layer, readAdapterFor, type Slot } from './files.ts'
 import { type Branch, findBranches } from './find.ts'
 import { type AdapterOptions, locate } from './index.ts'
-import { type Linear, setWeight, weightOf } from './linear.ts'
+import { dropUnused, type Linear, setWeight, weightOf } from './linear.ts'
 import { nameBranch } from './names.ts'
 
 /** Name of the dimension that is the rank of an adapter. */
@@ -82,8 +82,10 @@ function unscale({ scalings }: Branch): void {
   for (const node of scalings) {
     const { graph } = node
     const source = node.inputs.find((value) => value && !value.constant)!
+    const factor = node.inputs.find((value) => value?.constant)!
     graph.replace(node.output(), source)
     graph.remove(node)
+    dropUnused(factor)
   }
 }
 
