@@ -123,13 +123,13 @@ test.skipIf(!hasShared)('transformers.js finds the data files', async () => {
   })
   const repository = join(folder, 'repositories/external')
   const optimizer = createOptimizer({ root: folder })
-  await optimizer.transform(file, { dtype: 'q4', emit: 'huggingface', output: repository })
+  await optimizer.transform(file, { optimize: 'none', dtype: 'fp32', emit: 'huggingface', output: repository })
   await optimizer.close()
-  expect(readdirSync(join(repository, 'onnx'))).toEqual(['model_q4.onnx', 'model_q4.onnx_data'])
+  expect(readdirSync(join(repository, 'onnx'))).toEqual(['model.onnx', 'model.onnx_data'])
   env.allowRemoteModels = false
   env.localModelPath = join(folder, 'repositories')
   const extract = await pipeline('feature-extraction', 'external', {
-    dtype: 'q4',
+    dtype: 'fp32',
     device: 'cpu',
     use_external_data_format: true,
   })
