@@ -3,6 +3,7 @@ import { clean } from './clean/index.ts'
 import { fixedShape } from './fixed-shape/index.ts'
 import { float16 } from './float16/index.ts'
 import { fuse } from './fuse/index.ts'
+import { legality } from './legality/index.ts'
 import { ortOptimize } from './ort-optimize/index.ts'
 import type { AnyPass } from './pass.ts'
 import { dynamicQuantization } from './quantize/dynamic/index.ts'
@@ -25,6 +26,7 @@ export const passes: readonly [
   typeof staticQuantization,
   typeof weightQuantization,
   typeof float16,
+  typeof legality,
   typeof verify,
 ] = [
   fixedShape,
@@ -36,6 +38,7 @@ export const passes: readonly [
   staticQuantization,
   weightQuantization,
   float16,
+  legality,
   verify,
 ]
 
