@@ -297,7 +297,11 @@ class Run {
     const { created } = builder
     if (pairs.size > 1 && created.length) {
       // Values beyond the first root may be read above it.
-      const failure = moveUp(created, [...pairs.keys()])
+      const outside = (value: Value): boolean => value.users.some((node) => !search.nodes.has(node))
+      const failure = moveUp(
+        created,
+        [...pairs.keys()].filter((value) => search.roots.includes(value) || outside(value)),
+      )
       if (failure) return failure
     }
     const own = new Set(created)

@@ -2,6 +2,7 @@ import type { Rule } from '../../rewrite/index.ts'
 import { multiHead } from './multi-head.ts'
 import { packed } from './packed.ts'
 import { maskIndex, noMask, paddingMask } from './padding-mask.ts'
+import { past } from './past.ts'
 import { sdpa } from './sdpa.ts'
 import { sizes } from './sizes.ts'
 import { collapseViews } from './views.ts'
@@ -20,5 +21,6 @@ export const attentionPhases: readonly { group: string; rules: readonly Rule[]; 
   { group: 'mask-index', rules: [maskIndex], onRequest: true },
   { group: 'mask-none', rules: [noMask], onRequest: true },
   { group: 'attention', rules: [packed, multiHead] },
+  { group: 'attention', rules: [past] },
   { group: 'attention', rules: [collapseViews, sizes] },
 ]

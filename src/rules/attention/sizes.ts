@@ -47,19 +47,25 @@ export const sizes: Rule = rule({
     const isEmbedding = x.producer?.is('Gather') && x.isFloat
     if (!x.producer || !(isEmbedding || (passes(x.producer, x) && isInAttention(x))))
       return no('is no value of an attention', x)
-    const factors = dim.split('*').map((name) => (/^\d+$/.test(name) ? Number(name) : placeOf(x, name)))
-    if (factors.every((factor) => factor !== undefined)) return { factors: factors as (number | Place)[] }
+    const terms = termsOf(x, dim)
+    if (terms) return { terms }
     const source = sourceOf(x, dim)
-    return source ? { factors: [{ value: source, axis: source.shape!.indexOf(dim) }] } : no('has no known source', x)
+    return source ? { terms: [[{ value: source, axis: source.shape!.indexOf(dim) }]] } : no('has no known source', x)
   },
-  replace: ({ op, constant, factors, node }) => {
+  replace: ({ op, constant, terms, node }) => {
     const dims = node.is('Gather') && node.input(1)!.rank === 0 ? [] : [1]
-    const parts = factors.map((factor) =>
-      typeof factor === 'number'
-        ? constant(Tensor.int64([factor], dims), 'factor')
-        : op.Gather(op.Shape(factor.value), constant(Tensor.int64([factor.axis], dims), 'axis')),
-    )
-    return parts.reduce((product, part) => op.Mul(product, part))
+    const number = (value: number, name: string): Value => constant(Tensor.int64([value], dims), name)
+    return terms
+      .map((factors) =>
+        factors
+          .map((factor) =>
+            typeof factor === 'number'
+              ? number(factor, 'factor')
+              : op.Gather(op.Shape(factor.value), number(factor.axis, 'axis')),
+          )
+          .reduce((product, part) => op.Mul(product, part)),
+      )
+      .reduce((sum, part) => op.Add(sum, part))
   },
 })
 
@@ -75,6 +81,17 @@ function rangeOf(node: Node, rank: number): number[] | undefined {
   const [start, end] = [node.ints('starts') ?? starts, node.ints('ends') ?? ends]
   if (start?.length !== 1 || end?.length !== 1 || (steps && steps[0] !== 1)) return undefined
   return Array.from({ length: rank }, (_, i) => i).slice(start[0], end[0])
+}
+
+/** A size as a sum of products of axes of inputs and numbers. */
+function termsOf(value: Value, dim: string): (number | Place)[][] | undefined {
+  const isSum = /^\(.* \+ .*\)$/.test(dim)
+  const terms = (isSum ? dim.slice(1, -1).split(' + ') : [dim]).map((term) => {
+    const [, number, name] = (isSum && /^(-?\d+)(?: (.+))?$/.exec(term)) || [undefined, undefined, term]
+    const factors = (name?.split('*') ?? []).map((part) => (/^\d+$/.test(part) ? Number(part) : placeOf(value, part)))
+    return number === undefined ? factors : [Number(number), ...factors]
+  })
+  return terms.flat().every((factor) => factor !== undefined) ? (terms as (number | Place)[][]) : undefined
 }
 
 /** The axis of an input of the graph, or of one around it, that has this name. */
