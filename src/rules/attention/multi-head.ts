@@ -40,7 +40,7 @@ export const multiHead: Rule = rule({
       },
     })
     attention!.type = tensorType(match.root.dtype, undefined)
-    return split(match, node.int('guard') ? guarded(match, attention!) : attention!, match.root)
+    return split(match, node.int('guard') ? guarded(match, attention!) : attention!, query, value)
   },
 })
 
@@ -51,14 +51,16 @@ export function flat(stages: readonly Stage[]): Axes {
 }
 
 /** Attention's own layout [batch, length, hidden] as the SDPA's [batch, heads, length, size]. */
-export function split(build: Build, attention: Value, like: Value): Value {
-  const [batch, heads, length, size] = like.shape!
+export function split(build: Build, attention: Value, query: Value, value: Value): Value {
+  const [batch, heads, length] = query.shape!
+  const size = value.shape![3]
+  const { dtype } = query
   const hidden = typeof heads === 'number' && typeof size === 'number' ? heads * size : null
-  attention.type = tensorType(like.dtype, [batch!, length!, hidden])
+  attention.type = tensorType(dtype, [batch!, length!, hidden])
   const parted = build.op.Reshape(attention, [0, 0, heads as number, size as number])
-  parted.type = tensorType(like.dtype, [batch!, length!, heads!, size!])
+  parted.type = tensorType(dtype, [batch!, length!, heads!, size!])
   const result = build.op.Transpose(parted, { perm: [0, 2, 1, 3] })
-  result.type = tensorType(like.dtype, like.shape)
+  result.type = tensorType(dtype, [batch!, heads!, length!, size!])
   return result
 }
 

@@ -53,7 +53,7 @@ export const packed: Rule = rule({
       },
     })
     attention!.type = tensorType(root.dtype, undefined)
-    return split(match, node.int('guard') ? guarded(match, attention!) : attention!, root)
+    return split(match, node.int('guard') ? guarded(match, attention!) : attention!, match.query, match.value)
   },
 })
 

@@ -15,6 +15,8 @@ export interface Path {
   /** The MatMul of query and transposed key. */
   product: Node
   steps: Step[]
+  /** The product and what it becomes: values that go with the fusion. */
+  values: Value[]
 }
 
 /** How many operators may stand between the product and the probabilities. */
@@ -36,11 +38,11 @@ function walk(value: Value, length: number): Path | undefined {
   const up = (input: number, ...steps: Step[]): Path | undefined => {
     const source = node.input(input)
     const path = source && walk(source, length - 1)
-    return path && { product: path.product, steps: [...path.steps, ...steps] }
+    return path && { product: path.product, steps: [...path.steps, ...steps], values: [...path.values, value] }
   }
   switch (node.opType) {
     case 'MatMul':
-      return { product: node, steps: [] }
+      return { product: node, steps: [], values: [value] }
     case 'Identity':
     case 'Cast':
       return node.input(0)?.isFloat ? up(0) : undefined

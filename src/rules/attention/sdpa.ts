@@ -37,7 +37,7 @@ export const sdpa: Rule = rule({
       at = at.input(at.is('Where') ? 2 : 0)?.producer
     )
       if (at.is('Reshape')) path.steps.push({ kind: 'reshape', to: at.output() })
-    const reader = readOutside(scores, path)
+    const reader = readOutside(path)
     if (reader) return reader
     const layout = layoutOf(path.product, path.steps, node)
     return layout instanceof Failure ? layout : { path, layout }
@@ -66,15 +66,11 @@ function standing(build: Build, { stages, batch, heads, length, size }: Operand)
 }
 
 /** Scores that something else reads too must be computed anyway: fusing would do it twice. */
-function readOutside(scores: Value, { product }: Path): Failure | undefined {
-  const seen = new Set<Value>()
-  const visit = (value: Value): Failure | undefined => {
-    if (seen.has(value)) return undefined
-    seen.add(value)
+function readOutside({ values }: Path): Failure | undefined {
+  for (const value of values) {
     if (value.isOutput) return no('is also an output of the graph', value)
     const readers = value.users.filter((node) => !node.is('Shape'))
     if (readers.length > 1) return no(`is read by ${readers.map(({ label }) => label).join(' and ')}`, value)
-    return undefined
   }
-  return visit(scores) ?? visit(product.output())
+  return undefined
 }

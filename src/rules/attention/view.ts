@@ -3,7 +3,7 @@ import { Tensor } from '../../graph/tensor.ts'
 import type { Dim } from '../../graph/types.ts'
 import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
-import { type Build, no } from '../../rewrite/index.ts'
+import { type Build, integersOf, no } from '../../rewrite/index.ts'
 import { type Atom, type Axes, axesOf, leavesOf, partition, sizeOf } from './atoms.ts'
 import { uniformOf } from './numbers.ts'
 
@@ -71,7 +71,10 @@ function next(node: Node, axes: Axes, shape: readonly Dim[]): Axes | undefined {
     const perm = node.ints('perm') ?? axes.map((_, i) => axes.length - 1 - i)
     return perm.map((axis) => axes[axis]!)
   }
-  return RESHAPES.has(node.opType) ? partition(axes.flat(), shape) : axes
+  if (!RESHAPES.has(node.opType)) return axes
+  const literal = node.opType === 'Reshape' && !node.int('allowzero') ? integersOf(node.input(1)) : undefined
+  const sizes = literal?.map((size, i) => (size > 0 ? size : size === 0 && axes[i] ? sizeOf(axes[i]) : null))
+  return (sizes && partition(axes.flat(), sizes)) ?? partition(axes.flat(), shape)
 }
 
 interface Plan {

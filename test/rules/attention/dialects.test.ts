@@ -1,0 +1,196 @@
+import { describe, expect, test } from 'vitest'
+import type { Model } from '../../../src/graph/model.ts'
+import { Tensor } from '../../../src/graph/tensor.ts'
+import type { Value } from '../../../src/graph/value.ts'
+import { codeOf } from '../../../src/onnx/dtypes.ts'
+import { explain } from '../../../src/rewrite/index.ts'
+import { sdpa } from '../../../src/rules/attention/sdpa.ts'
+import { fuseAttention, ort } from '../../support/attention.ts'
+import { draw, expectClose, opsOf, randomFeeds, type Sketch } from '../../support/rules.ts'
+
+const HEADS = 4
+const SIZE = 8
+const HIDDEN = HEADS * SIZE
+const MINIMUM = -3.4028234663852886e38
+
+/** A part of an attention, to be written in the way of one exporter. */
+interface Dialect {
+  /** The projection of x. */
+  project?: (s: Sketch, x: Value) => Value
+  /** [B, S, H] -> [B, N, S, h]. */
+  heads?: (s: Sketch, x: Value) => Value
+  query?: (s: Sketch, q: Value) => Value
+  /** [B, N, S, h] -> [B, N, h, S]. */
+  key?: (s: Sketch, k: Value) => Value
+  scores?: (s: Sketch, scores: Value, mask: Value) => Value
+  softmax?: (s: Sketch, scores: Value) => Value
+  merge?: (s: Sketch, y: Value) => Value
+}
+
+const linear = (s: Sketch, x: Value): Value =>
+  s.op.Add(s.op.MatMul(x, s.weight([HIDDEN, HIDDEN], { scale: 0.3 })), s.weight([HIDDEN]))
+const split = ({ op }: Sketch, x: Value): Value =>
+  op.Transpose(op.Reshape(x, [0, 0, HEADS, SIZE]), { perm: [0, 2, 1, 3] })
+const transpose = ({ op }: Sketch, k: Value): Value => op.Transpose(k, { perm: [0, 1, 3, 2] })
+const merge = ({ op }: Sketch, y: Value): Value => op.Reshape(op.Transpose(y, { perm: [0, 2, 1, 3] }), [0, 0, HIDDEN])
+
+/** (1 - mask) * fill as [B, 1, 1, T]. */
+function additive({ op }: Sketch, mask: Value, fill: number): Value {
+  const wide = op.Unsqueeze(op.Unsqueeze(mask, [1]), [2])
+  return op.Mul(op.Sub(1, op.Cast(wide, { to: codeOf('float32') })), fill)
+}
+
+function attention(dialect: Dialect, options: { opset?: number; length?: number } = {}): Promise<Model> {
+  return draw((s) => {
+    const { op } = s
+    const length = options.length ?? 'sequence'
+    const x = s.input('x', ['batch', length, HIDDEN])
+    const mask = s.input('mask', ['batch', length], 'int64')
+    const [q, k, v] = [0, 1, 2].map(() => (dialect.heads ?? split)(s, (dialect.project ?? linear)(s, x)))
+    const query = dialect.query?.(s, q!) ?? op.Div(q!, Math.sqrt(SIZE))
+    const product = op.MatMul(query, (dialect.key ?? transpose)(s, k!))
+    const scores = dialect.scores?.(s, product, mask) ?? product
+    const softmax = dialect.softmax?.(s, scores) ?? op.Softmax(scores, { axis: -1 })
+    return (dialect.merge ?? merge)(s, op.MatMul(softmax, v!))
+  }, options)
+}
+
+const constant = (s: Sketch, number: number): Value => s.constant(Tensor.float32([], [number]))
+
+/** What the attention must become, and the way it is written. */
+const dialects: Record<string, [string, Dialect, { opset?: number; length?: number }?]> = {
+  'scale on the query': ['com.microsoft:Attention', {}],
+  'scale on query and key': [
+    'com.microsoft:Attention',
+    {
+      query: ({ op }, q) => op.Mul(q, SIZE ** -0.25),
+      key: (s, k) => s.op.Mul(transpose(s, k), SIZE ** -0.25),
+    },
+  ],
+  'scale before the heads are split': [
+    '3 Add, 3 MatMul, Mul, com.microsoft:MultiHeadAttention',
+    { project: (s, x) => s.op.Mul(linear(s, x), SIZE ** -0.25), query: (_, q) => q },
+  ],
+  'scale on the scores, computed from a shape': [
+    'com.microsoft:Attention',
+    {
+      query: (_, q) => q,
+      scores: (s, scores) => {
+        const size = s.op.Cast(s.op.Slice(s.op.Shape(s.weight([2, SIZE])), [-1], [2 ** 31]), { to: codeOf('float32') })
+        return s.op.Mul(scores, s.op.Div(constant(s, 1), s.op.Sqrt(size)))
+      },
+    },
+  ],
+  'no scale': ['com.microsoft:Attention', { query: (_, q) => q }],
+  'additive mask': [
+    'Cast, com.microsoft:Attention',
+    { scores: (s, x, mask) => s.op.Add(x, additive(s, mask, MINIMUM)) },
+  ],
+  'additive mask of -10000': [
+    'Cast, com.microsoft:Attention',
+    { scores: (s, x, mask) => s.op.Add(x, additive(s, mask, -10000)) },
+  ],
+  'filled where the mask is 0': [
+    'Cast, com.microsoft:Attention',
+    {
+      scores: (s, x, mask) => {
+        const hidden = s.op.Equal(s.op.Unsqueeze(mask, [1, 2]), s.constant(Tensor.int64([0], [])))
+        return s.op.Where(s.op.Expand(hidden, s.op.Shape(x)), constant(s, MINIMUM), x)
+      },
+    },
+  ],
+  'rows without keys become zeros': [
+    'Cast, IsNaN, Where, com.microsoft:Attention',
+    {
+      scores: (s, x, mask) => {
+        const seen = s.op.Cast(s.op.Unsqueeze(mask, [1, 2]), { to: codeOf('bool') })
+        return s.op.Add(x, s.op.Where(seen, constant(s, 0), constant(s, Number.NEGATIVE_INFINITY)))
+      },
+      softmax: (s, x) => {
+        const softmax = s.op.Softmax(x, { axis: -1 })
+        return s.op.Where(s.op.IsNaN(softmax), constant(s, 0), softmax)
+      },
+    },
+  ],
+  'a bias that is no padding mask stays as it is': [
+    'com.microsoft:Attention',
+    { scores: (s, x) => s.op.Add(x, s.weight([1, HEADS, 3, 3])) },
+    { length: 3 },
+  ],
+  'heads and batch in one axis': [
+    'com.microsoft:Attention',
+    {
+      heads: (s, x) => s.op.Reshape(split(s, x), [-1, 3, SIZE]),
+      key: ({ op }, k) => op.Transpose(k, { perm: [0, 2, 1] }),
+      merge: (s, y) => merge(s, s.op.Reshape(y, [-1, HEADS, 3, SIZE])),
+    },
+    { length: 3 },
+  ],
+  'the key split and transposed at once': [
+    'com.microsoft:Attention',
+    { key: ({ op }, k) => op.Transpose(op.Transpose(k, { perm: [0, 2, 1, 3] }), { perm: [0, 2, 3, 1] }) },
+  ],
+  'projections that are no plain products': [
+    '3 Add, 3 MatMul, 3 Relu, com.microsoft:MultiHeadAttention',
+    { project: (s, x) => s.op.Relu(linear(s, x)) },
+  ],
+}
+
+describe('attention as exporters write it', () => {
+  test.each(Object.entries(dialects))('%s', async (_, [ops, dialect, options]) => {
+    for (const batch of [1, 3]) {
+      const model = await attention(dialect, options)
+      const feeds = {
+        ...randomFeeds(model, { batch, sequence: 3 }),
+        mask: Tensor.int64([0, 1, 1, 1, 0, 1, 1, 1, 0].slice(0, batch * 3), [batch, 3]),
+      }
+      const expected = await ort.evaluate(model, feeds)
+      await fuseAttention(model)
+      expect(opsOf(model)).toBe(ops)
+      expectClose(await ort.evaluate(model, feeds), expected, 1e-4)
+    }
+  })
+
+  test('rows that are masked as a whole', async () => {
+    for (const name of ['additive mask', 'filled where the mask is 0', 'rows without keys become zeros']) {
+      const model = await attention(dialects[name]![1])
+      const feeds = { ...randomFeeds(model, { batch: 2, sequence: 3 }), mask: Tensor.int64([0, 0, 0, 1, 1, 0], [2, 3]) }
+      const expected = await ort.evaluate(model, feeds)
+      await fuseAttention(model)
+      expectClose(await ort.evaluate(model, feeds), expected, 1e-4)
+    }
+  })
+})
+
+const misses: Record<string, [string, Dialect]> = {
+  'a Softmax over another axis': ['normalises another axis', { softmax: ({ op }, x) => op.Softmax(x, { axis: 2 }) }],
+  'scores that something else reads': ['is read by', { scores: ({ op }, x) => op.Add(x, op.Sigmoid(x)) }],
+  'scores that are no product': ['is not made of a product', { scores: ({ op }, x) => op.Tanh(x) }],
+  'a fill that whole rows would feel': [
+    'rows that are masked as a whole would feel',
+    {
+      scores: (s, x, mask) => {
+        const seen = s.op.Cast(s.op.Unsqueeze(mask, [1, 2]), { to: codeOf('bool') })
+        return s.op.Where(seen, x, constant(s, -50))
+      },
+    },
+  ],
+  'a fill that differs from place to place': [
+    'more than one number',
+    {
+      scores: (s, x, mask) =>
+        s.op.Where(s.op.Cast(s.op.Unsqueeze(mask, [1, 2]), { to: codeOf('bool') }), x, s.weight([3])),
+    },
+  ],
+}
+
+describe('what is no attention', () => {
+  test.each(Object.entries(misses))('%s', async (_, [reason, dialect]) => {
+    const model = await attention(dialect)
+    const before = opsOf(model)
+    const { nearMisses } = await fuseAttention(model, [[sdpa]])
+    expect(opsOf(model)).toBe(before)
+    const reasons = [...nearMisses, ...explain(model, [sdpa])].map(({ message }) => message)
+    expect(reasons.join('\n')).toContain(reason)
+  })
+})
