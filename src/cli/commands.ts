@@ -183,6 +183,28 @@ export const commands: readonly Command[] = [
     load: () => import('./sync.ts'),
   },
   {
+    name: 'adapters',
+    summary: 'Convert a LoRA adapter that PEFT saved into a file for `adapter_files`',
+    operands: { usage: 'export FOLDER', min: 2, max: 2 },
+    flags: {
+      out: {
+        type: 'string',
+        doc: 'File to write: its end (.onnx_adapter, .safetensors, .npz) tells the format',
+        placeholder: 'file',
+      },
+      precision: {
+        type: 'enum',
+        doc: 'Element type of the weights',
+        values: ['float32', 'float16'],
+        default: 'float32',
+      },
+      json,
+    },
+    takesParams: false,
+    examples: ['adapters export sql-lora/ -o models/sql.onnx_adapter'],
+    load: () => import('./adapters.ts'),
+  },
+  {
     name: 'cache',
     summary: 'List, prune or clear the cache',
     operands: { usage: 'ls|prune|clear', min: 1, max: 1 },

@@ -1,0 +1,95 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { Tensor } from '../../src/graph/tensor.ts'
+import { encodeAdapter, readAdapter } from '../../src/onnx/adapters/index.ts'
+import { writeLoraModel } from '../support/lora-model.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+import { cli } from './support.ts'
+
+const count = (rows: number, columns: number) =>
+  Tensor.float32(
+    [rows, columns],
+    Float32Array.from({ length: rows * columns }, (_, i) => i),
+  )
+
+/** A folder as PEFT writes it. */
+function peft(config: object, weights: Record<string, Tensor>): string {
+  const folder = temporaryFolder()
+  mkdirSync(join(folder, 'lora'))
+  writeFileSync(join(folder, 'lora/adapter_config.json'), JSON.stringify(config))
+  const tensors = Object.entries(weights).map(([name, tensor]) => ({
+    name,
+    dtype: tensor.dtype!,
+    dims: tensor.dims,
+    data: tensor.bytes(),
+  }))
+  writeFileSync(join(folder, 'lora/adapter_model.safetensors'), encodeAdapter('safetensors', tensors).bytes)
+  return folder
+}
+const layer = (name: string, rank = 2) => ({
+  [`base_model.model.${name}.lora_A.weight`]: count(rank, 8),
+  [`base_model.model.${name}.lora_B.weight`]: count(6, rank),
+})
+const values = (file: string) =>
+  Object.fromEntries(
+    readAdapter(file).map(({ name, dtype, dims, data }) => [name, Tensor.of(dtype, dims, data).toNumbers()]),
+  )
+
+test.each(['onnx_adapter', 'safetensors', 'npz'])('a PEFT folder to .%s', async (format) => {
+  const folder = peft({ peft_type: 'LORA', r: 2, lora_alpha: 4 }, layer('m.proj'))
+  const { code, out } = await cli(folder, 'adapters', 'export', 'lora', '-o', `out/sql.${format}`)
+  expect(out).toMatch(/^out\/sql\.\w+: 2 weights, /)
+  expect(code).toBe(0)
+  expect(readdirSync(join(folder, 'out'))).toEqual([`sql.${format}`])
+  const weights = readAdapter(join(folder, `out/sql.${format}`))
+  expect(weights.map(({ name, dims, dtype }) => [name, dims, dtype])).toEqual([
+    ['m.proj.lora_A.weight', [8, 2], 'float32'],
+    ['m.proj.lora_B.weight', [2, 6], 'float32'],
+  ])
+  const read = values(join(folder, `out/sql.${format}`))
+  expect(read['m.proj.lora_A.weight']!.slice(0, 4)).toEqual([0, 8, 1, 9])
+  expect(read['m.proj.lora_B.weight']!.slice(0, 7)).toEqual([0, 4, 8, 12, 16, 20, 2])
+})
+
+test('rank-stabilised, patterns of alpha, float16', async () => {
+  const config = { lora_alpha: 4, use_rslora: true, alpha_pattern: { 'b.proj': 8, '^a': 100 } }
+  const folder = peft(config, { ...layer('a.proj', 4), ...layer('a.b.proj', 4) })
+  await cli(folder, 'adapters', 'export', 'lora', '-o', 'x.npz', '--precision', 'float16')
+  const read = values(join(folder, 'x.npz'))
+  expect(read['a.proj.lora_B.weight']!.slice(0, 3)).toEqual([0, 8, 16])
+  expect(read['a.b.proj.lora_B.weight']!.slice(0, 3)).toEqual([0, 16, 32])
+  expect(readAdapter(join(folder, 'x.npz'))[0]!.dtype).toBe('float16')
+})
+
+test('what it writes fits a model with adapter inputs', async () => {
+  const folder = peft({ lora_alpha: 4 }, layer('proj'))
+  writeLoraModel(folder)
+  await cli(folder, 'adapters', 'export', 'lora', '-o', 'chat.onnx_adapter')
+  const flags = ['--adapters', 'inputs', '--adapter-files', 'chat:chat.onnx_adapter', '--adapter-format', 'npz']
+  expect((await cli(folder, 'build', 'lora.onnx', '-o', 'out', '--no-cache', ...flags)).err).toBe('')
+  expect(readdirSync(join(folder, 'out')).sort()).toEqual(['lora-chat.npz', 'lora-default.npz', 'lora.onnx'])
+  expect(values(join(folder, 'out/lora-chat.npz'))).toEqual(values(join(folder, 'chat.onnx_adapter')))
+})
+
+test.each([
+  ['DoRA', { use_dora: true }, layer('q'), 'ADAPTER_UNSUPPORTED'],
+  ['another method', { peft_type: 'LOHA' }, layer('q'), 'ADAPTER_UNSUPPORTED'],
+  ['weights that are no LoRA', {}, { 'base_model.model.head.weight': count(2, 2) }, 'ADAPTER_UNSUPPORTED'],
+  ['one half of a pair', {}, { 'base_model.model.q.lora_B.weight': count(6, 2) }, 'ADAPTER_INVALID'],
+  ['no weights', {}, {}, 'ADAPTER_INVALID'],
+])('%s is refused', async (_, config, weights, code) => {
+  const folder = peft(config, weights)
+  const result = await cli(folder, 'adapters', 'export', 'lora', '-o', 'x.npz', '--json')
+  expect(result.code).toBe(1)
+  expect(JSON.parse(result.out).error.code).toBe(code)
+  expect(readdirSync(folder)).toEqual(['lora'])
+})
+
+test('mistakes in the command line', async () => {
+  const folder = temporaryFolder()
+  expect(await cli(folder, 'adapters', 'import', 'x')).toMatchObject({ code: 2 })
+  expect((await cli(folder, 'adapters', 'export', 'x')).err).toContain('-o')
+  expect((await cli(folder, 'adapters', 'export', 'x', '-o', 'y.bin')).err).toContain('.onnx_adapter')
+  expect((await cli(folder, 'adapters', 'export', 'x', '-o', 'y.npz')).err).toContain('adapter_config.json')
+})
