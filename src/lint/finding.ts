@@ -6,6 +6,8 @@ import type { OperatorTable } from './operators.ts'
 export interface Finding {
   /** Stable code, e.g. `lint/alignment`. */
   code: string
+  /** `warn` for what a build should not go past: the model runs, but much slower than it could. */
+  level: 'warn' | 'info'
   /** What is found. */
   message: string
   /** What it costs. */
@@ -28,6 +30,9 @@ export interface LintContext {
 /** Looks for one kind of finding. */
 export type LintRule = (context: LintContext) => Finding[]
 
+/** What stops the GPU; the rest is what it could do better. */
+const WARNINGS: readonly string[] = ['leaving', 'copies', 'quantized', 'casts']
+
 /** At most this many nodes are named. */
 const NAMED = 5
 
@@ -39,5 +44,6 @@ export function finding(
 ): Finding[] {
   if (!nodes.length) return []
   const labels = nodes.slice(0, NAMED).map((node) => (typeof node === 'string' ? node : node.label))
-  return [{ code: `lint/${code}`, ...text, count: nodes.length, nodes: labels }]
+  const level = WARNINGS.includes(code) ? 'warn' : 'info'
+  return [{ code: `lint/${code}`, level, ...text, count: nodes.length, nodes: labels }]
 }

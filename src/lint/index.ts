@@ -10,12 +10,13 @@ import { gaps } from './rules/gaps.ts'
 import { layout } from './rules/layout.ts'
 import { leaving } from './rules/leaving.ts'
 import { quantized } from './rules/quantized.ts'
+import { strides } from './rules/strides.ts'
 
 export { GPU_DEVICES } from './devices.ts'
 export type { Finding } from './finding.ts'
 
 /** What costs most comes first. */
-const RULES: readonly LintRule[] = [leaving, copies, quantized, casts, layout, alignment, gaps, dynamic]
+const RULES: readonly LintRule[] = [leaving, copies, quantized, casts, layout, alignment, strides, gaps, dynamic]
 
 /**
  * Looks for what slows a model down on a GPU.

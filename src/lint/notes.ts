@@ -7,17 +7,17 @@ export interface LintNote {
   level: 'info' | 'warn'
   code: string
   message: string
+  /** The first place it is true of. */
+  node?: string
 }
-
-/** Findings that a build can do something about; the others are told where they are asked for. */
-const WARNED = new Set(['lint/leaving', 'lint/copies', 'lint/quantized', 'lint/casts'])
 
 /** What to tell of a model that was built for a GPU. The model stays as it is. */
 export async function lintNotes(model: Model, device: string, from: string): Promise<LintNote[]> {
   const findings = await lintModel(copyModel(model).model, device, from)
-  return findings.map(({ code, message, cost, change, count }) => ({
-    level: WARNED.has(code) ? 'warn' : 'info',
+  return findings.map(({ code, level, message, cost, change, count, nodes: [node] }) => ({
+    level,
     code,
-    message: `${count} ${message}. Cost: ${cost}. ${change}`,
+    message: `${device}: ${count} ${message}. Cost: ${cost}. ${change}`,
+    ...(node === undefined ? {} : { node }),
   }))
 }

@@ -59,7 +59,7 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
     progress({ phase: name, fraction: 1 })
   }
   throwIfAborted(signal)
-  if (GPU_DEVICES.includes(job.device) && changes > 0) {
+  if (GPU_DEVICES.includes(job.device)) {
     const { lintNotes } = await import('../lint/notes.ts')
     // Advice only: a model that can't be looked at is built all the same.
     notes.push(...(await lintNotes(model, job.device, dirname(job.file)).catch(() => [])))

@@ -65,6 +65,47 @@ describe('on a GPU', () => {
     expect(leaving!.message).toMatch(/onnxruntime-web \d+\.\d+\.\d+ on webgpu: DynamicQuantizeLinear/)
   })
 
+  test('what leaves the GPU is counted by the tensors that are copied, each once', async () => {
+    const model = await draw(({ input, op }) => {
+      const x = op.Exp(input('x', [4, 250]))
+      // Two operators in a row on the CPU: nothing is copied between them, and x only once.
+      const there = op.Softsign(op.Softsign(x))
+      return [op.Add(op.Neg(there), op.Abs(there)), op.Softsign(x)]
+    })
+    const { leaving } = await lint(model)
+    expect(leaving).toMatchObject({ count: 3, level: 'warn' })
+    expect(leaving!.cost).toContain('1 tensor copied from the GPU')
+    expect(leaving!.cost).toContain('1 tensor back of 0.008 MB')
+    const folded = await draw(({ input, op, weight }) => op.Add(input('x', [4]), op.Softsign(weight([4]))))
+    expect((await lint(folded))['leaving']).toBeUndefined()
+    // On the caller's side of the model there is nothing to copy down.
+    const early = await draw(({ input, op }) => op.Exp(op.Softsign(input('x', ['n', 4]))))
+    expect((await lint(early))['leaving']!.cost).toContain('0 tensors copied from the GPU')
+  })
+
+  test('rows of computed matrices that are no multiple of 16 bytes', async () => {
+    const product = (length: number, dtype: 'float32' | 'float16' = 'float32') =>
+      draw(({ input, op }) => op.MatMul(input('a', [2, 64, length], dtype), input('b', [2, length, 64], dtype)))
+    const { strides } = await lint(await product(197))
+    expect(strides).toMatchObject({ count: 1, level: 'info', change: expect.stringContaining('197 to 200') })
+    expect((await lint(await product(196)))['strides']).toBeUndefined()
+    expect((await lint(await product(196, 'float16')))['strides']!.change).toContain('196 to 200')
+    const weight = await draw(({ input, op, weight }) => op.MatMul(input('a', [1, 196]), weight([196, 8])))
+    expect((await lint(weight))['strides']).toBeUndefined()
+  })
+
+  test('a Transpose that takes back an earlier one', async () => {
+    const model = await draw(({ input, op, weight }) => {
+      const image = op.Conv(input('x', [1, 8, 4, 4]), weight([8, 8, 1, 1]))
+      const last = op.Relu(op.Transpose(image, { perm: [0, 2, 3, 1] }))
+      return op.Conv(op.Transpose(last, { perm: [0, 3, 1, 2] }), weight([8, 8, 1, 1]))
+    })
+    expect((await lint(model))['layout']).toMatchObject({
+      count: 2,
+      message: expect.stringContaining('1 of them back again'),
+    })
+  })
+
   test('copies between devices, and dynamic inputs', async () => {
     const model = await draw(({ graph, input }) => {
       const copy = graph.insert({ op: 'MemcpyToHost', inputs: [input('x', ['n', 8])] })

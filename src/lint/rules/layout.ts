@@ -14,8 +14,9 @@ export const layout: LintRule = ({ model }) => {
       isOfImage(node),
   )
   const bytes = nodes.map(sizeOf).reduce((sum, size) => sum + size, 0)
+  const chained = nodes.filter(undoesEarlier).length
   return finding('layout', nodes, {
-    message: 'Transposes between the layouts NCHW and NHWC',
+    message: `Transposes between the layouts NCHW and NHWC${chained ? `, ${chained} of them back again after few operators` : ''}`,
     cost: bytes
       ? `${(bytes / 1e6).toPrecision(3)} MB of memory traffic a run`
       : 'a pass over memory each, and fusions stop there',
@@ -49,6 +50,27 @@ function isOfImage(node: Node): boolean {
     search((at) => at.outputs.flatMap((value) => value?.users ?? [])) ||
     search((at) => at.inputs.flatMap((value) => value?.producer ?? []))
   )
+}
+
+/** Operators that give the same in either layout. */
+const ELEMENTWISE = new Set([
+  'Relu',
+  'LeakyRelu',
+  'Sigmoid',
+  'Tanh',
+  'Clip',
+  'Cast',
+  'Identity',
+  'Gelu',
+  'HardSwish',
+  'Erf',
+])
+
+/** True if another Transpose lies before, with nothing between that needs its layout. */
+function undoesEarlier(node: Node): boolean {
+  let at = node.input(0)?.producer
+  for (let depth = 0; at && depth < 8 && ELEMENTWISE.has(at.opType); depth++) at = at.input(0)?.producer
+  return !!at?.is('Transpose') && LAYOUTS.includes(String(at.ints('perm')))
 }
 
 /** Bytes that a Transpose reads and writes, where its shape is known. */
