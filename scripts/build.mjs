@@ -18,9 +18,22 @@ const tool = {
   api: 'src/api.ts',
   'kernels-worker': 'src/kernels/worker.ts',
 }
+/** Leaves out what only worker threads run: most of the code, which would take its time to parse. */
+const withoutBuilds = {
+  name: 'without-builds',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /\/run\.ts$/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' ? { path, namespace: 'elsewhere' } : undefined,
+    )
+    onLoad({ filter: /.*/, namespace: 'elsewhere' }, () => ({
+      contents: 'throw new Error("models are built in worker threads")',
+    }))
+  },
+}
+
 // What starts from nothing again and again: one file each, as every further file takes its time; and CommonJS, as it loads what it
 // requires only when that is needed, and in half the time.
-const programs = { cli: 'src/cli/index.ts', worker: 'src/pipeline/worker.ts' }
+const programs = { cli: ['src/cli/index.ts', withoutBuilds], worker: ['src/pipeline/worker.ts'] }
 // What ships to the user's page or server is built apart, so that it can never share a chunk with the tool.
 const shipped = {
   'runtime-web': 'src/runtime/web.ts',
@@ -66,15 +79,17 @@ const node = {
   minifyWhitespace: true,
 }
 await build({ ...node, entryPoints: tool })
-await build({
-  ...node,
-  entryPoints: programs,
-  splitting: false,
-  format: 'cjs',
-  outExtension: { '.js': '.cjs' },
-  define: { 'import.meta.url': 'importMetaUrl' },
-  banner: { js: 'const importMetaUrl=require("node:url").pathToFileURL(__filename).href;' },
-})
+for (const [name, [entry, ...plugins]] of Object.entries(programs))
+  await build({
+    ...node,
+    entryPoints: { [name]: entry },
+    plugins: [...node.plugins, ...plugins],
+    splitting: false,
+    format: 'cjs',
+    outExtension: { '.js': '.cjs' },
+    define: { 'import.meta.url': 'importMetaUrl' },
+    banner: { js: 'const importMetaUrl=require("node:url").pathToFileURL(__filename).href;' },
+  })
 await build({ ...shared, entryPoints: shipped, platform: 'neutral', target: 'es2022', chunkNames: 'runtime-[hash]' })
 
 for (const name of BUNDLED) copyFileSync(path(`node_modules/${name}/LICENSE`), join(out, `${name}.LICENSE.txt`))

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { arch, cpus, platform } from 'node:os'
 
@@ -56,7 +55,11 @@ function readFlags(): string[] {
   try {
     if (platform() === 'linux') return parseCpuInfo(readFileSync('/proc/cpuinfo', 'utf8'))
     if (platform() === 'darwin')
-      return parseSysctl(execFileSync('sysctl', ['machdep.cpu', 'hw.optional'], { encoding: 'utf8', stdio: 'pipe' }))
+      return parseSysctl(
+        process
+          .getBuiltinModule('node:child_process')
+          .execFileSync('sysctl', ['machdep.cpu', 'hw.optional'], { encoding: 'utf8', stdio: 'pipe' }),
+      )
   } catch {
     // Not told: the architecture alone decides.
   }
