@@ -34,6 +34,9 @@ export interface Calibration {
   samples: number
 }
 
+/** For progress, as long as the number of samples is not known. */
+const TYPICAL_SAMPLES = 32
+
 /** Finds the range of float values of the main graph by running the model on data. Values that were never seen have no range. */
 export async function calibrate(
   model: Model,
@@ -48,12 +51,17 @@ export async function calibrate(
   let samples = 0
   try {
     // The range must be known before values are counted in it: the data is read twice, nothing is kept.
-    samples = await observer.run(data, (value, tensor) => addRange(statistics.get(value)!, floatsOf(tensor), limits))
+    const part = method.histogram === 'none' ? 1 : 0.5
+    samples = await observer.run(data, (value, tensor, sample) => {
+      addRange(statistics.get(value)!, floatsOf(tensor), limits)
+      // How many samples there are is not known: the bar nears its end.
+      options.progress?.((part * sample) / (sample + TYPICAL_SAMPLES))
+    })
     if (method.histogram !== 'none') {
       const { histogram } = method
       await observer.run(data, (value, tensor, sample) => {
         addCounts(statistics.get(value)!, floatsOf(tensor), options.bins, histogram === 'magnitudes')
-        if (sample !== undefined) options.progress?.(0.5 + (sample + 1) / samples / 2)
+        options.progress?.(0.5 + (sample + 1) / samples / 2)
       })
     }
   } finally {

@@ -10,12 +10,17 @@ export const staticQuantization: Pass<typeof staticParams> = {
   doc: 'Quantizes weights and activations, with ranges of activations found on calibration data',
   params: staticParams,
   enabled: ({ quantize }) => quantize === 'static',
-  check(options) {
+  check(options, device) {
     const invalid = (what: string, hint: string): OnnxError => new OnnxError('OPTION_INVALID', what, { hint })
     if (!options.calibration && !options.ranges)
       throw invalid(
         'static quantization needs calibration data',
         'Give calibration (a file or folder of sample inputs) or ranges (a JSON file); quantize=dynamic needs neither.',
+      )
+    if (options.quantFormat === 'qoperator' && device !== 'cpu' && device !== 'wasm')
+      throw invalid(
+        `${device} has no kernels for integer operators`,
+        'Use quantFormat qdq there, or precision float16.',
       )
     if (options.lossSamples && (!options.calibration || options.quantFormat === 'qoperator'))
       throw invalid('lossSamples needs calibration data and quantFormat qdq', 'Leave it out, or give both.')

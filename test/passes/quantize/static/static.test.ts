@@ -399,10 +399,11 @@ describe('options that contradict each other', () => {
     [{ activationType: 'int8', weightType: 'uint8' }, /do not go with/],
     [{ restrictedAsymmetric: true, activationType: 'int8' }, /restrictedAsymmetric/],
     [{ quantFormat: 'qoperator', activationType: 'uint16' }, /8-bit activations only/],
-  ] as [Partial<StaticOptions>, RegExp][])('%o', (options, message) => {
-    expect(() => staticQuantization.check!({ ...DEFAULTS, calibration: 'data.npz', ...options }, 'cpu')).toThrow(
-      message,
-    )
+    [{ quantFormat: 'qoperator' }, /webgpu has no kernels/, 'webgpu'],
+    [{ lossSamples: 2, quantFormat: 'qoperator' }, /lossSamples needs/],
+  ] as [Partial<StaticOptions>, RegExp, string | undefined][])('%o', (options, message, device) => {
+    const all = { ...DEFAULTS, calibration: 'data.npz', ...options }
+    expect(() => staticQuantization.check!(all, device === 'webgpu' ? device : 'cpu')).toThrow(message)
   })
 })
 

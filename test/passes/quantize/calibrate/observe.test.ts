@@ -1,0 +1,47 @@
+import { readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { expect, test } from 'vitest'
+import { Tensor } from '../../../../src/graph/tensor.ts'
+import type { Value } from '../../../../src/graph/value.ts'
+import { observe } from '../../../../src/passes/quantize/calibrate/observe.ts'
+import { buildModel, bytesOf } from '../../../support/models.ts'
+
+test.each([
+  ['from memory', Number.POSITIVE_INFINITY],
+  ['from files, which are gone afterwards', 0],
+])('values inside of a model, %s', async (_, inMemory) => {
+  let inner: Value | undefined
+  const model = buildModel(17, (graph, input) => {
+    const x = input('x', [2])
+    const one = graph.addInitializer('one', Tensor.float32([2], [1, 1]))
+    inner = graph.insert({ op: 'Add', inputs: [x, one] }).output()
+    return [graph.insert({ op: 'Neg', inputs: [inner] }).output()]
+  })
+  const before = bytesOf(model)
+  const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('unplugin-onnx-')).length
+  const count = folders()
+  const values = [model.graph.inputs[0]!, inner!, model.graph.outputs[0]!]
+  const observer = await observe(model, values, { threads: 1, inMemory })
+  const seen: unknown[] = []
+  const samples = await observer.run(
+    {
+      async *open() {
+        yield { x: Tensor.float32([2], [1, 2]) }
+        yield { x: Tensor.float32([2], [3, 4]) }
+      },
+    },
+    (value, tensor, sample) => seen.push([values.indexOf(value), sample, tensor.toNumbers()]),
+  )
+  await observer.release()
+  expect(samples).toBe(2)
+  expect(seen).toEqual([
+    [0, 0, [1, 2]],
+    [1, 0, [2, 3]],
+    [2, 0, [-2, -3]],
+    [0, 1, [3, 4]],
+    [1, 1, [4, 5]],
+    [2, 1, [-4, -5]],
+  ])
+  expect(folders()).toBeLessThanOrEqual(count)
+  expect(Buffer.compare(bytesOf(model), before)).toBe(0)
+})
