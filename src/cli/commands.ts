@@ -67,12 +67,14 @@ export const commands: readonly Command[] = [
     summary: 'Run two models on the same inputs and compare what they give',
     operands: { usage: 'REFERENCE CANDIDATE', min: 2, max: 2 },
     flags: {
-      inputs: {
-        type: 'list',
-        doc: 'Inputs: .npz files, or folders of input_0.pb ...; default: plausible ones made from the graph',
-        placeholder: 'file',
-      },
+      ...inputFlags,
       samples: { type: 'integer', doc: 'How many inputs to make, or to take at most', min: 1, default: 4 },
+      seed: { type: 'integer', doc: 'Other made-up inputs for every seed', min: 0, default: 0 },
+      saveInputs: {
+        type: 'string',
+        doc: 'Folder to write the inputs to, as test_data_set_N/input_0.pb ...',
+        placeholder: 'dir',
+      },
       rtol: { type: 'number', doc: 'Elements must be within atol + rtol * |reference|; default 1e-3', min: 0 },
       atol: { type: 'number', doc: 'See rtol; default 1e-4', min: 0 },
       cosine: {

@@ -1,11 +1,13 @@
 import { resolve } from 'node:path'
 import pc from 'picocolors'
 import { type Estimate, estimate } from '../measure/confidence.ts'
+import { saveInputs } from '../measure/inputs/save.ts'
 import { isWithin } from '../measure/metrics.ts'
 import { type ValueDifference, Versus } from '../measure/versus.ts'
 import { milliseconds } from './bench.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { findModels } from './models.ts'
+import { wantedSizes } from './sizes.ts'
 
 /** What `compare --json` prints. */
 interface Result {
@@ -31,10 +33,16 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
     rtol: (flags['rtol'] as number | undefined) ?? 1e-3,
     atol: (flags['atol'] as number | undefined) ?? 1e-4,
   }
-  const source = { files, samples: flags['samples'] as number }
+  const source = { files, samples: flags['samples'] as number, seed: flags['seed'] as number }
   const versus = new Versus(reference!, candidate!)
   try {
-    const compared = await versus.compare({ ...source, tolerance, intermediates: flags['intermediates'] === true })
+    const compared = await versus.compare({
+      ...source,
+      sizes: wantedSizes(flags),
+      tolerance,
+      intermediates: flags['intermediates'] === true,
+    })
+    if (typeof flags['saveInputs'] === 'string') saveInputs(resolve(io.cwd, flags['saveInputs']), versus.feeds)
     const bars = { cosine: cosine ?? -1, ...(perElement ? tolerance : {}) }
     const isGood = (row: ValueDifference): boolean => isWithin(row, bars)
     const runs = flags['runs'] as number

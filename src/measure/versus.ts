@@ -9,6 +9,7 @@ import { writeModel } from '../graph/write.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import { createOrtService } from '../ort/service.ts'
 import { hiddenRows, maskOf } from './hidden.ts'
+import { fixInputs, type WantedSizes } from './inputs/fixed.ts'
 import { feedsFor, type InputSource } from './inputs/index.ts'
 import { type Feeds, IsolatedOrt, type IsolatedSession } from './isolated.ts'
 import { exposeValues, sharedValues } from './layers.ts'
@@ -31,6 +32,8 @@ export interface Comparison {
 
 export interface VersusOptions extends InputSource {
   tolerance: Tolerance
+  /** Sizes of made-up inputs. */
+  sizes?: WantedSizes | undefined
   /** Also compares the values that both models have inside. */
   intermediates?: boolean
 }
@@ -61,6 +64,7 @@ export class Versus {
    * output is missing
    */
   async compare(options: VersusOptions): Promise<Comparison> {
+    if (options.sizes) fixInputs(this.#models[0], options.sizes)
     const [reference, candidate] = [await this.#open(0), await this.#open(1)]
     try {
       this.#feeds ??= await feedsFor(this.#models[0], reference, options).catch((error) => {
@@ -117,6 +121,11 @@ export class Versus {
     } finally {
       await Promise.allSettled(sessions.map((session) => session.release()))
     }
+  }
+
+  /** The inputs that `compare` used. */
+  get feeds(): readonly Feeds[] {
+    return this.#feeds ?? []
   }
 
   /** Outputs of the reference that differ from run to run by more than the tolerance. Call `compare` before. */

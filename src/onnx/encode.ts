@@ -2,7 +2,7 @@ import { closeSync, openSync, writevSync } from 'node:fs'
 import { type ByteSource, readFully } from './bytes.ts'
 import { writeMessage } from './codec.ts'
 import { OnnxError } from './errors.ts'
-import type { ModelProto } from './proto.ts'
+import type { ModelProto, TensorProto } from './proto.ts'
 import { type Segment, SegmentWriter } from './wire.ts'
 
 /** An encoded message that has not been written yet. */
@@ -40,6 +40,19 @@ export function encodeToBytes(model: ModelProto): Uint8Array {
   for (const segment of encoded.segments()) {
     if (segment instanceof Uint8Array) out.set(segment, at)
     else segment.read(out.subarray(at, at + segment.length))
+    at += segment.length
+  }
+  return out
+}
+
+/** A tensor's own message, as the test data of models is stored. For small tensors. */
+export function encodeTensor(tensor: TensorProto): Uint8Array {
+  const writer = new SegmentWriter()
+  writeMessage('TensorProto', tensor, writer)
+  const out = Buffer.alloc(writer.total)
+  let at = 0
+  for (const segment of writer.segments()) {
+    out.set(segment instanceof Uint8Array ? segment : segment.read(), at)
     at += segment.length
   }
   return out

@@ -41,6 +41,29 @@ test('--json has outputs, values inside and latency', async () => {
   expect(result.latency.speedup.low).toBeLessThanOrEqual(result.latency.speedup.high)
 })
 
+test('made-up inputs by batch and seed; they can be saved and used again', async () => {
+  const folder = await project()
+  const compare = async (...args: string[]) => {
+    const { out } = await cli(
+      folder,
+      'compare',
+      'a.onnx',
+      'out/a.onnx',
+      '--cosine',
+      '0.9',
+      '--runs',
+      '0',
+      '--json',
+      ...args,
+    )
+    return JSON.parse(out).outputs[0]
+  }
+  const first = await compare('--batch', '3', '--samples', '2', '--save-inputs', 'saved')
+  expect(first.elements).toBe(2 * 3 * 10)
+  expect(await compare('--inputs', 'saved')).toEqual(first)
+  expect((await compare('--batch', '3', '--samples', '2', '--seed', '1')).maxAbs).not.toBe(first.maxAbs)
+})
+
 test('a model that is missing and inputs that are missing are named', async () => {
   const folder = temporaryFolder()
   copyFileSync(fixture('digits-cnn.onnx'), join(folder, 'a.onnx'))

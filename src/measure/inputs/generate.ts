@@ -15,12 +15,13 @@ const MASKS = ['ones', 'right', 'left', 'holes'] as const
  * holes, images of smooth colours, else normally distributed numbers. The same on every run.
  *
  * @param sizes sizes of dynamic dimensions
+ * @param seed other numbers for every seed
  * @throws OnnxError `INPUTS_UNKNOWN` for inputs that are no tensors
  */
-export function generateInputs(model: Model, count: number, sizes: Sizes): Feeds[] {
+export function generateInputs(model: Model, count: number, sizes: Sizes, seed = 0): Feeds[] {
   const inputs = model.graph.inputs.filter(({ tensor, sparse }) => !tensor && !sparse)
   return Array.from({ length: count }, (_, sample) => {
-    const random = randomNumbers(sample)
+    const random = randomNumbers(seed * 65536 + sample)
     return Object.fromEntries(inputs.map((input) => [input.name, generate(input, sample, sizes, random)]))
   })
 }
