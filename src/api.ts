@@ -37,6 +37,8 @@ export interface Transformed {
   file: string
   /** Absolute paths of its data files. */
   external: string[]
+  /** Adapters that fit it, and where in their files the weights are, in the order of `info.adapterInputs`. */
+  adapters: { name: string; file: string; bytes: number; tensors: { offset: number; dims: number[] }[] }[]
   /** Inputs, outputs, operators of the result. */
   info: ModelInfo
   /** Sizes, time, passes and what they changed. */
@@ -83,17 +85,21 @@ export function createOptimizer({ onProgress, ...plugin }: OptimizerOptions = {}
       const artifact = await pipeline.build({ file, options: targets[0]!, ...(signal ? { signal } : {}) })
       const files =
         output === undefined
-          ? [artifact.model.file, ...artifact.external.map((data) => data.file)]
+          ? [artifact.model, ...artifact.external, ...artifact.adapters].map((part) => part.file)
           : emit === 'huggingface'
             ? await deliver(artifact, join(resolve(root, output), huggingFacePath(basename(file), targets[0]!)), {
                 ownData: true,
               })
             : await deliver(artifact, resolve(root, output))
       if (output !== undefined && emit === 'huggingface') await copyCompanions(file, resolve(root, output))
-      const { info, report } = artifact
+      const { info, report, external } = artifact
+      const adapters = artifact.adapters.map(({ adapter: name, bytes, tensors }, i) => {
+        return { name, file: files[1 + external.length + i]!, bytes, tensors }
+      })
       return {
         file: files[0]!,
-        external: files.slice(1),
+        external: files.slice(1, 1 + external.length),
+        adapters,
         info,
         report: output === undefined ? report : { ...report, output: files[0]! },
       }

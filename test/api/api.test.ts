@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { createOptimizer, inspect, OnnxError, transform } from '../../src/api.ts'
+import { writeLoraModel } from '../support/lora-model.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const digits = resolve(import.meta.dirname, '../../fixtures/digits-cnn.onnx')
@@ -24,6 +25,16 @@ test('without output the result is in the cache, and options layer as in the plu
   expect(existsSync(file)).toBe(true)
   expect(file.startsWith(join(folder, 'cached'))).toBe(true)
   await optimizer.close()
+})
+
+test('adapters are told apart from data files', async () => {
+  const folder = temporaryFolder()
+  const file = writeLoraModel(folder)
+  const output = join(folder, 'out/small.onnx')
+  const result = await transform(file, { adapters: 'inputs', adapterFormat: 'npz', output })
+  expect(result.external).toEqual([])
+  expect(result.adapters).toMatchObject([{ name: 'default', file: join(folder, 'out/small-default.npz') }])
+  expect(result.adapters[0]!.bytes).toBe(readFileSync(result.adapters[0]!.file).length)
 })
 
 test('wrong options are OnnxErrors', async () => {
