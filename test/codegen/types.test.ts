@@ -347,3 +347,15 @@ test('a file is written only if its content changes', async () => {
   expect(await writeIfChanged(file, 'b')).toBe(true)
   expect(readFileSync(file, 'utf8')).toBe('b')
 })
+
+test('names of adapters are typed', () => {
+  const { code } = generateTypes([
+    {
+      file: 'm.onnx',
+      query: 'adapters=inputs',
+      as: 'session',
+      variants: [{ target: 'web', info: bert, adapters: ['sql', 'a b'] }],
+    },
+  ])
+  expect(code).toContain('const model: Model<Inputs, Outputs, string, "sql" | "a b">')
+})
