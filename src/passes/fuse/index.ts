@@ -1,6 +1,7 @@
 import type { Pass } from '../pass.ts'
+import { quantizeParams } from '../quantize/params.ts'
 
-const params = {
+const own = {
   fuse: {
     type: 'enum',
     doc: 'Fuse operators into larger ones that compute the same: `auto`, or the model type where it is known',
@@ -61,10 +62,12 @@ const params = {
   strict: { type: 'boolean', doc: 'Fail where a fusion rule fails, instead of going on without it', default: false },
 } as const
 
+const params: typeof own & Pick<typeof quantizeParams, 'quantize'> = { ...own, quantize: quantizeParams.quantize }
+
 /** Fuses operators: normalizations, activations, attention, convolutions, and the arithmetic around them. */
 export const fuse: Pass<typeof params> = {
   name: 'fuse',
-  version: 1,
+  version: 2,
   doc: 'Replaces groups of operators by fused ones that compute the same, as far as the target can run them',
   params,
   enabled: ({ fuse }) => fuse !== 'none',

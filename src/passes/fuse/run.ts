@@ -8,6 +8,10 @@ import { legalityOf } from '../../rules/legality.ts'
 import type { PassContext, PassResult } from '../pass.ts'
 import type { fuse } from './index.ts'
 
+/** Parameters of the pass; where nothing is quantized afterwards `quantize` may be left out. */
+export type FuseOptions = Omit<ParamOutput<typeof fuse.params>, 'quantize'> &
+  Partial<Pick<ParamOutput<typeof fuse.params>, 'quantize'>>
+
 /** What the pass tells beside counts per operator. */
 export interface FuseData {
   /** How often each rule fired. */
@@ -23,7 +27,7 @@ export interface FuseData {
 /** Runs the fusion rules that the options ask for. */
 export async function run(
   model: Model,
-  options: ParamOutput<typeof fuse.params>,
+  options: FuseOptions,
   { ort, device, note }: Pick<PassContext, 'ort' | 'device' | 'note'>,
 ): Promise<PassResult & { data: FuseData }> {
   const { without, only, fuseSteps: steps, strict, geluApproximation, mask, numHeads, hiddenSize } = options
@@ -32,7 +36,8 @@ export async function run(
     ...(geluApproximation ? ['gelu-approximation'] : []),
     ...(mask === 'raw' ? [] : [`mask-${mask}`]),
   ]
-  const phases = chosenPhases({ without, also, only })
+  const unwanted = withoutBlocks(options.quantize).filter((rule) => !only?.includes(rule) && !also.includes(rule))
+  const phases = chosenPhases({ without: [...(without ?? []), ...unwanted], also, only })
   const restore = keepSignature(model)
   forgetShapes(model)
   await ort.inferTypes(model)
@@ -58,6 +63,12 @@ export async function run(
   }
   const emitted = new Set(phases.flat().flatMap(({ emits }) => emits))
   return { changes, fused: growth(before, after, emitted), data }
+}
+
+/** Rules whose operators take no weights in blocks, where such are wanted: fused, they would keep their weights float. */
+function withoutBlocks(quantize: FuseOptions['quantize']): string[] {
+  if (quantize === 'bnb4') return ['packed-attention']
+  return quantize === 'weights' ? ['packed-attention', 'embed-layer-norm'] : []
 }
 
 /** Inference knows more about outputs than files declare; what the model declares is its signature and stays. */

@@ -12,7 +12,7 @@ import { hasShared, shared } from '../../support/shared.ts'
 import { readableModels, recordedRuns } from '../../support/shared-cases.ts'
 
 type Options = ParamOutput<typeof fuse.params>
-const defaults: Options = { fuse: 'auto', geluApproximation: false, mask: 'raw', strict: true }
+const defaults: Options = { quantize: 'none', fuse: 'auto', geluApproximation: false, mask: 'raw', strict: true }
 
 const twoGelus = (): ReturnType<typeof draw> =>
   draw(({ op, input }) => {

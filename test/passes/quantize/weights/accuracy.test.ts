@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { readModel } from '../../../../src/graph/import.ts'
 import type { Tensor } from '../../../../src/graph/tensor.ts'
 import { createOrtService } from '../../../../src/ort/service.ts'
+import { run as runFuse } from '../../../../src/passes/fuse/run.ts'
 import type { WeightOptions } from '../../../../src/passes/quantize/weights/index.ts'
-import { bytesOf, copyOf } from '../../../support/models.ts'
+import { bytesOf, copyOf, passContext } from '../../../support/models.ts'
 import { readTensors } from '../../../support/npz.ts'
 import { hasShared, shared } from '../../../support/shared.ts'
 import { quantizeWeights } from '../../../support/weights.ts'
@@ -46,3 +47,27 @@ describe.skipIf(!hasShared)('trained sentence embeddings', () => {
     expect(meanCosine(actual, expected)).toBeGreaterThan(least)
   })
 })
+
+test.skipIf(!hasShared)(
+  'fused attention and embeddings keep their weights apart, so that they can be quantized',
+  async () => {
+    const bytes: number[] = []
+    for (const fuse of [false, true]) {
+      const model = readModel(shared('own/tiny-bert.onnx'))
+      if (fuse)
+        await runFuse(
+          model,
+          { fuse: 'auto', geluApproximation: false, mask: 'raw', strict: true, quantize: 'weights' },
+          passContext(),
+        )
+      const { data } = await quantizeWeights(model)
+      const ops = model.histogram()
+      expect(ops['com.microsoft:MultiHeadAttention'] ?? 0).toBe(fuse ? 2 : 0)
+      expect(ops['com.microsoft:Attention']).toBeUndefined()
+      expect((data as { quantized: object }).quantized).toMatchObject({ Gather: 3 })
+      bytes.push(bytesOf(model).length)
+      await (await ort.open(copyOf(model))).release()
+    }
+    expect(bytes[1]).toBeLessThan(bytes[0]!)
+  },
+)
