@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { LAST, UNLISTED } from './webgpu.ts'
 
 /** Which operators a device has kernels for, by the version of the operator set. */
 export interface OperatorTable {
@@ -31,7 +32,8 @@ export function operatorTable(device: string, from: string): OperatorTable | und
         const text = readIfThere(join(folder, 'docs', name))
         if (text === undefined) continue
         const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }
-        return parseOperatorTable(text, `onnxruntime-web ${version}`)
+        const table = parseOperatorTable(text, `onnxruntime-web ${version}`)
+        return device === 'webgpu' ? corrected(table) : table
       }
     } catch {
       // Not installed here: look from the next place.
@@ -56,6 +58,19 @@ export function parseOperatorTable(text: string, source: string): OperatorTable 
     source,
     has: (domain, op, opset) =>
       (ranges.get(`${domain}:${op}`) ?? []).some(([from, to]) => opset >= from && (opset <= to || domain !== '')),
+  }
+}
+
+/** The table with what is known to be otherwise. */
+function corrected(table: OperatorTable): OperatorTable {
+  return {
+    ...table,
+    has(domain, op, opset) {
+      if (domain !== '') return table.has(domain, op, opset)
+      const own = Object.hasOwn(UNLISTED, op) ? UNLISTED[op] : undefined
+      if (own) return opset >= own[0] && opset <= own[1]
+      return table.has(domain, op, opset) && !(Object.hasOwn(LAST, op) && opset > LAST[op]!)
+    },
   }
 }
 

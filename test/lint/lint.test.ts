@@ -83,6 +83,18 @@ describe('on a GPU', () => {
     expect((await lint(early))['leaving']!.cost).toContain('0 tensors copied from the GPU')
   })
 
+  test('an operator that lost its kernel with a newer opset', async () => {
+    const pool = (opset: number) =>
+      draw(({ input, op }) => op.Relu(op.MaxPool(op.Exp(input('x', [1, 8, 4, 4])), { kernel_shape: [2, 2] })), {
+        opset,
+        irVersion: 10,
+      })
+    expect((await lint(await pool(21)))['leaving']).toBeUndefined()
+    expect((await lint(await pool(22)))['leaving']!.change).toMatch(/^Export the model with opset 21, .* MaxPool\. /)
+    const listed = await draw(({ input, op }) => op.Softplus(op.Max(input('x', [4]), input('y', [4]))))
+    expect((await lint(listed))['leaving']).toBeUndefined()
+  })
+
   test('rows of computed matrices that are no multiple of 16 bytes', async () => {
     const product = (length: number, dtype: 'float32' | 'float16' = 'float32') =>
       draw(({ input, op }) => op.MatMul(input('a', [2, 64, length], dtype), input('b', [2, length, 64], dtype)))

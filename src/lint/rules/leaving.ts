@@ -16,9 +16,20 @@ export const leaving: LintRule = (context) => {
   return finding('leaving', nodes, {
     message: `operators without a kernel${source} on ${context.device}: ${ops.join(', ')}`,
     cost: `they run on the CPU: ${count(down.size, 'tensor')} copied from the GPU, for which it has to finish first, and ${count(up.size, 'tensor')} back${traffic}, in every run`,
-    change: 'Replace them by operators that the device has, or move them to the beginning or the end of the model.',
+    change: `${older(nodes, context)}Replace them by operators that the device has, or move them to the beginning or the end of the model.`,
   })
 }
+
+/** Some operators lose their kernel with a newer opset: exporting with an older one is all it takes. */
+function older(nodes: readonly Node[], { model, operators }: LintContext): string {
+  if (model.opset <= OLDER) return ''
+  const had = nodes.filter((node) => node.domain === '' && operators?.has('', node.opType, OLDER))
+  const ops = [...new Set(had.map(({ opType }) => opType))].sort()
+  return ops.length ? `Export the model with opset ${OLDER}, in which there are kernels for ${ops.join(', ')}. ` : ''
+}
+
+/** An opset that kernels of all devices are made for. */
+const OLDER = 21
 
 /** Tensors that the GPU has computed and the CPU reads, and the other way round. Each is copied once, however many read it. */
 function copies(onCpu: ReadonlySet<Node>): { down: Set<Value>; up: Set<Value> } {
