@@ -62,10 +62,7 @@ export class IsolatedOrt {
       outputs: IoMetadata[]
       ms: number
       memory: number
-    }>(
-      { kind: 'open', model, options: { graphOptimizationLevel: 'disabled', ...options } },
-      (message) => new OnnxError('ORT_REFUSED', `ONNX Runtime can't load the model: ${message}`),
-    )
+    }>({ kind: 'open', model, options: { graphOptimizationLevel: 'disabled', ...options } }, refused)
     const { session } = opened
     const failed = (message: string): OnnxError =>
       new OnnxError('ORT_RUN_FAILED', `ONNX Runtime failed to run the model: ${message}`)
@@ -137,6 +134,18 @@ export class IsolatedOrt {
       )
     this.#waiting.clear()
   }
+}
+
+function refused(message: string): OnnxError {
+  // The type code of bfloat16, which JavaScript has no arrays for.
+  const hint = /Unsupported data type: 16\b/.test(message)
+    ? 'Inputs or outputs of bfloat16 cannot be used in Node. Export the model with float32 or float16 ones.'
+    : undefined
+  return new OnnxError(
+    'ORT_REFUSED',
+    `ONNX Runtime can't load the model: ${message}`,
+    hint === undefined ? {} : { hint },
+  )
 }
 
 function toWire(feeds: Feeds): Record<string, WireTensor> {

@@ -115,6 +115,16 @@ describe('two models', () => {
     }
   })
 
+  test('outputs of bfloat16, which Node cannot read, are explained', async () => {
+    const model = await draw(({ input, op }) => op.Cast(input('x', [1]), { to: 16 }))
+    const ort = new IsolatedOrt()
+    await expect(ort.open(saved(model))).rejects.toMatchObject({
+      code: 'ORT_REFUSED',
+      hint: expect.stringContaining('bfloat16'),
+    })
+    ort.close()
+  })
+
   test('when the process dies, what waits for it fails with ORT_CRASHED, and a new one starts', async () => {
     const ort = new IsolatedOrt()
     const file = saved(await chain(1))
