@@ -166,6 +166,27 @@ export const commands: readonly Command[] = [
     load: () => import('./tune.ts'),
   },
   {
+    name: 'calibrate',
+    summary: 'Find the ranges of activations for static quantization, to use again with --ranges',
+    operands: { usage: 'MODEL', min: 1, max: 1 },
+    flags: {
+      out: {
+        type: 'string',
+        doc: 'File to write; default `MODEL.ranges.json`. With the end `.cache` a table of the unchanged model for TensorRT',
+        placeholder: 'file',
+      },
+      config,
+      root,
+      json,
+    },
+    takesParams: true,
+    examples: [
+      'calibrate model.onnx --calibration data.npz',
+      'calibrate model.onnx --calibration data.npz --calibration-method entropy -o calibration.cache',
+    ],
+    load: () => import('./calibrate.ts'),
+  },
+  {
     name: 'sync',
     summary: 'Write the types of all models that the sources import',
     operands: { usage: '[GLOB...]', min: 0, max: Number.POSITIVE_INFINITY },

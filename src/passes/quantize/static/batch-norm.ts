@@ -40,10 +40,14 @@ function fold(norm: Node): boolean {
   const shifted = Float32Array.from(b!, (shift, i) => ((old?.[i] ?? 0) - m![i]!) * factor[i]! + shift)
   const { graph } = conv
   const before = [...conv.inputs.slice(1), ...norm.inputs.slice(1)].filter((value) => value !== null)
-  const name = conv.input(1)!.name
-  conv.setInput(1, graph.addInitializer(`${name}_folded`, Tensor.float32(weight!.dims, scaled)))
+  const root = conv.input(1)!
+  const { name } = root
+  const fresh = graph.addInitializer(`${name}_folded`, Tensor.float32(weight!.dims, scaled))
+  conv.setInput(1, fresh)
   conv.setInput(2, graph.addInitializer(`${name}_folded_bias`, Tensor.float32([channels], shifted)))
   replaceNode(norm, conv.output())
   prune(before)
+  // Settings by tensor find it under the old name.
+  if (!root.tensor) fresh.name = name
   return true
 }

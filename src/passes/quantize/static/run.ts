@@ -33,7 +33,6 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
     return { changes: 0 }
   }
   const overrides: TensorOverrides = asked.tensorOverrides ? readOverrides(asked.tensorOverrides, model) : new Map()
-  const given = asked.ranges ? readRanges(asked.ranges, model) : new Map<Value, { min: number; max: number }>()
   const isSelected = selector(model, asked, [...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS], note)
   const candidates = new Map<Node, Operator>()
   for (const node of model.graph.nodes()) {
@@ -47,6 +46,8 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   await context.ort.inferTypes(model)
   let prepared = foldBatchNorms(model)
   if (options.smoothNorms ?? options.perChannel) prepared += smooth([...candidates.keys()].filter(isProduct))
+  // Now that values are those that will be quantized.
+  const given = options.ranges ? readRanges(options.ranges, model) : new Map<Value, { min: number; max: number }>()
 
   const integers = options.quantFormat === 'qoperator'
   const isFloat = (value: Value): boolean =>

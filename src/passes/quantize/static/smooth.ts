@@ -18,6 +18,7 @@ export function smooth(nodes: readonly Node[]): number {
   const leftovers = new Set<Value>()
   const factors = smoothNorms(nodes, () => false, leftovers)
   const made = new Map<string, Value>()
+  const replaced = new Map<Value, Value>()
   for (const [node, { id, values }] of factors) {
     const old = node.input(1)!
     const tensor = old.constant!
@@ -36,8 +37,11 @@ export function smooth(nodes: readonly Node[]): number {
       made.set(key, fresh)
     }
     node.setInput(1, fresh)
+    replaced.set(old, fresh)
     leftovers.add(old)
   }
   prune(leftovers)
+  // Settings by tensor find a weight under its old name.
+  for (const [old, fresh] of replaced) if (!old.tensor && !old.producer) fresh.name = old.name
   return factors.size
 }

@@ -1,0 +1,65 @@
+import { writeFileSync } from 'node:fs'
+import { basename, extname, relative, resolve } from 'node:path'
+import { OnnxError } from '../onnx/errors.ts'
+import { cacheSettings, resolveRequest } from '../options/index.ts'
+import { createPipeline } from '../pipeline/index.ts'
+import { EXIT, type Invocation, type Io } from './command.ts'
+import { loadConfig } from './config.ts'
+import { findModels } from './models.ts'
+import { createProgress } from './progress.ts'
+
+type Ranges = Readonly<Record<string, readonly [number, number]>>
+
+/** For a table of the model as it is: every tensor that could be quantized, nothing moved between layers. */
+const AS_IS = { optimize: 'none', smoothNorms: false, allOps: true, sparePairs: false, matmulConstOnly: false }
+
+/** `calibrate`: the ranges that static quantization would use, as a file to use again. */
+export async function run({ operands, flags, params }: Invocation, io: Io): Promise<number> {
+  const plugin = await loadConfig(flags['config'], io.cwd)
+  const root = resolve(io.cwd, (flags['root'] as string | undefined) ?? plugin.root ?? '.')
+  const [file] = await findModels(operands, io.cwd)
+  const out = resolve(io.cwd, (flags['out'] as string | undefined) ?? `${file}.ranges.json`)
+  const isTable = extname(out) === '.cache'
+  const query = { ...(isTable ? AS_IS : {}), ...params, quantize: 'static' }
+  const [options] = resolveRequest({ plugin, query, file: file!, root, environment: { kind: 'server' } }).targets
+  const progress = await createProgress(io, flags['json'] === true)
+  const pipeline = createPipeline({
+    root,
+    cache: cacheSettings(plugin),
+    onProgress: (state) => progress.update(state),
+  })
+  try {
+    const { report } = await pipeline.build({ file: file!, options: options! })
+    const data = report.passes.find(({ name }) => name === 'quantize-static')?.data as
+      | { samples: number; ranges: Ranges }
+      | undefined
+    const ranges = data?.ranges ?? {}
+    const count = Object.keys(ranges).length
+    if (!data || !count)
+      throw new OnnxError('NOTHING_CALIBRATED', 'the model has nothing that would be quantized', {
+        place: { file: file! },
+        hint: report.notes[0]?.message ?? 'Check ops, nodes and their exclusions.',
+      })
+    writeFileSync(
+      out,
+      isTable ? table(ranges) : `${JSON.stringify({ model: basename(file!), ...pick(data) }, null, 1)}\n`,
+    )
+    if (flags['json']) io.out(JSON.stringify({ output: out, samples: data.samples, tensors: count }, undefined, 2))
+    else io.out(`${relative(io.cwd, out)}: ranges of ${count} tensors from ${data.samples} samples`)
+    return EXIT.ok
+  } finally {
+    progress.stop()
+    await pipeline.close()
+  }
+}
+
+function pick({ samples, ranges }: { samples: number; ranges: Ranges }): { samples: number; ranges: Ranges } {
+  return { samples, ranges }
+}
+
+/** Lines `name value`, the value being the largest magnitude: what TensorRT's provider reads. */
+function table(ranges: Ranges): string {
+  return Object.entries(ranges)
+    .map(([name, [min, max]]) => `${name} ${Math.max(Math.abs(min), Math.abs(max))}\n`)
+    .join('')
+}

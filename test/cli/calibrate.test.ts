@@ -1,0 +1,48 @@
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { expect, test } from 'vitest'
+import { temporaryFolder } from '../support/temporary.ts'
+import { cli } from './support.ts'
+
+/** A folder with the digits model and a few images for it. */
+function project(): string {
+  const folder = temporaryFolder()
+  copyFileSync(resolve(import.meta.dirname, '../../fixtures/digits-cnn.onnx'), join(folder, 'a.onnx'))
+  const image = (n: number): number[] => Array.from({ length: 64 }, (_, i) => ((i * 37 + n * 11) % 17) / 16)
+  writeFileSync(
+    join(folder, 'data.mjs'),
+    `export default ${JSON.stringify([0, 1, 2, 3].map((n) => ({ image: { dims: [1, 1, 8, 8], data: image(n) } })))}`,
+  )
+  return folder
+}
+
+test('calibrate writes ranges, and a build with them gives what a build with the data gives', async () => {
+  const folder = project()
+  const { code, out, err } = await cli(folder, 'calibrate', 'a.onnx', '--calibration', 'data.mjs')
+  expect([code, err]).toEqual([0, ''])
+  expect(out).toMatch(/^a\.onnx\.ranges\.json: ranges of \d+ tensors from 4 samples$/)
+  const { ranges } = JSON.parse(readFileSync(join(folder, 'a.onnx.ranges.json'), 'utf8'))
+  expect(ranges.image).toEqual([0, 1])
+  const build = (name: string, ...args: string[]) =>
+    cli(folder, 'build', 'a.onnx', '--quantize', 'static', ...args, '-o', `${name}/a.onnx`)
+  expect((await build('data', '--calibration', 'data.mjs')).code).toBe(0)
+  expect((await build('ranges', '--ranges', 'a.onnx.ranges.json')).err).toBe('')
+  const [one, other] = ['data', 'ranges'].map((name) => readFileSync(join(folder, name, 'a.onnx')))
+  expect(Buffer.compare(one!, other!)).toBe(0)
+})
+
+test('calibrate writes a table for TensorRT: largest magnitudes of the unchanged model', async () => {
+  const folder = project()
+  expect((await cli(folder, 'calibrate', 'a.onnx', '--calibration', 'data.mjs', '-o', 't.cache')).code).toBe(0)
+  const lines = readFileSync(join(folder, 't.cache'), 'utf8').trimEnd().split('\n')
+  expect(lines).toContain('image 1')
+  for (const line of lines) expect(Number(line.split(' ').at(-1))).toBeGreaterThan(0)
+})
+
+test('nothing is written where data is missing', async () => {
+  const folder = project()
+  const { code, err } = await cli(folder, 'calibrate', 'a.onnx', '--calibration', 'nothing.npz')
+  expect(code).toBe(1)
+  expect(err).toContain('there is no such calibration data')
+  expect(existsSync(join(folder, 'a.onnx.ranges.json'))).toBe(false)
+})
