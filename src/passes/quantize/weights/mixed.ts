@@ -75,10 +75,11 @@ function aroundAttention(candidates: ReadonlyMap<Node, Candidate>): { values: Se
   for (const node of some?.graph.model.graph.allNodes() ?? []) {
     const index = node.is('MatMul') && isProbability(node.input(0)) ? 1 : VALUE_INPUT[node.opType]
     const value = index === undefined ? undefined : node.input(index)
-    const own = value ? [...productsBehind(value, candidates)] : []
-    if (!own.length) continue
+    if (!value) continue
+    const own = [...productsBehind(value, candidates)]
     for (const product of own) values.add(product)
-    last = [...own, ...productsAfter(node.output(), candidates)]
+    const around = [...own, ...productsAfter(node.output(), candidates)]
+    if (around.length) last = around
   }
   return { values, last }
 }

@@ -1,0 +1,14 @@
+// Weights of 4 bits: the published recipe, and the default one. Use: npm run bench -- weights [--runs 5] [MODEL...]
+import { benchBuilds } from './support/builds.mjs'
+
+const SETTINGS = [
+  { name: 'q4, ranges', ours: ['--dtype', 'q4', '--algorithm', 'rtn'], peers: { onnxruntime: ['q4'] } },
+  {
+    name: 'q4, HQQ',
+    ours: ['--dtype', 'q4', '--no-symmetric', '--algorithm', 'hqq'],
+    peers: { onnxruntime: ['hqq'] },
+  },
+  { name: 'default', ours: ['--quantize', 'weights'], peers: { 'onnxruntime (q4)': ['q4'] } },
+]
+
+export const run = (options) => benchBuilds(SETTINGS, options)
