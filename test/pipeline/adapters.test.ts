@@ -49,10 +49,15 @@ describe.skipIf(!hasShared).each(['tiny-lora', 'tiny-lora-llama'])('%s', (name) 
     ['dtype=fp16&keep_io_types', 0.02],
     ['dtype=fp16&keep_io_types=false', 0.02],
     ['dtype=q8&fuse=none', 0.3],
+    ['quantize=static&calibration=NAME-inputs.npz', 0.5],
+    ['precision=mixed', 0.02],
+    ['dtype=q4f16', 1.5],
+    ['dtype=bnb4', 1.5],
+    ['optimize=extended', 1e-4],
     // Most of the error is that of 4 bits in a small random model.
     ['dtype=q4', 1.5],
   ])('%s: with the adapter the original, without it something else', async (query, tolerance) => {
-    const artifact = await build(shared(`own/${name}.onnx`), query)
+    const artifact = await build(shared(`own/${name}.onnx`), query.replace('NAME', name))
     expect(artifact.info.adapterInputs).toHaveLength(8)
     await using session = await open(artifact)
     const feeds = Object.fromEntries(
