@@ -5,9 +5,8 @@ import type { Pass } from '../pass.ts'
 const params = {
   adapters: {
     type: 'enum',
-    doc: 'What becomes of LoRA weights in the model: `inputs` takes them out into a file of their own, `none` leaves them',
+    doc: 'What becomes of LoRA weights in the model: `inputs` takes them out into a file of their own, `none` leaves them. Default `none`, or `inputs` where adapter_files or adapter_name is given',
     values: ['none', 'inputs'],
-    default: 'none',
   },
   adapterFormat: {
     type: 'enum',
@@ -35,7 +34,8 @@ export const adapters: Pass<typeof params> = {
   version: 1,
   doc: 'Takes LoRA weights out of the model, so that one base serves many adapters: `session.withAdapter(name)`',
   params,
-  enabled: ({ adapters }) => adapters !== 'none',
+  enabled: ({ adapters, adapterFiles, adapterName }) =>
+    adapters === undefined ? adapterFiles !== undefined || adapterName !== undefined : adapters !== 'none',
   lossless: true,
   dependencies: ({ adapterFiles }, file) => Object.values(adapterFiles ?? {}).map((path) => locate(path, file)),
   run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),

@@ -148,6 +148,15 @@ test('weights behind Transpose, as exporters write those of layers that they do 
   expect(difference(after, before!)).toBeLessThan(1e-6)
 })
 
+test('further adapters or a name ask for the pass, `none` does not', () => {
+  const format = { adapterFormat: 'npz' } as const
+  expect(adapters.enabled(format)).toBe(false)
+  expect(adapters.enabled({ ...format, adapters: 'inputs' })).toBe(true)
+  expect(adapters.enabled({ ...format, adapterFiles: { a: 'a.npz' } })).toBe(true)
+  expect(adapters.enabled({ ...format, adapterName: 'a' })).toBe(true)
+  expect(adapters.enabled({ ...format, adapterName: 'a', adapters: 'none' })).toBe(false)
+})
+
 describe('near misses are left alone', () => {
   const fails = (model: Model) => expect(run(model)).rejects.toMatchObject({ code: 'ADAPTER_NOT_FOUND' })
   test('a rank that is not low', async () => {
