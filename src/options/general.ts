@@ -30,6 +30,12 @@ export const generalParams = {
     doc: 'Bundles of parameters by name: a CPU preset (`arm64`, `avx2`, `avx512`, `avx512_vnni`, `auto`) or one of `presets`',
     placeholder: 'name',
   },
+  sessionPreset: {
+    type: 'string',
+    doc: 'File of session options by target or device, as `tune` writes it, relative to the root; default `MODEL.session.json` where it is there',
+    placeholder: 'file',
+    presentation: true,
+  },
 } as const
 
 /** What the import gives: no matter of targets. */

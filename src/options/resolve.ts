@@ -1,4 +1,4 @@
-import { basename, isAbsolute, relative } from 'node:path'
+import { basename, isAbsolute, resolve as pathOf, relative } from 'node:path'
 import picomatch from 'picomatch'
 import { OnnxError } from '../onnx/errors.ts'
 import { OPTIONS, QUERY, readParams, type Surface, splitQuery } from '../params/read.ts'
@@ -82,11 +82,11 @@ function resolve(request: RequestInput): ResolvedRequest {
   const defaults = pluginDefaults(plugin)
   return {
     as: ((above['as'] ?? defaults['as']) as As | undefined) ?? shapeParams.as.default,
-    targets: names.map((name) => resolveTarget(name, [defaults, targetLayer(name, plugin), above])),
+    targets: names.map((name) => resolveTarget(name, [defaults, targetLayer(name, plugin), above], root)),
   }
 }
 
-function resolveTarget(name: string, layers: readonly Layer[]): ResolvedOptions {
+function resolveTarget(name: string, layers: readonly Layer[], root: string): ResolvedOptions {
   const merged: Record<string, unknown> = {}
   for (const layer of layers) Object.assign(merged, layer)
   const params: Record<string, unknown> = {}
@@ -97,7 +97,8 @@ function resolveTarget(name: string, layers: readonly Layer[]): ResolvedOptions 
   }
   const device = (merged['device'] as Device | undefined) ?? 'cpu'
   for (const pass of allPasses) if (pass.enabled(params)) pass.check?.(params, device)
-  return { target: name, device, params }
+  const preset = merged['sessionPreset'] as string | undefined
+  return { target: name, device, params, ...(preset === undefined ? {} : { sessionPreset: pathOf(root, preset) }) }
 }
 
 function queryLayer({ query = '', surface, plugin = {} }: RequestInput): Layer {

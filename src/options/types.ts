@@ -9,6 +9,8 @@ export interface ResolvedOptions {
   target?: string
   /** `cpu`, `wasm`, `webgpu`, ... */
   device: string
+  /** Absolute path of a file with session options, where one is named. */
+  sessionPreset?: string
   /** Values of all parameters of passes, defaults included; besides, `dtype` and `preset` where they are set. */
   params: Readonly<Record<string, unknown>>
 }

@@ -31,15 +31,26 @@ export function sessionPresetFile(model: string): string {
 /**
  * Session options that were tuned for a model and a target (or its device); undefined if there are none.
  *
- * @throws OnnxError `SESSION_PRESET_INVALID` if the file is no JSON object of session options
+ * @param options.sessionPreset a file to read instead of the one beside the model
+ * @throws OnnxError `SESSION_PRESET_INVALID` if the file is no JSON object of session options, `SESSION_PRESET_MISSING` if one
+ * is named and is not there
  */
 export async function readSessionPreset(
   model: string,
-  { target, device }: { target: string; device: string },
+  { target, device, sessionPreset }: { target: string; device: string; sessionPreset?: string | undefined },
 ): Promise<SessionPreset | undefined> {
-  const file = sessionPresetFile(model)
-  const text = await readFile(file, 'utf8').catch(() => undefined)
-  if (text === undefined) return undefined
+  const file = sessionPreset ?? sessionPresetFile(model)
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (cause) {
+    if (sessionPreset === undefined) return undefined
+    throw new OnnxError('SESSION_PRESET_MISSING', `the session options can't be read: ${(cause as Error).message}`, {
+      place: { file: model },
+      hint: 'Write them with `unplugin-onnx tune MODEL -o FILE`, or leave `sessionPreset` out.',
+      cause,
+    })
+  }
   const presets = parseSessionPresets(text, file)
   return presets[target] ?? presets[device]
 }

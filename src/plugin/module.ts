@@ -36,7 +36,7 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
   const used = as === 'session' ? variants : variants.slice(0, 1)
   const inputs: VariantInput[] = []
   for (const [index, { options, artifact }] of used.entries()) {
-    const { device, target = device } = options
+    const { device, target = device, sessionPreset } = options
     const variant = { target, device, info: artifact.info, bytes: artifact.model.bytes }
     if (as === 'info') {
       inputs.push({ ...variant, urlExpression: '""', external: [] })
@@ -48,7 +48,7 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
         ? await emitWasm(hook, ortEntry(device, 'web'), setting, index, setup)
         : undefined
     const sessionOptions =
-      as === 'session' ? await readSessionPreset(artifact.report.input, { target, device }) : undefined
+      as === 'session' ? await readSessionPreset(artifact.report.input, { target, device, sessionPreset }) : undefined
     const adapters = as === 'session' ? await emitAdapters(hook, artifact, setting.emitter, index, setup) : []
     inputs.push({
       ...variant,

@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs'
 import { relative } from 'node:path'
 import type { UnpluginContextMeta, UnpluginOptions } from 'unplugin'
 import { OnnxError } from '../onnx/errors.ts'
 import type { PluginOptions } from '../options/index.ts'
+import { sessionPresetFile } from '../pipeline/session-preset.ts'
 import { bundlerOf } from './bundlers/index.ts'
 import type { Hook } from './emit/emitter.ts'
 import { environmentOf, type Framework } from './environment.ts'
@@ -79,7 +81,9 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
           const watched = bundler.watches()
           if (watched) this.addWatchFile(model.file)
           const built = await models.build(model, environmentOf(this, bundler.environment()), importSite)
-          for (const { artifact } of watched ? built.variants : []) {
+          for (const { options, artifact } of watched ? built.variants : []) {
+            const preset = options.sessionPreset ?? sessionPresetFile(model.file)
+            if (existsSync(preset)) this.addWatchFile(preset)
             for (const source of artifact.sources) this.addWatchFile(source)
             // A bundler that keeps modules has to come back here when what they point at is gone.
             if (bundler.keepsModules)
