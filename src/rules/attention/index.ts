@@ -1,4 +1,5 @@
 import type { Rule } from '../../rewrite/index.ts'
+import { einsum } from './einsum.ts'
 import { multiHead } from './multi-head.ts'
 import { packed } from './packed.ts'
 import { maskIndex, noMask, paddingMask } from './padding-mask.ts'
@@ -15,7 +16,7 @@ export { plain as plainAttention } from './plain.ts'
  * operator for it, then clear what led in and out.
  */
 export const attentionPhases: readonly { group: string; rules: readonly Rule[]; onRequest?: boolean }[] = [
-  { group: 'attention', rules: [sizes] },
+  { group: 'attention', rules: [sizes, einsum] },
   { group: 'attention', rules: [sdpa] },
   { group: 'attention', rules: [collapseViews, paddingMask] },
   { group: 'mask-index', rules: [maskIndex], onRequest: true },

@@ -8,7 +8,7 @@ import { integersOf, no, numberOf, type Rule, rule } from '../../rewrite/index.t
 /** How many values are looked at. */
 const LIMIT = 48
 const PASSING = new Set(
-  'Reshape Transpose Squeeze Unsqueeze Flatten Identity Cast Split Softmax MatMul Gemm Where IsNaN Neg Dropout Expand Concat Slice Sin Cos'.split(
+  'Einsum Reshape Transpose Squeeze Unsqueeze Flatten Identity Cast Split Softmax MatMul Gemm Where IsNaN Neg Dropout Expand Concat Slice Sin Cos'.split(
     ' ',
   ),
 )
@@ -104,7 +104,7 @@ function placeOf(value: Value, name: string): Place | undefined {
 }
 
 /** True for what a Softmax is computed from, for what it weighs, and for the result; and for what is made for its size alone. */
-function isInAttention(value: Value): boolean {
+export function isInAttention(value: Value): boolean {
   if (!value.isOutput && value.users.every((node) => node.is('Shape'))) return true
   const seen = new Set<Value>([value])
   for (const at of seen) {

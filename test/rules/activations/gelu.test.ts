@@ -5,7 +5,7 @@ import { draw, expectFusion, expectRefusal, type Sketch } from '../../support/ru
 
 const forms: Record<string, (sketch: Sketch, x: Value) => Value> = {
   '(x * 0.5) * (erf + 1)': ({ op }, x) => op.Mul(op.Mul(x, 0.5), op.Add(op.Erf(op.Div(x, Math.SQRT2)), 1)),
-  '(x * (1 + erf)) * 0.5': ({ op }, x) => op.Mul(op.Mul(x, op.Add(op.Erf(op.Div(x, 1.4142)), 1)), 0.5),
+  '(x * (1 + erf)) * 0.5': ({ op }, x) => op.Mul(op.Mul(x, op.Add(op.Erf(op.Div(x, Math.SQRT2)), 1)), 0.5),
   'x * (0.5 * (1 + erf))': ({ op }, x) => op.Mul(op.Mul(op.Add(op.Erf(op.Div(x, Math.SQRT2)), 1), 0.5), x),
   'erf(x * 0.7071)': ({ op }, x) => op.Mul(x, op.Mul(op.Add(op.Erf(op.Mul(x, Math.SQRT1_2)), 1), 0.5)),
   'x * (1 + erf) / 2': ({ op }, x) => op.Div(op.Mul(op.Add(op.Erf(op.Mul(x, Math.SQRT1_2)), 1), x), 2),

@@ -15,6 +15,9 @@ const MINIMUM = -3.4028234663852886e38
 
 /** A part of an attention, to be written in the way of one exporter. */
 interface Dialect {
+  /** The product of the query and the key, and that of the probabilities and the value. */
+  product?: (s: Sketch, q: Value, k: Value) => Value
+  weighted?: (s: Sketch, p: Value, v: Value) => Value
   /** The projection of x. */
   project?: (s: Sketch, x: Value) => Value
   /** [B, S, H] -> [B, N, S, h]. */
@@ -48,10 +51,10 @@ function attention(dialect: Dialect, options: { opset?: number; length?: number 
     const mask = s.input('mask', ['batch', length], 'int64')
     const [q, k, v] = [0, 1, 2].map(() => (dialect.heads ?? split)(s, (dialect.project ?? linear)(s, x)))
     const query = dialect.query?.(s, q!) ?? op.Div(q!, Math.sqrt(SIZE))
-    const product = op.MatMul(query, (dialect.key ?? transpose)(s, k!))
+    const product = dialect.product?.(s, query, k!) ?? op.MatMul(query, (dialect.key ?? transpose)(s, k!))
     const scores = dialect.scores?.(s, product, mask) ?? product
     const softmax = dialect.softmax?.(s, scores) ?? op.Softmax(scores, { axis: -1 })
-    return (dialect.merge ?? merge)(s, op.MatMul(softmax, v!))
+    return (dialect.merge ?? merge)(s, dialect.weighted?.(s, softmax, v!) ?? op.MatMul(softmax, v!))
   }, options)
 }
 
@@ -129,6 +132,15 @@ const dialects: Record<string, [string, Dialect, { opset?: number; length?: numb
   'the key split and transposed at once': [
     'com.microsoft:Attention',
     { key: ({ op }, k) => op.Transpose(op.Transpose(k, { perm: [0, 2, 1, 3] }), { perm: [0, 2, 3, 1] }) },
+  ],
+  'products as Einsum, heads never transposed': [
+    'com.microsoft:Attention',
+    {
+      heads: ({ op }, x) => op.Reshape(x, [0, 0, HEADS, SIZE]),
+      product: ({ op }, q, k) => op.Einsum(q, k, { equation: 'bqhd,bkhd->bhqk' }),
+      weighted: ({ op }, p, v) => op.Einsum(p, v, { equation: 'bhqk,bkhd->bqhd' }),
+      merge: ({ op }, y) => op.Reshape(y, [0, 0, HIDDEN]),
+    },
   ],
   'projections that are no plain products': [
     '3 Add, 3 MatMul, 3 Relu, com.microsoft:MultiHeadAttention',
