@@ -11,7 +11,7 @@ import { passContext } from '../../support/models.ts'
 import { draw, expectClose, opsOf, randomFeeds, type Sketch } from '../../support/rules.ts'
 
 type Options = ParamOutput<typeof fuse.params>
-const options: Options = { fuse: 'auto', geluApproximation: false, mask: 'raw', strict: true }
+const options: Options = { quantize: 'none', fuse: 'auto', geluApproximation: false, mask: 'raw', strict: true }
 
 function heads({ op }: Sketch, x: Value): Value {
   return op.Transpose(op.Reshape(x, [0, 0, 4, 8]), { perm: [0, 2, 1, 3] })
