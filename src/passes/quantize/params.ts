@@ -8,8 +8,8 @@ export const quantizeParams = {
   },
   weightType: {
     type: 'enum',
-    doc: 'Type of quantized weights. Default: the one that the runtime multiplies fastest (int8, for Conv uint8)',
-    values: ['int8', 'uint8'],
+    doc: 'Type of quantized weights. Default: the one that the runtime multiplies fastest (int8, for Conv uint8). Other than 8 bits: static only',
+    values: ['int8', 'uint8', 'int4', 'uint4', 'int16', 'uint16'],
   },
   perChannel: {
     type: 'boolean',

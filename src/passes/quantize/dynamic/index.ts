@@ -1,5 +1,7 @@
+import { OnnxError } from '../../../onnx/errors.ts'
 import type { Pass } from '../../pass.ts'
 import { quantizeParams } from '../params.ts'
+import type { DynamicOptions } from './tools.ts'
 
 /** Dynamic quantization: 8-bit weights, activations quantized at run time from their own range. */
 export const dynamicQuantization: Pass<typeof quantizeParams> = {
@@ -8,6 +10,12 @@ export const dynamicQuantization: Pass<typeof quantizeParams> = {
   doc: 'Quantizes weights to 8 bits and multiplies in integers, with ranges of activations found at run time',
   params: quantizeParams,
   enabled: ({ quantize }) => quantize === 'dynamic',
+  check: ({ weightType }) => {
+    if (weightType && !weightType.endsWith('int8'))
+      throw new OnnxError('OPTION_INVALID', `dynamic quantization has no ${weightType} weights`, {
+        hint: 'Use int8 or uint8, quantize=static, or quantize=weights.',
+      })
+  },
   lossless: false,
-  run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
+  run: async (model, options, context) => (await import('./run.ts')).run(model, options as DynamicOptions, context),
 }

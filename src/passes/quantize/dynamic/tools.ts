@@ -7,7 +7,10 @@ import type { CodeRange, WeightCache } from '../weight-cache.ts'
 import type { Activations } from './activations.ts'
 import type { Factors } from './smooth.ts'
 
-export type DynamicOptions = ParamOutput<typeof quantizeParams>
+/** Integer products have 8-bit weights. */
+export type DynamicOptions = Omit<ParamOutput<typeof quantizeParams>, 'weightType'> & {
+  weightType?: 'int8' | 'uint8' | undefined
+}
 
 /** What the rewrite of one operator works with. */
 export interface Tools {

@@ -27,6 +27,8 @@ export const staticQuantization: Pass<typeof staticParams> = {
     const { activationType, weightType, activationSymmetric, restrictedAsymmetric } = options
     if (activationType.startsWith('int') && weightType === 'uint8')
       throw invalid('int8 activations do not go with uint8 weights', 'Use weightType int8, or uint8 activations.')
+    if (options.quantFormat === 'qoperator' && weightType && !weightType.endsWith('int8'))
+      throw invalid(`integer operators take no ${weightType} weights`, 'Use quantFormat qdq for 4 and 16 bits.')
     if (restrictedAsymmetric && (activationType !== 'uint8' || activationSymmetric))
       throw invalid('restrictedAsymmetric is for uint8 activations that are not symmetric', 'Leave one of them out.')
     if (options.quantFormat === 'qoperator' && activationType.endsWith('16'))

@@ -358,6 +358,18 @@ describe('settings by tensor', () => {
   })
 
   test.each([
+    ['int4', 0.9],
+    ['uint4', 0.9],
+    ['int16', 0.02],
+    ['uint16', 0.02],
+  ] as const)('a weight of %s', async (type, tolerance) => {
+    const model = dense()
+    await check(model, samplesOf(1, 16), { weightType: type }, tolerance)
+    const codes = [...model.graph.initializers].find(({ name }) => name === 'w_quantized')!
+    expect(codes.tensor!.dtype).toBe(type)
+  })
+
+  test.each([
     [{ x: { min: 1 }, nope: {} }, /no tensor "nope"/],
     [{ x: { min: 1 }, w: { axis: 5 } }, /"w" has no axis 5/],
     [{ x: { axis: 0 } }, /"x" is no constant/],
@@ -399,6 +411,7 @@ describe('options that contradict each other', () => {
     [{ activationType: 'int8', weightType: 'uint8' }, /do not go with/],
     [{ restrictedAsymmetric: true, activationType: 'int8' }, /restrictedAsymmetric/],
     [{ quantFormat: 'qoperator', activationType: 'uint16' }, /8-bit activations only/],
+    [{ quantFormat: 'qoperator', weightType: 'int4' }, /no int4 weights/],
     [{ quantFormat: 'qoperator' }, /webgpu has no kernels/, 'webgpu'],
     [{ lossSamples: 2, quantFormat: 'qoperator' }, /lossSamples needs/],
   ] as [Partial<StaticOptions>, RegExp, string | undefined][])('%o', (options, message, device) => {
