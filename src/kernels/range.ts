@@ -54,10 +54,14 @@ export function minMaxPerChannel(input: FloatInput, layout: ChannelLayout): Chan
     })
     const [nan, infinite] = intsAt(counts, 2)
     const found = floatsAt(ranges, columns * 2)
-    const pick = (at: (i: number) => number): Float32Array<ArrayBuffer> =>
-      Float32Array.from({ length: columns }, (_, i) => found[at(i)]!)
-    if (walk.by === 'runs')
-      return { min: pick((i) => i * 2), max: pick((i) => i * 2 + 1), nan: nan!, infinite: infinite! }
+    if (walk.by === 'runs') {
+      const [min, max] = [new Float32Array(columns), new Float32Array(columns)]
+      for (let i = 0; i < columns; i++) {
+        min[i] = found[2 * i]!
+        max[i] = found[2 * i + 1]!
+      }
+      return { min, max, nan: nan!, infinite: infinite! }
+    }
     const [wideMin, wideMax] = [found.subarray(0, columns), found.subarray(columns)]
     const { channels, inner } = layout
     const min = new Float32Array(channels).fill(Number.POSITIVE_INFINITY)

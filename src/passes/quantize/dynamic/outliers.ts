@@ -39,7 +39,8 @@ export function findOutliers(
   const layout = contractionLayout(tensor.dims, contraction)
   const { min, max, nan, infinite } = withFloats(tensor, (data) => minMaxPerChannel(data, layout))
   if (nan + infinite > 0) return undefined
-  const peaks = Float64Array.from(max, (value, i) => Math.max(value, -min[i]!) * (factors?.[i] ?? 1))
+  const peaks = new Float64Array(max.length)
+  for (let i = 0; i < peaks.length; i++) peaks[i] = Math.max(max[i]!, -min[i]!) * (factors?.[i] ?? 1)
   const typical = peaks.slice().sort()[peaks.length >> 1]!
   const rows: number[] = []
   if (typical > 0) for (let i = 0; i < peaks.length; i++) if (peaks[i]! > RATIO * typical) rows.push(i)
