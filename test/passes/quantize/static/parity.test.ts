@@ -81,4 +81,18 @@ describe.skipIf(!hasShared)('the same recipe gives what the reference tool gives
     }
     expect(compared).toBeGreaterThan(10)
   })
+
+  test('digits-cnn as integer operators', { timeout: 60_000 }, async () => {
+    let compared = 0
+    for (const [setting, reference] of Object.entries(golden('digits-cnn')['static'] as Record<string, StaticGolden>)) {
+      const { input, quant_format: format, calibrate_method: method } = reference.options
+      if (input !== 'pre' || format !== 'QOperator' || method === 'Entropy') continue
+      const model = await optimizedBasic(shared('own/digits-cnn.onnx'))
+      const options = { ...optionsOf(reference), quantFormat: 'qoperator' } as const
+      await quantizeStatic(model, { ...options, calibration: shared('own/digits-calib.npz') })
+      expect.soft([setting, model.histogram()]).toEqual([setting, reference.ops])
+      compared++
+    }
+    expect(compared).toBe(4)
+  })
 })
