@@ -10,7 +10,7 @@ import { hasShared, shared } from '../../support/shared.ts'
 import { readInfo } from '../support/emitted.ts'
 
 async function open(name: string): Promise<Session> {
-  const file = shared(`own/${name}.onnx`)
+  const file = shared(`${name.includes('/') ? '' : 'own/'}${name}.onnx`)
   const variant = { target: 'cpu', device: 'cpu', info: await readInfo(file), bytes: statSync(file).size }
   return defineModel([{ ...variant, url: pathToFileURL(file).href, ort: () => import('onnxruntime-node') }])()
 }
@@ -24,7 +24,7 @@ async function collect(session: Session, options: GenerateOptions): Promise<numb
 const prompt = [5, 17, 42, 3, 99]
 
 describe.skipIf(!hasShared)('decoders with a cache', () => {
-  test.each(['tiny-gpt2-past', 'tiny-gpt2-past-tf5', 'tiny-llama-past', 'tiny-llama-past-tf5'])(
+  test.each(['tiny-gpt2-past', 'tiny-gpt2-past-tf5', 'tiny-llama-past', 'tiny-llama-past-tf5', 'real/tiny-gpt2-past'])(
     '%s: the logits of each step are those of a run over the whole text without a cache',
     async (name) => {
       await using session = await open(name)
