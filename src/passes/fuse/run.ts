@@ -2,7 +2,7 @@ import type { Model } from '../../graph/model.ts'
 import { forgetNames, propagateShapes } from '../../graph/shapes.ts'
 import type { ParamOutput } from '../../params/spec.ts'
 import { type NearMiss, rewrite, splitQualified } from '../../rewrite/index.ts'
-import { checkHeads, plainAttention } from '../../rules/attention/index.ts'
+import { checkHeads, DISENTANGLED, plainAttention } from '../../rules/attention/index.ts'
 import { chosenPhases } from '../../rules/index.ts'
 import { legalityOf } from '../../rules/legality.ts'
 import type { PassContext, PassResult } from '../pass.ts'
@@ -54,6 +54,14 @@ export async function run(
   restore()
   checkHeads(model, { numHeads, hiddenSize })
   for (const { code, node, message } of problems) note({ level: 'warn', code: `fuse/${code}`, message, node })
+  const disentangled = nearMisses.find(({ reason }) => reason.includes(DISENTANGLED))
+  if (disentangled)
+    note({
+      level: 'info',
+      code: 'fuse/disentangled',
+      message: `attention ${disentangled.reason}`,
+      node: disentangled.at,
+    })
   const after = model.histogram()
   const data: FuseData = {
     rules: counts,

@@ -105,3 +105,18 @@ export function isFixed(condition: Value): boolean {
   }
   return true
 }
+
+/**
+ * True for a term that picks elements by position out of a product, as disentangled attention (DeBERTa) does: what it adds depends
+ * on query and key, and no operator of attention computes it.
+ */
+export function isDisentangled(term: Value): boolean {
+  const seen = new Set<Value>([term])
+  for (const value of seen) {
+    if (seen.size > CONDITION) return false
+    if (value.producer?.is('GatherElements')) return true
+    for (const input of value.producer?.inputs ?? [])
+      if (input && !input.constant && (input.rank ?? 0) > 2) seen.add(input)
+  }
+  return false
+}

@@ -4,7 +4,7 @@ import { type Build, Failure, INTERNAL_DOMAIN, no, type Rule, rule } from '../..
 import { leavesOf, sizeOf } from './atoms.ts'
 import { biasOf } from './bias.ts'
 import { layoutOf, type Operand } from './layout.ts'
-import { type Path, pathOf } from './scores.ts'
+import { isDisentangled, type Path, pathOf } from './scores.ts'
 import { arrange } from './view.ts'
 
 /**
@@ -12,6 +12,9 @@ import { arrange } from './view.ts'
  * bias? [B or 1, N or 1, S or 1, T or 1] -> [B, N, S, v]. `scale` multiplies q·kᵀ; with `guard` rows of NaN become zeros.
  */
 export const SDPA: string = `${INTERNAL_DOMAIN}:SDPA`
+
+/** How the near miss of such an attention begins. */
+export const DISENTANGLED = 'adds positions that depend on query and key (disentangled attention)'
 
 /** Every attention, however it is written, as one operator. */
 export const sdpa: Rule = rule({
@@ -37,6 +40,8 @@ export const sdpa: Rule = rule({
       at = at.input(at.is('Where') ? 2 : 0)?.producer
     )
       if (at.is('Reshape')) path.steps.push({ kind: 'reshape', to: at.output() })
+    const picked = path.steps.find((step) => step.kind === 'add' && isDisentangled(step.term))
+    if (picked?.kind === 'add') return no(`${DISENTANGLED}: it is left as it is`, picked.term)
     const reader = readOutside(path)
     if (reader) return reader
     const layout = layoutOf(path.product, path.steps, node)

@@ -178,6 +178,16 @@ const misses: Record<string, [string, Dialect]> = {
   'a Softmax over another axis': ['normalises another axis', { softmax: ({ op }, x) => op.Softmax(x, { axis: 2 }) }],
   'scores that something else reads': ['is read by', { scores: ({ op }, x) => op.Add(x, op.Sigmoid(x)) }],
   'scores that are no product': ['is not made of a product', { scores: ({ op }, x) => op.Tanh(x) }],
+  'positions that depend on the query': [
+    'disentangled attention',
+    {
+      scores: (s, x) => {
+        const positions = s.op.MatMul(s.input('q', ['batch', HEADS, 'sequence', SIZE]), s.weight([SIZE, 7]))
+        const indices = s.input('indices', ['batch', HEADS, 'sequence', 'sequence'], 'int64')
+        return s.op.Add(x, s.op.GatherElements(positions, indices, { axis: -1 }))
+      },
+    },
+  ],
   'a fill that whole rows would feel': [
     'rows that are masked as a whole would feel',
     {
