@@ -36,7 +36,8 @@ export async function run(
     ...(geluApproximation ? ['gelu-approximation'] : []),
     ...(mask === 'raw' ? [] : [`mask-${mask}`]),
   ]
-  const unwanted = withoutBlocks(options.quantize).filter((rule) => !only?.includes(rule) && !also.includes(rule))
+  const lacking = [...withoutBlocks(options.quantize), ...withoutMasks(device)]
+  const unwanted = lacking.filter((rule) => !only?.includes(rule) && !also.includes(rule))
   const phases = chosenPhases({ without: [...(without ?? []), ...unwanted], also, only })
   const restore = keepSignature(model)
   forgetShapes(model)
@@ -77,6 +78,11 @@ export async function run(
 function withoutBlocks(quantize: FuseOptions['quantize']): string[] {
   if (quantize === 'bnb4') return ['packed-attention']
   return quantize === 'weights' ? ['packed-attention', 'embed-layer-norm'] : []
+}
+
+/** Rules that give attention inputs which its kernels on a device do not take (by ONNX Runtime's own lists of 1.30): masks are added instead. */
+function withoutMasks(device: string): string[] {
+  return device === 'webgpu' || device === 'webnn' ? ['padding-mask', 'attention-past'] : []
 }
 
 /** Inference knows more about outputs than files declare; what the model declares is its signature and stays. */

@@ -46,6 +46,17 @@ describe('masks', () => {
     expect(opsOf(model)).toBe('Cast, com.microsoft:Attention')
   })
 
+  test.each(['webgpu', 'webnn'])('added to the scores on %s, whose kernels take no padding masks', async (device) => {
+    const model = await masked()
+    const feeds = feedsFor(model, [0, 1, 1, 1, 0, 1])
+    const expected = await ort.evaluate(model, feeds)
+    await run(model, options, { ...passContext(), device })
+    const fused = [...model.graph.nodes()].find(({ opType }) => /Attention/.test(opType))!
+    expect(fused.inputs[fused.is('Attention', 'com.microsoft') ? 3 : 4]).toBeNull()
+    expect(fused.inputs[5]).not.toBeNull()
+    expectClose(await ort.evaluate(model, feeds), expected, 1e-4)
+  })
+
   test('index: its lengths, right for padding at the end', async () => {
     const model = await masked()
     const feeds = feedsFor(model, [1, 1, 0, 1, 1, 1])
