@@ -21,8 +21,8 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
 
 /** The findings as text for people. */
 function lintLines(lint: readonly Finding[], device: string): string[] {
-  const lines = lint.flatMap(({ message, cost, change, count, nodes }) => [
-    `  ${pc.yellow('!')} ${count} ${message}`,
+  const lines = lint.flatMap(({ level, message, cost, change, count, nodes }) => [
+    `  ${level === 'warn' ? pc.yellow('!') : pc.dim('-')} ${count} ${message}`,
     `    Cost: ${cost}.`,
     `    ${change}`,
     pc.dim(`    ${nodes.join(', ')}${count > nodes.length ? ', ...' : ''}`),

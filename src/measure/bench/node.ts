@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { readModel } from '../../graph/import.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { SessionOptions } from '../../ort/session.ts'
@@ -59,6 +60,12 @@ export interface BenchOptions extends InputSource {
 const GROUP_MS = 5
 
 /**
+ * Threads of ONNX Runtime go on spinning for some ten milliseconds after a run, in case of another. With other contenders the one
+ * whose turn it is waits that long, or it would be timed against them.
+ */
+const SETTLE_MS = 60
+
+/**
  * Times contenders, each in a process of its own, turn by turn so that what else the machine does meets all alike. All get
  * the same inputs, those of the first, if they can take them. One that fails is left out; the others are measured.
  *
@@ -96,6 +103,7 @@ export async function bench(
       // Another one begins each time: none is always the one after the slowest.
       for (let turn = 0; turn < runs.length; turn++) {
         const run = runs[(round + turn) % runs.length]!
+        if (!run.dropped && runs.length > 1) await sleep(SETTLE_MS)
         if (!run.dropped && !(await guard(run, () => run.turn()))) run.dropped = run.failed = true
       }
       if (options.dropSlow && round >= 5) dropSlow(runs)
@@ -167,8 +175,9 @@ class Run {
     }
   }
 
+  /** Times a group of runs. One before them wakes the threads up again. */
   async turn(): Promise<void> {
-    const { times, memory, peak } = await this.#session.time(this.feeds, 0, this.#group)
+    const { times, memory, peak } = await this.#session.time(this.feeds, 1, this.#group)
     this.rounds.push(times)
     this.#memory = Math.max(this.#memory, memory)
     this.#peak = peak
