@@ -110,13 +110,15 @@ function sensitiveWeights(
   if (quantize !== 'weights' || bits !== 4 || !mixedBits || scaleType !== 'float16' || weightFormat !== 'nbits')
     return new Set()
   const roots = new Set<Value>()
+  const tables = new Set<Value>()
   for (const node of candidates) {
     const root = findWeight(node.input(node.opType === 'Gather' ? 0 : 1))?.root
     if (root && (node.opType !== 'Gather' || embeddings || tied.has(root))) roots.add(root)
+    if (root && node.opType === 'Gather') tables.add(root)
   }
   const total = [...roots].reduce((sum, root) => sum + root.constant!.elementCount, 0)
   const products = candidates.filter(({ opType }) => opType !== 'Gather')
-  return chooseSensitive(products, total, blockSize, (root) => tied.has(root))
+  return chooseSensitive(products, total, blockSize, (root) => tables.has(root))
 }
 
 /** True for products with a weight of more than two axes: their rewrite depends on the rank of the other side. */

@@ -129,6 +129,17 @@ describe('a table that is also the weight of a product', () => {
   })
 })
 
+test('a table that is multiplied by as it lies is stored in both orders, with 4 bits', async () => {
+  const model = buildModel(17, (graph, input) => {
+    const both = table(graph, [64, 64])
+    const rows = graph.insert({ op: 'Gather', inputs: [both, input('ids', [6], 'int64')] }).output()
+    const types = [tensorType('float32', [6, 64])]
+    return [graph.insert({ op: 'MatMul', inputs: [rows, both], outputs: ['y0'], types }).output()]
+  })
+  expect(await worst(model, { ids: Tensor.int64([0, 5, 1, 7, 7, 2]) }, {})).toBeLessThan(3)
+  for (const node of model.graph.nodes()) if (node.domain) expect(node.int('bits')).toBe(4)
+})
+
 describe('scales', () => {
   test('are stored as float16 and unpacked by a Cast', async () => {
     const model = gatherModel([100, 64])
