@@ -16,6 +16,9 @@ export const SDPA: string = `${INTERNAL_DOMAIN}:SDPA`
 /** How the near miss of such an attention begins. */
 export const DISENTANGLED = 'adds positions that depend on query and key (disentangled attention)'
 
+/** What an attention may become. */
+const OPERATORS = ['com.microsoft:MultiHeadAttention', 'com.microsoft:Attention']
+
 /** Every attention, however it is written, as one operator. */
 export const sdpa: Rule = rule({
   name: 'attention',
@@ -29,7 +32,9 @@ export const sdpa: Rule = rule({
     })
     return op.MatMul(probabilities.as('probabilities'), any('value'))
   },
-  check: ({ scores, softmax, probabilities, node }) => {
+  check: ({ scores, softmax, probabilities, node, can }) => {
+    if (!OPERATORS.some((op) => can(op)))
+      return no(`would become ${OPERATORS.join(' or ')}, which the target can't run`, node)
     const axis = softmax.producer!.int('axis', -1)
     if (axis !== -1 && axis !== (scores.rank ?? 0) - 1) return no('normalises another axis than the last', softmax)
     const path = pathOf(scores)

@@ -207,6 +207,14 @@ const misses: Record<string, [string, Dialect]> = {
 }
 
 describe('what is no attention', () => {
+  test('where the target has no operator for it', async () => {
+    const model = await attention({})
+    const before = opsOf(model)
+    const { nearMisses } = await fuseAttention(model, [[sdpa]], { allows: () => false })
+    expect(opsOf(model)).toBe(before)
+    expect(nearMisses.map(({ message }) => message).join()).toContain("which the target can't run")
+  })
+
   test.each(Object.entries(misses))('%s', async (_, [reason, dialect]) => {
     const model = await attention(dialect)
     const before = opsOf(model)
