@@ -11,7 +11,7 @@ type Inputs = readonly (Value | null)[]
 const LIKE_FIRST = new Set(
   `Abs Clip Elu Erf Exp Gelu HardSigmoid LayerNormalization LeakyRelu Log LogSoftmax Neg RMSNormalization Reciprocal Relu Round
    Sigmoid SimplifiedLayerNormalization Softmax Softplus Sqrt Tanh BiasGelu FastGelu QuickGelu SkipLayerNormalization
-   SkipSimplifiedLayerNormalization RotaryEmbedding BiasSoftmax`.split(/\s+/),
+   SkipSimplifiedLayerNormalization RotaryEmbedding BiasSoftmax GroupNorm SkipGroupNorm`.split(/\s+/),
 )
 const BROADCASTING = new Set(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min', 'Mod', 'BiasAdd'])
 const INT64 = new Set(['Shape', 'Size', 'NonZero', 'ArgMax', 'ArgMin'])

@@ -11,6 +11,8 @@ import { attentionPhases } from './attention/index.ts'
 import { convActivation } from './conv/conv-activation.ts'
 import { convAdd, convBatchNorm, convMul } from './conv/conv-arithmetic.ts'
 import { padConv, padPool } from './conv/pad.ts'
+import { biasSplitGelu } from './diffusion/bias-split-gelu.ts'
+import { groupNorm, groupNormSwish } from './diffusion/group-norm.ts'
 import { linearBatchNorm } from './linear/batch-norm.ts'
 import { matmulScale, matmulTranspose } from './linear/fused-matmul.ts'
 import { gemmSum, gemmTransposedInput, gemmTransposedOutput, matmulAdd } from './linear/gemm.ts'
@@ -42,7 +44,10 @@ export const phases: readonly Phase[] = [
   { group: 'shapes', rules: [constantShape] },
   { group: 'layer-norm', rules: [layerNorm, layerNormTf] },
   { group: 'rms-norm', rules: [rmsNorm] },
+  { group: 'group-norm', rules: [groupNormSwish] },
+  { group: 'group-norm', rules: [groupNorm] },
   { group: 'gelu', rules: [gelu, fastGelu, quickGelu] },
+  { group: 'bias-split-gelu', rules: [biasSplitGelu] },
   ...attentionPhases,
   { group: 'embed-layer-norm', rules: [embedLayerNorm] },
   { group: 'skip-layer-norm', rules: [skipLayerNorm, skipRmsNorm] },
