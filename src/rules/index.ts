@@ -13,6 +13,7 @@ import { convAdd, convBatchNorm, convMul } from './conv/conv-arithmetic.ts'
 import { padConv, padPool } from './conv/pad.ts'
 import { biasSplitGelu } from './diffusion/bias-split-gelu.ts'
 import { groupNorm, groupNormSwish } from './diffusion/group-norm.ts'
+import { nhwcConv } from './diffusion/nhwc-conv.ts'
 import { linearBatchNorm } from './linear/batch-norm.ts'
 import { matmulScale, matmulTranspose } from './linear/fused-matmul.ts'
 import { gemmSum, gemmTransposedInput, gemmTransposedOutput, matmulAdd } from './linear/gemm.ts'
@@ -55,6 +56,7 @@ export const phases: readonly Phase[] = [
   { group: 'bias-skip-layer-norm', rules: [skipLayerNormBias] },
   { group: 'conv', rules: [padConv, padPool, convMul, convAdd, convBatchNorm] },
   { group: 'gemm', rules: [linearBatchNorm, matmulAdd, gemmSum, gemmTransposedInput, gemmTransposedOutput] },
+  { group: 'nhwc-conv', rules: [nhwcConv], onRequest: true },
   {
     group: 'merge',
     rules: [reshapeReshape, transposeTranspose, unsqueezeUnsqueeze, sliceSlice, notWhere, divMul, reluClip],

@@ -41,7 +41,7 @@ const own = {
   without: { type: 'list', doc: 'Fusion rules (or groups of them) to leave out', placeholder: 'rule' },
   also: {
     type: 'list',
-    doc: 'Fusion rules (or groups) that run on request only: `fused-matmul`, `fused-activation`, `bias-softmax`, `bias-dropout`',
+    doc: 'Fusion rules (or groups) that run on request only: `fused-matmul`, `fused-activation`, `bias-softmax`, `bias-dropout`, `nhwc-conv` (runs for `unet` and `vae`)',
     placeholder: 'rule',
   },
   only: { type: 'list', doc: 'The only fusion rules (or groups of them) to run', placeholder: 'rule' },

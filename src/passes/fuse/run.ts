@@ -34,6 +34,7 @@ export async function run(
   const also = [
     ...(options.also ?? []),
     ...(geluApproximation ? ['gelu-approximation'] : []),
+    ...(wantsChannelsLast(options) ? ['nhwc-conv'] : []),
     ...(mask === 'raw' ? [] : [`mask-${mask}`]),
   ]
   const lacking = [...withoutBlocks(options.quantize), ...withoutMasks(device)]
@@ -72,6 +73,11 @@ export async function run(
   }
   const emitted = new Set(phases.flat().flatMap(({ emits }) => emits))
   return { changes, fused: growth(before, after, emitted), data }
+}
+
+/** Diffusion models have neighbours between which the Transposes cancel out; quantization looks for Conv. */
+function wantsChannelsLast({ fuse, quantize = 'none' }: FuseOptions): boolean {
+  return (fuse === 'unet' || fuse === 'vae') && quantize === 'none'
 }
 
 /** Rules whose operators take no weights in blocks, where such are wanted: fused, they would keep their weights float. */
