@@ -11,6 +11,7 @@ import { attentionPhases } from './attention/index.ts'
 import { convActivation } from './conv/conv-activation.ts'
 import { convAdd, convBatchNorm, convMul } from './conv/conv-arithmetic.ts'
 import { padConv, padPool } from './conv/pad.ts'
+import { biasAdd } from './diffusion/bias-add.ts'
 import { biasSplitGelu } from './diffusion/bias-split-gelu.ts'
 import { groupNorm, groupNormSwish } from './diffusion/group-norm.ts'
 import { nhwcConv } from './diffusion/nhwc-conv.ts'
@@ -54,6 +55,7 @@ export const phases: readonly Phase[] = [
   { group: 'skip-layer-norm', rules: [skipLayerNorm, skipRmsNorm] },
   { group: 'bias-gelu', rules: [biasGelu, biasFastGelu] },
   { group: 'bias-skip-layer-norm', rules: [skipLayerNormBias] },
+  { group: 'bias-add', rules: [biasAdd] },
   { group: 'conv', rules: [padConv, padPool, convMul, convAdd, convBatchNorm] },
   { group: 'gemm', rules: [linearBatchNorm, matmulAdd, gemmSum, gemmTransposedInput, gemmTransposedOutput] },
   { group: 'nhwc-conv', rules: [nhwcConv], onRequest: true },
