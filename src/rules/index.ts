@@ -15,6 +15,7 @@ import { biasAdd } from './diffusion/bias-add.ts'
 import { biasSplitGelu } from './diffusion/bias-split-gelu.ts'
 import { groupNorm, groupNormSwish } from './diffusion/group-norm.ts'
 import { nhwcConv } from './diffusion/nhwc-conv.ts'
+import { skipGroupNorm } from './diffusion/skip-group-norm.ts'
 import { linearBatchNorm } from './linear/batch-norm.ts'
 import { matmulScale, matmulTranspose } from './linear/fused-matmul.ts'
 import { gemmSum, gemmTransposedInput, gemmTransposedOutput, matmulAdd } from './linear/gemm.ts'
@@ -53,6 +54,7 @@ export const phases: readonly Phase[] = [
   ...attentionPhases,
   { group: 'embed-layer-norm', rules: [embedLayerNorm] },
   { group: 'skip-layer-norm', rules: [skipLayerNorm, skipRmsNorm] },
+  { group: 'skip-group-norm', rules: [skipGroupNorm] },
   { group: 'bias-gelu', rules: [biasGelu, biasFastGelu] },
   { group: 'bias-skip-layer-norm', rules: [skipLayerNormBias] },
   { group: 'bias-add', rules: [biasAdd] },
