@@ -93,7 +93,7 @@ const javascript = {
       let r = Math.round(v)
       if (r - v === 0.5 && r % 2 !== 0) r--
       r += 3
-      out[i] = r < -128 ? -128 : r > 127 ? 127 : r
+      out[i] = Math.min(Math.max(r, -128), 127)
     }
     return out
   },

@@ -78,7 +78,7 @@ export function quantizeBlocks(input: FloatInput, layout: BlockLayout, options: 
     }
     forEachTile(input, layout, size, (tile) => {
       const count = (tile.channels * tile.padded) / size
-      fit(tile.pointer, count, size, options, at)
+      searchBlocks(tile.pointer, count, size, options, at)
       const perChannel = tile.padded / size
       const tileScales = floatsAt(at.scales, count)
       const tileZeroPoints = method === 'hqq' ? floatsAt(at.zeroPoints, count) : bytesAt(at.zeroPoints, count)
@@ -116,7 +116,7 @@ interface Buffers {
   readonly scratch: number
 }
 
-function fit(x: number, count: number, size: number, options: BlockOptions, at: Buffers): void {
+function searchBlocks(x: number, count: number, size: number, options: BlockOptions, at: Buffers): void {
   const kernels = wasm()
   const { bits, method = 'minmax' } = options
   const symmetric = options.symmetric ? 1 : 0

@@ -34,7 +34,7 @@ async function ortQuantize(x: Float32Array, type: keyof typeof TYPES, scale: num
 function codeOf(x: number, type: QuantizedType, scale: number, zeroPoint: number): number {
   const [low, high] = CODE_RANGES[type].full
   const q = roundHalfEven(Math.fround(x / scale)) + zeroPoint
-  return Number.isNaN(q) || q < low ? low : q > high ? high : q
+  return Number.isNaN(q) ? low : Math.min(Math.max(q, low), high)
 }
 
 /** Codes out of raw data. */

@@ -31,7 +31,7 @@ export function linearOf(node: Node): Linear | undefined {
   const isTurned = turn !== undefined && (turn.ints('perm') ?? [1, 0]).join() === '1,0'
   const weight = isTurned ? turn.input(0) : direct
   const tensor = weight?.constant
-  if (!weight || !weight.isFloat || tensor?.dims.length !== 2) return undefined
+  if (!weight?.isFloat || tensor?.dims.length !== 2) return undefined
   const isTransposed = isTurned !== (isGemm && node.int('transB', 0) !== 0)
   const [first, second] = tensor.dims as [number, number]
   const [rows, columns] = isTransposed ? [second, first] : [first, second]
