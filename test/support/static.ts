@@ -1,14 +1,48 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Graph } from '../../src/graph/graph.ts'
 import { readModelBytes } from '../../src/graph/import.ts'
 import type { Model } from '../../src/graph/model.ts'
+import { Tensor } from '../../src/graph/tensor.ts'
+import type { Value } from '../../src/graph/value.ts'
 import { createOrtService } from '../../src/ort/service.ts'
 import { openSession } from '../../src/ort/session.ts'
 import type { Note, PassResult } from '../../src/passes/pass.ts'
 import { staticParams } from '../../src/passes/quantize/static/params.ts'
 import { run } from '../../src/passes/quantize/static/run.ts'
 import type { StaticOptions } from '../../src/passes/quantize/static/settings.ts'
+import { temporaryFolder } from './temporary.ts'
+
+let state = 7
+/** Numbers from -1 to 1, always the same. */
+export const random = (): number => {
+  state = (state * 48271) % 2147483647
+  return (state / 2147483647) * 2 - 1
+}
+
+/** A tensor of numbers from -1 to 1. */
+export function randomTensor(...dims: number[]): Tensor {
+  return Tensor.float32(dims, Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, random))
+}
+
+export function weight(graph: Graph, name: string, ...dims: number[]): Value {
+  return graph.addInitializer(name, randomTensor(...dims))
+}
+
+/** Writes a file of JSON, or of a text, into a temporary folder. */
+export function jsonFile(name: string, content: unknown): string {
+  const path = join(temporaryFolder(), name)
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content))
+  return path
+}
+
+/** Calibration data of eight samples of shape `dims` for the input `x`; the first is returned too. */
+export function samplesOf(...dims: number[]): { calibration: string; x: Tensor } {
+  const samples = Array.from({ length: 8 }, () => randomTensor(...dims))
+  const lines = samples.map((x) => JSON.stringify({ x: { dims: [...x.dims], data: x.toNumbers() } }))
+  return { calibration: jsonFile('data.jsonl', lines.join('\n')), x: samples[0]! }
+}
 
 /** What the reference tool does by default, where it differs from the default here. */
 export const REFERENCE: Partial<StaticOptions> = {

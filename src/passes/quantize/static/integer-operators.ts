@@ -1,7 +1,8 @@
 import { type Attributes, int } from '../../../graph/attributes.ts'
 import type { Node } from '../../../graph/node.ts'
+import { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
-import type { QuantizedType } from '../../../kernels/index.ts'
+import { CODE_RANGES, type QuantizedType, roundHalfEven } from '../../../kernels/index.ts'
 import { CONTRIB_DOMAIN } from './versions.ts'
 
 /** The quantized form of a tensor. */
@@ -149,6 +150,26 @@ export const INTEGER_OPERATORS: Readonly<Record<string, Integer>> = {
   Resize: moves(11),
   GatherElements: moves(11),
   Gather: moves(),
+  Pad: {
+    since: 11,
+    inputs: first,
+    shares: true,
+    arguments: (node, quantized) => {
+      const input = quantized.get(0)!
+      const pads = [node.input(1)!, fillOf(node, input), node.input(3) ?? null]
+      return [input.data, ...pads]
+    },
+  },
+}
+
+/** The code that a Pad fills with: that of zero unless it has a value. */
+function fillOf(node: Node, { scale, zeroPoint, type }: Quantized): Value | null {
+  if (node.string('mode', 'constant') !== 'constant') return null
+  const fill = node.input(2)?.constant?.scalar() ?? 0
+  const [first, last] = CODE_RANGES[type].full
+  const code = roundHalfEven(Math.fround(fill / scale.tensor!.scalar()!)) + zeroPoint.tensor!.scalar()!
+  const tensor = Tensor.from(type, [], [Math.max(first, Math.min(last, code))])
+  return node.graph.addInitializer(`${node.output().name}_fill`, tensor)
 }
 
 /** A product with a float result. */

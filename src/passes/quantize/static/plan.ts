@@ -105,7 +105,7 @@ function requestFor(
     symmetric,
     range:
       reduced === undefined
-        ? isProduct && options.activationType === 'uint8'
+        ? isProduct && options.activationType.endsWith('int8')
           ? 'safe'
           : 'full'
         : reduced

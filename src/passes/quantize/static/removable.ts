@@ -17,6 +17,19 @@ export function adjustRanges(marks: Marks, ranges: Map<Value, Range>): void {
   }
 }
 
+/** A Pad of codes fills with a code of its input: where its value is in the input's range, the output shares that range. */
+export function sharePads(marks: Marks, ranges: ReadonlyMap<Value, Range>): void {
+  for (const node of marks.nodes) {
+    if (node.opType !== 'Pad') continue
+    const [input, output, fill] = [node.input(0)!, node.output(), node.input(2)?.constant?.scalar()]
+    const range = ranges.get(marks.rootOf(input))
+    if (fill === undefined || !range || marks.activations.get(output)) continue
+    if (fill < range.min || fill > range.max) continue
+    marks.activations.set(output, input)
+    marks.constants.delete(node)
+  }
+}
+
 /**
  * Removes Relu and Clip nodes whose work quantization does: the values that the codes of their output stand for are within their
  * limits. What comes before gives their output then.
@@ -38,7 +51,9 @@ export function removeActivations(
     if (!found || !parameters.has(input) || !input.producer || input.onlyUser !== node) continue
     const limits = limitsOf(node)
     const codes = representable(found)
-    if (!limits || codes.min < limits.min || codes.max > limits.max * (1 + 1e-6)) continue
+    // Zero has a code of its own, which moves both ends by half a step at most: no more than rounding does.
+    const slack = 0.501 * found.scale
+    if (!limits || codes.min < limits.min - slack || codes.max > limits.max + slack) continue
     parameters.delete(input)
     parameters.delete(output)
     parameters.set(input, found)

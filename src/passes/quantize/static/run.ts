@@ -15,7 +15,7 @@ import { type ActivationParameters, activationParameters, representable } from '
 import { planConstants } from './plan.ts'
 import { writeQdq } from './qdq.ts'
 import { writeQOperators } from './qoperator.ts'
-import { adjustRanges, removeActivations } from './removable.ts'
+import { adjustRanges, removeActivations, sharePads } from './removable.ts'
 import type { StaticOptions, TensorOverrides } from './settings.ts'
 import { smooth } from './smooth.ts'
 import { domainFor, fitVersion } from './versions.ts'
@@ -85,6 +85,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
     })
   const ranges = new Map([...calibration.ranges, ...given])
   adjustRanges(marks, ranges)
+  if (integers) sharePads(marks, ranges)
   const parameters = parametersOf(marks, ranges, options, overrides, context)
   const plan = planConstants(marks, parameters, options, overrides, left)
   const reported = rangesByName(ranges)

@@ -1,5 +1,3 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { float, graph as graphAttribute, int, ints } from '../../../../src/graph/attributes.ts'
@@ -13,31 +11,7 @@ import { staticQuantization } from '../../../../src/passes/quantize/static/index
 import type { LossReport } from '../../../../src/passes/quantize/static/loss.ts'
 import type { StaticOptions } from '../../../../src/passes/quantize/static/settings.ts'
 import { buildModel, bytesOf, copyOf, difference, runModel, signatureOf } from '../../../support/models.ts'
-import { DEFAULTS, quantizeStatic } from '../../../support/static.ts'
-import { temporaryFolder } from '../../../support/temporary.ts'
-
-let state = 7
-/** Numbers from -1 to 1, always the same. */
-const random = (): number => {
-  state = (state * 48271) % 2147483647
-  return (state / 2147483647) * 2 - 1
-}
-const tensor = (...dims: number[]): Tensor =>
-  Tensor.float32(dims, Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, random))
-const weight = (graph: Graph, name: string, ...dims: number[]): Value => graph.addInitializer(name, tensor(...dims))
-
-function jsonFile(name: string, content: unknown): string {
-  const path = join(temporaryFolder(), name)
-  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content))
-  return path
-}
-
-/** Calibration data of eight samples of shape `dims` for the input `x`; the first is returned too. */
-function samplesOf(...dims: number[]): { calibration: string; x: Tensor } {
-  const samples = Array.from({ length: 8 }, () => tensor(...dims))
-  const lines = samples.map((x) => JSON.stringify({ x: { dims: [...x.dims], data: x.toNumbers() } }))
-  return { calibration: jsonFile('data.jsonl', lines.join('\n')), x: samples[0]! }
-}
+import { DEFAULTS, jsonFile, quantizeStatic, random, samplesOf, weight } from '../../../support/static.ts'
 
 /** Quantizes, checks that signature and results are kept, and tells the operators. */
 async function check(
