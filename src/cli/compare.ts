@@ -34,7 +34,7 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
     atol: (flags['atol'] as number | undefined) ?? 1e-4,
   }
   const source = { files, samples: flags['samples'] as number, seed: flags['seed'] as number }
-  const versus = new Versus(reference!, candidate!)
+  const versus = await Versus.open(reference!, candidate!)
   try {
     const compared = await versus.compare({
       ...source,

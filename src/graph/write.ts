@@ -38,11 +38,11 @@ export interface WrittenFile {
 
 /**
  * Writes a model to a new file, and its data file where one is needed. Memory does not grow with the weights. If writing
- * fails nothing is left behind.
+ * fails nothing is left behind. The model must not change meanwhile.
  *
  * @throws OnnxError `MODEL_TOO_LARGE` above 2 GiB with `external: 'never'`
  */
-export function writeModel(model: Model, path: string, options: WriteOptions): WrittenFile[] {
+export async function writeModel(model: Model, path: string, options: WriteOptions): Promise<WrittenFile[]> {
   const { external = 'auto', location, onChunk } = options
   const data =
     external === 'always' || (external === 'auto' && weightBytes(model) > SINGLE_FILE_LIMIT)
@@ -53,10 +53,10 @@ export function writeModel(model: Model, path: string, options: WriteOptions): W
   const files: WrittenFile[] = [{ path, name: '', bytes: encoded.length }]
   try {
     if (data?.length) {
-      writeSegments(dataPath, data.segments(), onChunk && ((chunk) => onChunk(chunk, location)))
+      await writeSegments(dataPath, data.segments(), onChunk && ((chunk) => onChunk(chunk, location)))
       files.push({ path: dataPath, name: location, bytes: data.length })
     }
-    writeSegments(path, encoded.segments(), onChunk && ((chunk) => onChunk(chunk, '')))
+    await writeSegments(path, encoded.segments(), onChunk && ((chunk) => onChunk(chunk, '')))
   } catch (error) {
     for (const file of [path, dataPath])
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') rmSync(file, { force: true })

@@ -15,9 +15,8 @@ export interface Float16Limits {
   readonly smallest?: number | undefined
 }
 
-/** Halves as bit patterns, and what became of the values. */
-export interface Float16Result {
-  readonly values: Uint16Array<ArrayBuffer>
+/** What became of the values. */
+export interface Float16Report {
   /** Finite values that were beyond `largest`. */
   readonly clipped: number
   /** Non-zero values that were below `smallest`. */
@@ -32,23 +31,26 @@ export interface Float16Result {
   readonly maxAbs: number
 }
 
-/**
- * Converts to float16, rounding to nearest even (NaN stays NaN), with limits and a report. The halves are written into
- * `into` where that is given: fresh memory costs as much time as the arithmetic.
- */
-export function toFloat16(
-  input: FloatInput,
-  limits: Float16Limits = {},
-  into?: Uint16Array<ArrayBuffer>,
-): Float16Result {
+/** Halves as bit patterns, and what became of the values. */
+export interface Float16Result extends Float16Report {
+  readonly values: Uint16Array<ArrayBuffer>
+}
+
+/** Converts to float16, rounding to nearest even (NaN stays NaN), with limits and a report. */
+export function toFloat16(input: FloatInput, limits: Float16Limits = {}): Float16Result {
+  const values = new Uint16Array(lengthOf(input))
+  return { values, ...writeFloat16(input, new Uint8Array(values.buffer), limits) }
+}
+
+/** As `toFloat16`, into memory that is there already, at any offset: fresh memory costs as much time as the arithmetic. */
+export function writeFloat16(input: FloatInput, target: Uint8Array, limits: Float16Limits = {}): Float16Report {
   const { largest = FLOAT16_MAX, smallest = 0 } = limits
   if (!(largest > 0 && (largest <= FLOAT16_MAX || largest === Number.POSITIVE_INFINITY)))
     throw new RangeError(`the largest half is ${FLOAT16_MAX}, not ${largest}`)
   if (!(smallest === 0 || (smallest >= FLOAT16_SMALLEST && smallest <= largest)))
     throw new RangeError(`the smallest half is 2^-24, not ${smallest}`)
-  const values = into ?? new Uint16Array(lengthOf(input))
-  if (values.length !== lengthOf(input)) throw new RangeError(`${values.length} halves for ${lengthOf(input)} values`)
-  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+  if (target.length !== lengthOf(input) * 2)
+    throw new RangeError(`${target.length} bytes for the halves of ${lengthOf(input)} values`)
   const result = { clipped: 0, raised: 0, flushed: 0, subnormal: 0, overflowed: 0, maxAbs: 0 }
   const [largestBits, smallestBits] = new Uint32Array(Float32Array.of(Math.min(largest, FLOAT16_MAX), smallest).buffer)
   frame((allocate) => {
@@ -78,10 +80,10 @@ export function toFloat16(
         result.overflowed += overflowed!
         result.maxAbs = Math.max(result.maxAbs, floatsAt(report + 20, 1)[0]!)
       }
-      bytes.set(bytesAt(halves, count * 2), start * 2)
+      target.set(bytesAt(halves, count * 2), start * 2)
     })
   })
-  return { values, ...result }
+  return result
 }
 
 /** Converts to bfloat16 (bit patterns), rounding to nearest even; values beyond its range become infinite, NaN stays NaN. */

@@ -36,6 +36,14 @@ export function lengthOf(input: FloatInput): number {
   return input.bytes.byteLength / size
 }
 
+/** The elements `start`..`start + count` of an input, where they lie. */
+export function sliceFloats({ dtype, bytes }: FloatData, start: number, count: number): FloatData {
+  const at = start * FLOAT_BYTES[dtype]
+  const byteLength = count * FLOAT_BYTES[dtype]
+  if (bytes instanceof Uint8Array) return { dtype, bytes: bytes.subarray(at, at + byteLength) }
+  return { dtype, bytes: { byteLength, read: (target, offset) => bytes.read(target, at + offset) } }
+}
+
 /** Somewhere in the kernels' memory to bring pieces of an input to. */
 export interface Loader {
   /** Address of the float32 values. */

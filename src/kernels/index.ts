@@ -14,6 +14,7 @@ export {
   type Float16Result,
   toBfloat16,
   toFloat16,
+  writeFloat16,
 } from './float16.ts'
 export {
   type ByteReader,
@@ -23,6 +24,7 @@ export {
   forEachChunk,
   lengthOf,
   reread,
+  sliceFloats,
   toFloat32,
 } from './floats.ts'
 export { type ChannelLayout, channelLayout } from './layout.ts'

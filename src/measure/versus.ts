@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { readModel } from '../graph/import.ts'
 import type { Model } from '../graph/model.ts'
 import type { Tensor } from '../graph/tensor.ts'
@@ -44,16 +44,27 @@ const AT_A_TIME = 64
 /** Runs two versions of a model on the same inputs in a process apart. Close it when done. */
 export class Versus {
   readonly #ort = new IsolatedOrt()
-  readonly #folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
+  readonly #folder: string
   readonly #files: readonly [string, string]
   readonly #models: readonly [Model, Model]
   #feeds: Feeds[] | undefined
 
   /** @param candidate the changed model: a file, or a model in memory */
-  constructor(reference: string, candidate: string | Model) {
-    const file = typeof candidate === 'string' ? candidate : this.#write(candidate, 'candidate.onnx')
-    this.#files = [reference, file]
-    this.#models = [readModel(reference), readModel(file)]
+  static async open(reference: string, candidate: string | Model): Promise<Versus> {
+    const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
+    try {
+      const file = typeof candidate === 'string' ? candidate : await write(candidate, join(folder, 'candidate.onnx'))
+      return new Versus(folder, reference, file)
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  private constructor(folder: string, reference: string, candidate: string) {
+    this.#folder = folder
+    this.#files = [reference, candidate]
+    this.#models = [readModel(reference), readModel(candidate)]
     adoptShapes(...this.#models)
   }
 
@@ -106,7 +117,7 @@ export class Versus {
     try {
       for (const [i, model] of models.entries()) {
         exposeValues(model, names)
-        sessions.push(await this.#ort.open(this.#write(model, `inside-${i}.onnx`)))
+        sessions.push(await this.#ort.open(await write(model, join(this.#folder, `inside-${i}.onnx`))))
       }
       const [reference, candidate] = sessions as [IsolatedSession, IsolatedSession]
       const rows: ValueDifference[] = []
@@ -176,12 +187,11 @@ export class Versus {
       throw placed(error, file)
     })
   }
+}
 
-  #write(model: Model, name: string): string {
-    const file = join(this.#folder, name)
-    writeModel(model, file, { location: `${name}_data` })
-    return file
-  }
+async function write(model: Model, file: string): Promise<string> {
+  await writeModel(model, file, { location: `${basename(file)}_data` })
+  return file
 }
 
 /** Sizes that the candidate fixes are those to make inputs for. */

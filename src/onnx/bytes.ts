@@ -12,6 +12,8 @@ export interface ByteSource {
   read(target?: Uint8Array): Uint8Array
   /** Set where the bytes are a range of a file: lets writers copy in chunks. */
   readonly file?: { readonly path: string; readonly offset: number }
+  /** Set where any part can be made by itself: fills `target` with the bytes from `offset` on. */
+  readonly fill?: ((target: Uint8Array, offset: number) => void) | undefined
 }
 
 /** Largest single read: keeps below the limits of `readSync` and gives progress a chance. */
@@ -75,6 +77,24 @@ export class ComputedBytes implements ByteSource {
     if (!target) return bytes
     target.set(bytes)
     return target.subarray(0, this.length)
+  }
+}
+
+/** Bytes that are computed piece by piece when they are needed, so that they are never in memory as a whole. */
+export class PiecewiseBytes implements ByteSource {
+  readonly length: number
+  readonly fill: (target: Uint8Array, offset: number) => void
+
+  /** @param fill fills `target` with the bytes from `offset` on; both are multiples of 64, but at the end */
+  constructor(length: number, fill: (target: Uint8Array, offset: number) => void) {
+    this.length = length
+    this.fill = fill
+  }
+
+  read(target?: Uint8Array): Uint8Array {
+    const bytes = target?.subarray(0, this.length) ?? new Uint8Array(this.length)
+    this.fill(bytes, 0)
+    return bytes
   }
 }
 

@@ -1,4 +1,5 @@
-import { closeSync, openSync, writevSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { type ByteSource, readFully } from './bytes.ts'
 import { writeMessage } from './codec.ts'
 import { OnnxError } from './errors.ts'
@@ -58,39 +59,55 @@ export function encodeTensor(tensor: TensorProto): Uint8Array {
   return out
 }
 
-/** Weights are copied from file to file in pieces of this size. */
-const CHUNK = 1 << 22
+/** Weights are read, computed and written in pieces of this size. */
+const CHUNK = 1 << 20
 
-/** Yields the bytes of a segment in pieces, reading files chunk by chunk into one reused buffer. */
-export function* chunksOf(segment: Segment, scratch: () => Buffer): Generator<Uint8Array> {
+/** Yields the bytes of a segment in pieces; what is not in memory is brought, chunk by chunk, into the buffers of `scratch`. */
+function* chunksOf(segment: Segment, scratch: () => Buffer): Generator<Uint8Array> {
   if (segment instanceof Uint8Array) return yield segment
-  const { file } = segment as ByteSource
-  if (!file) return yield segment.read()
-  const fd = openSync(file.path, 'r')
+  const { file, fill } = segment as ByteSource
+  if (!file && !fill) return yield segment.read()
+  const fd = file && openSync(file.path, 'r')
   try {
-    const buffer = scratch()
-    for (let done = 0; done < segment.length; done += buffer.length) {
+    for (let done = 0; done < segment.length; ) {
+      const buffer = scratch()
       const piece = buffer.subarray(0, Math.min(buffer.length, segment.length - done))
-      readFully(fd, piece, file.offset + done, file.path)
+      if (fd === undefined) fill!(piece, done)
+      else readFully(fd, piece, file!.offset + done, file!.path)
       yield piece
+      done += piece.length
     }
   } finally {
-    closeSync(fd)
+    if (fd !== undefined) closeSync(fd)
   }
 }
 
 /**
- * Writes segments to a new file, front to back, calling `onChunk` with every piece (for hashing and progress).
- * Memory stays at a few megabytes, or at the largest computed segment.
+ * Writes segments to a new file, front to back, calling `onChunk` with every piece (for hashing and progress). A piece is
+ * written while the next one is read or computed. Memory stays at a few megabytes, or at the largest computed segment.
  */
-export function writeSegments(path: string, segments: Iterable<Segment>, onChunk?: (chunk: Uint8Array) => void): void {
-  const fd = openSync(path, 'wx')
-  let buffer: Buffer | undefined
-  const scratch = (): Buffer => (buffer ??= Buffer.allocUnsafeSlow(CHUNK))
+export async function writeSegments(
+  path: string,
+  segments: Iterable<Segment>,
+  onChunk?: (chunk: Uint8Array) => void,
+): Promise<void> {
+  const handle = await open(path, 'wx')
+  // Two: one is filled while the other is written.
+  const buffers: Buffer[] = []
+  let turn = 0
+  const scratch = (): Buffer => {
+    turn ^= 1
+    buffers[turn] ??= Buffer.allocUnsafeSlow(CHUNK)
+    return buffers[turn]!
+  }
+  let writing: Promise<void> = Promise.resolve()
   let pending: Uint8Array[] = []
   let pendingBytes = 0
-  const flush = (): void => {
-    writeAll(fd, pending)
+  const flush = async (): Promise<void> => {
+    await writing
+    writing = writeAll(handle, pending)
+    // It is awaited with the next piece; until then a failure must not count as unhandled.
+    writing.catch(() => {})
     pending = []
     pendingBytes = 0
   }
@@ -100,25 +117,28 @@ export function writeSegments(path: string, segments: Iterable<Segment>, onChunk
         onChunk?.(chunk)
         pending.push(chunk)
         pendingBytes += chunk.length
-        // A chunk in the scratch buffer must leave before the buffer is used again.
-        if (chunk.buffer === buffer?.buffer || pendingBytes >= CHUNK || pending.length >= 512) flush()
+        // A chunk in a scratch buffer must leave before the buffer's turn comes again.
+        if (buffers.some(({ buffer }) => buffer === chunk.buffer) || pendingBytes >= CHUNK || pending.length >= 512)
+          await flush()
       }
-    flush()
+    await flush()
+    await writing
   } finally {
-    closeSync(fd)
+    await writing.catch(() => {})
+    await handle.close()
   }
 }
 
-function writeAll(fd: number, chunks: Uint8Array[]): void {
+async function writeAll(handle: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
   let rest = chunks
   while (rest.length) {
-    let written = writevSync(fd, rest)
+    let { bytesWritten } = await handle.writev(rest)
     const left: Uint8Array[] = []
     for (const chunk of rest) {
-      if (written >= chunk.length) written -= chunk.length
+      if (bytesWritten >= chunk.length) bytesWritten -= chunk.length
       else {
-        left.push(chunk.subarray(written))
-        written = 0
+        left.push(chunk.subarray(bytesWritten))
+        bytesWritten = 0
       }
     }
     rest = left

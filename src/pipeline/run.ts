@@ -68,7 +68,7 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
   report(0)
   const delivered = adapters && writeAdapters(model, adapters, job)
   const canCopy = changes === 0 && external.every(({ location }) => isPlainName(location, job.name))
-  const files = canCopy ? await copySource(job, external) : writeHashed(model, job, report)
+  const files = canCopy ? await copySource(job, external) : await writeHashed(model, job, report)
   report(1)
   const [written, ...data] = files
   const total = (numbers: readonly number[]): number => numbers.reduce((sum, size) => sum + size, 0)
@@ -119,11 +119,15 @@ function hasExternalData(model: Model): boolean {
 }
 
 /** Writes the model and hashes what is written, in one go. */
-function writeHashed(model: Model, { folder, name }: BuildJob, onProgress: (fraction: number) => void): BuiltFile[] {
+async function writeHashed(
+  model: Model,
+  { folder, name }: BuildJob,
+  onProgress: (fraction: number) => void,
+): Promise<BuiltFile[]> {
   const hashes = new Map<string, Hash>()
   const expected = weightBytes(model)
   let done = 0
-  const files = writeModel(model, join(folder, name), {
+  const files = await writeModel(model, join(folder, name), {
     location: `${name}_data`,
     onChunk: (chunk, part) => {
       const hash = hashes.get(part) ?? createHash('sha256')

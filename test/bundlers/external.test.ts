@@ -10,12 +10,12 @@ import { load, output, scratch } from './output.ts'
 
 const root = join(scratch, 'external-app')
 
-beforeAll(() => {
+beforeAll(async () => {
   rmSync(root, { recursive: true, force: true })
   mkdirSync(join(root, 'other'), { recursive: true })
   cpSync(join(import.meta.dirname, 'external-app'), root, { recursive: true })
-  writeExternalModel(root, 'add.onnx', 2)
-  writeExternalModel(join(root, 'other'), 'add.onnx', 3)
+  await writeExternalModel(root, 'add.onnx', 2)
+  await writeExternalModel(join(root, 'other'), 'add.onnx', 3)
 })
 
 describe.each(BUNDLERS)('external data with %s', (name) => {

@@ -74,7 +74,7 @@ test('several targets get a folder each; targets come from --config', async () =
 
 test('the layout of Hugging Face', async () => {
   const folder = project()
-  writeExternalModel(folder, 'model.onnx', 2, 'weights.bin')
+  await writeExternalModel(folder, 'model.onnx', 2, 'weights.bin')
   writeFileSync(join(folder, 'config.json'), '{"model_type":"bert"}')
   const emit = (...args: string[]) => build(folder, 'model.onnx', '--emit', 'huggingface', ...args)
   expect((await emit('--dtype', 'fp32', '-o', 'repository')).code).toBe(0)
@@ -94,7 +94,7 @@ test('the layout of Hugging Face', async () => {
 
 test('external data goes along, and under another name is named after the model', async () => {
   const folder = project()
-  writeExternalModel(folder, 'm.onnx', 2, 'weights.bin')
+  await writeExternalModel(folder, 'm.onnx', 2, 'weights.bin')
   expect((await build(folder, 'm.onnx', '-o', 'out')).code).toBe(0)
   expect(list(join(folder, 'out'))).toEqual(['m.onnx', 'weights.bin'])
   expect(readFileSync(join(folder, 'out/m.onnx'))).toEqual(readFileSync(join(folder, 'm.onnx')))
@@ -111,7 +111,7 @@ test('two models whose data files have one name keep their own data', async () =
     ['y', 2],
   ] as const) {
     mkdirSync(join(folder, name))
-    writeExternalModel(join(folder, name), `${name}.onnx`, value, 'weights.bin')
+    await writeExternalModel(join(folder, name), `${name}.onnx`, value, 'weights.bin')
   }
   expect((await build(folder, 'x/x.onnx', 'y/y.onnx', '-o', 'out')).code).toBe(0)
   for (const [name, value] of [

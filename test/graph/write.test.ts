@@ -32,7 +32,7 @@ const values = Float32Array.from({ length: 600 }, (_, i) => i)
 test('external data: ONNX Runtime finds it, and reading it back gives the same weights', async () => {
   const path = join(folder, 'external.onnx')
   const seen: Record<string, number> = {}
-  const files = writeModel(addModel(Tensor.float32([600], values)), path, {
+  const files = await writeModel(addModel(Tensor.float32([600], values)), path, {
     external: 'always',
     location: 'external.onnx_data',
     onChunk: (chunk, name) => {
@@ -56,16 +56,19 @@ test('external data: ONNX Runtime finds it, and reading it back gives the same w
   expect([...back[0]!.tensor!.float32()]).toEqual([...values])
 })
 
-test('a model read with external data is embedded when it fits', () => {
+test('a model read with external data is embedded when it fits', async () => {
   const source = join(folder, 'source.onnx')
-  writeModel(addModel(Tensor.float32([600], values)), source, { external: 'always', location: 'source.onnx_data' })
+  await writeModel(addModel(Tensor.float32([600], values)), source, {
+    external: 'always',
+    location: 'source.onnx_data',
+  })
   const path = join(folder, 'embedded.onnx')
-  const files = writeModel(readModel(source), path, { location: 'embedded.onnx_data' })
+  const files = await writeModel(readModel(source), path, { location: 'embedded.onnx_data' })
   expect(files).toHaveLength(1)
   expect([...[...readModel(path).graph.initializers][0]!.tensor!.float32()]).toEqual([...values])
 })
 
-test('a failure while writing leaves nothing behind', () => {
+test('a failure while writing leaves nothing behind', async () => {
   const failing = Tensor.of(
     'float32',
     [600],
@@ -74,15 +77,15 @@ test('a failure while writing leaves nothing behind', () => {
     }),
   )
   const path = join(folder, 'failed.onnx')
-  expect(() => writeModel(addModel(failing), path, { external: 'always', location: 'failed.onnx_data' })).toThrow(
-    'no more',
-  )
+  await expect(
+    writeModel(addModel(failing), path, { external: 'always', location: 'failed.onnx_data' }),
+  ).rejects.toThrow('no more')
   expect(existsSync(path) || existsSync(join(folder, 'failed.onnx_data'))).toBe(false)
 })
 
-test('an existing file is not overwritten', () => {
+test('an existing file is not overwritten', async () => {
   const path = join(folder, 'external.onnx')
   const before = readFileSync(path)
-  expect(() => writeModel(addModel(Tensor.float32([600], values)), path, { location: 'x' })).toThrow(/EEXIST/)
+  await expect(writeModel(addModel(Tensor.float32([600], values)), path, { location: 'x' })).rejects.toThrow(/EEXIST/)
   expect(readFileSync(path)).toEqual(before)
 })

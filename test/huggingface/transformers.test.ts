@@ -117,7 +117,7 @@ test.skipIf(!hasShared)('transformers.js finds the data files', async () => {
   const folder = temporaryFolder()
   const file = writeSource(folder)
   rmSync(file)
-  writeModel(readModel(shared('own/tiny-bert.onnx')), file, {
+  await writeModel(readModel(shared('own/tiny-bert.onnx')), file, {
     external: 'always',
     location: 'weights.bin',
   })

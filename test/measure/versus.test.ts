@@ -13,9 +13,9 @@ import { temporaryFolder } from '../support/temporary.ts'
 const tolerance = { rtol: 1e-3, atol: 1e-4 }
 const floats = (...numbers: number[]): Tensor => Tensor.float32([numbers.length], numbers)
 
-function saved(model: Model): string {
+async function saved(model: Model): Promise<string> {
   const file = join(temporaryFolder(), 'model.onnx')
-  writeModel(model, file, { location: 'model.onnx_data' })
+  await writeModel(model, file, { location: 'model.onnx_data' })
   return file
 }
 
@@ -70,9 +70,9 @@ test('a median with the ranks of its confidence interval', () => {
 
 describe('two models', () => {
   test('the same model is the same; another one differs, first at the layer that changed', async () => {
-    const file = saved(await chain(0.5))
-    const same = new Versus(file, await chain(0.5))
-    const other = new Versus(file, await chain(0.4))
+    const file = await saved(await chain(0.5))
+    const same = await Versus.open(file, await chain(0.5))
+    const other = await Versus.open(file, await chain(0.4))
     try {
       const options = { files: [], samples: 3, tolerance, intermediates: true }
       expect(await same.compare(options)).toMatchObject({
@@ -96,7 +96,7 @@ describe('two models', () => {
   })
 
   test('a missing output and a model that does not load are errors that name the file', async () => {
-    const file = saved(await chain(1))
+    const file = await saved(await chain(1))
     const renamed = await chain(1)
     renamed.graph.outputs[0]!.name = 'other'
     const broken = await draw(({ graph, input }) => {
@@ -109,7 +109,7 @@ describe('two models', () => {
       [renamed, 'OUTPUTS_DIFFER'],
       [broken, 'ORT_REFUSED'],
     ] as const) {
-      const versus = new Versus(file, model)
+      const versus = await Versus.open(file, model)
       await expect(versus.compare(options)).rejects.toMatchObject({ code })
       versus.close()
     }
@@ -118,7 +118,7 @@ describe('two models', () => {
   test('outputs of bfloat16, which Node cannot read, are explained', async () => {
     const model = await draw(({ input, op }) => op.Cast(input('x', [1]), { to: 16 }))
     const ort = new IsolatedOrt()
-    await expect(ort.open(saved(model))).rejects.toMatchObject({
+    await expect(ort.open(await saved(model))).rejects.toMatchObject({
       code: 'ORT_REFUSED',
       hint: expect.stringContaining('bfloat16'),
     })
@@ -127,7 +127,7 @@ describe('two models', () => {
 
   test('when the process dies, what waits for it fails with ORT_CRASHED, and a new one starts', async () => {
     const ort = new IsolatedOrt()
-    const file = saved(await chain(1))
+    const file = await saved(await chain(1))
     const session = await ort.open(file)
     const endless = session.time({ x: Tensor.float32([1, 4], [1, 2, 3, 4]) }, 0, 1e9)
     process.kill(ort.pid!, 'SIGSEGV')

@@ -8,7 +8,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 test('a build for a GPU tells what slows the model down there, a build for the CPU does not', async () => {
   const folder = temporaryFolder()
   const model = await draw(({ input, op }) => op.Neg(op.Softsign(op.Exp(input('x', [2, 4])))))
-  writeModel(model, join(folder, 'm.onnx'), { location: 'm.onnx_data' })
+  await writeModel(model, join(folder, 'm.onnx'), { location: 'm.onnx_data' })
   const notes = async (...args: string[]) => {
     const { out } = await cli(folder, 'build', 'm.onnx', '--json', '--no-cache', ...args)
     return JSON.parse(out)[0].notes.filter(({ code }: { code: string }) => code.startsWith('lint/'))

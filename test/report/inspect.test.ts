@@ -8,7 +8,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 
 test('a model with external data', async () => {
   const folder = temporaryFolder()
-  const file = writeExternalModel(folder, 'm.onnx', 1)
+  const file = await writeExternalModel(folder, 'm.onnx', 1)
   expect(await inspectModel(file)).toEqual({
     file,
     bytes: statSync(file).size + 2048,

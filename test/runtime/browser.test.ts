@@ -27,7 +27,7 @@ async function bundle(): Promise<Serve> {
   const part = (name: string) => ({ mjs: `"./ort/${name}.mjs"`, wasm: `"./ort/${name}.wasm"` })
   // The same model with its weights in a second file, served under another name than the model knows.
   const split = join(folder, 'split.onnx')
-  const [model, data] = writeModel(readModel(digits), split, { external: 'always', location: 'weights.bin' })
+  const [model, data] = await writeModel(readModel(digits), split, { external: 'always', location: 'weights.bin' })
   const importRuntime = resolve(root, 'src/runtime/web.ts')
   const code = generateModule({
     as: 'session',

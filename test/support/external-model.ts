@@ -5,7 +5,12 @@ import { tensorType } from '../../src/graph/types.ts'
 import { writeModel } from '../../src/graph/write.ts'
 
 /** Writes a model `y = x + w` whose `w` (512 floats of `value`) lies in `<name>_data`; returns the path. */
-export function writeExternalModel(folder: string, name: string, value: number, location = `${name}_data`): string {
+export async function writeExternalModel(
+  folder: string,
+  name: string,
+  value: number,
+  location = `${name}_data`,
+): Promise<string> {
   const model = new Model({ irVersion: 10, opset: 21 })
   const { graph } = model
   const x = graph.addInput('x', tensorType('float32', [512]))
@@ -13,6 +18,6 @@ export function writeExternalModel(folder: string, name: string, value: number, 
   const add = graph.insert({ op: 'Add', inputs: [x, w], outputs: ['y'], types: [tensorType('float32', [512])] })
   graph.addOutput(add.outputs[0]!)
   const path = join(folder, name)
-  writeModel(model, path, { external: 'always', location })
+  await writeModel(model, path, { external: 'always', location })
   return path
 }

@@ -1,7 +1,8 @@
 import { withFloats } from '../../graph/float-data.ts'
 import { Tensor } from '../../graph/tensor.ts'
 import type { Value } from '../../graph/value.ts'
-import { FLOAT16_MAX, FLOAT16_SMALLEST, toFloat16 } from '../../kernels/index.ts'
+import { FLOAT16_MAX, FLOAT16_SMALLEST, minMax, sliceFloats, toFloat16, writeFloat16 } from '../../kernels/index.ts'
+import { PiecewiseBytes } from '../../onnx/bytes.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { Note } from '../pass.ts'
 import type { Float16Options } from './index.ts'
@@ -27,6 +28,8 @@ export class HalfConstants {
   }
 
   #convert(value: Value, tensor: Tensor): Tensor | undefined {
+    const later = halvesLater(tensor)
+    if (later) return later
     const result = withFloats(tensor, (data) => toFloat16(data))
     if (isTinyScalar(tensor) || (result.clipped > 0 && standsForInfinity(tensor))) {
       // A mask's -3.4e38 means "never" and an epsilon of 1e-12 means "not zero": the nearest halves that still say so.
@@ -64,6 +67,24 @@ export class HalfConstants {
     })
     return this.#overflow === 'clip' ? halves(tensor, result.values) : undefined
   }
+}
+
+/** Weights of at least this many bytes are read twice, to know their range and to convert them, rather than held in memory. */
+const LARGE = 1 << 16
+
+/**
+ * Ordinary weights of a file as halves that are made while they are written: memory does not grow with them, and the disk is
+ * busy meanwhile. Undefined for all others.
+ */
+function halvesLater(tensor: Tensor): Tensor | undefined {
+  if (tensor.byteLength < LARGE || tensor.source instanceof Uint8Array || !tensor.source.file) return undefined
+  const { min, max, infinite } = withFloats(tensor, (data) => minMax(data))
+  const maxAbs = Math.max(max, -min)
+  if (infinite || !(maxAbs <= FLOAT16_MAX) || (maxAbs > 0 && maxAbs < SMALLEST_NORMAL)) return undefined
+  const bytes = new PiecewiseBytes(tensor.elementCount * 2, (target, offset) =>
+    withFloats(tensor, (data) => writeFloat16(sliceFloats(data, offset / 2, target.length / 2), target)),
+  )
+  return Tensor.of('float16', tensor.dims, bytes)
 }
 
 function halves(tensor: Tensor, values: Uint16Array): Tensor {

@@ -73,7 +73,7 @@ async function runOnce(
   const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-ort-'))
   try {
     const file = join(folder, 'model.onnx')
-    writeModel(model, file, { location: 'model.onnx.data' })
+    await writeModel(model, file, { location: 'model.onnx.data' })
     const baseline = await readBaseline(model, folder, context)
     if (!baseline) return NOTHING
     const suspected = suspects(model)

@@ -19,7 +19,7 @@ const SAMPLES = 4
 export async function run(model: Model, options: VerifyOptions, context: PassContext): Promise<PassResult> {
   const bar: Bars = { cosine: options.verifyCosine ?? COSINE, rtol: options.verifyRtol, atol: options.verifyAtol }
   const tolerance = { rtol: bar.rtol ?? 0, atol: bar.atol ?? 0 }
-  const versus = new Versus(context.file, model)
+  const versus = await Versus.open(context.file, model)
   try {
     const files = inputPaths(options.verifyInputs, context.file)
     const result = await versus.compare({ files, samples: options.verifySamples ?? SAMPLES, tolerance })

@@ -38,7 +38,7 @@ const net = (factor = 1) =>
 
 async function saved(): Promise<string> {
   const file = join(temporaryFolder(), 'model.onnx')
-  writeModel(await net(), file, { location: 'model.onnx_data' })
+  await writeModel(await net(), file, { location: 'model.onnx_data' })
   return file
 }
 
@@ -88,7 +88,7 @@ describe('verify', () => {
         return random.output()
       })
     const file = join(temporaryFolder(), 'model.onnx')
-    writeModel(await make(), file, { location: 'model.onnx_data' })
+    await writeModel(await make(), file, { location: 'model.onnx_data' })
     const notes: string[] = []
     await check(file, await make(), {}, notes)
     expect(notes).toContain('verify/random')

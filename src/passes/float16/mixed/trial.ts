@@ -157,7 +157,7 @@ export class Trial {
 
 async function openModel(ort: IsolatedOrt, folder: string, model: Model, name: string): Promise<IsolatedSession> {
   const file = join(folder, `${name}.onnx`)
-  writeModel(model, file, { location: `${name}.onnx_data` })
+  await writeModel(model, file, { location: `${name}.onnx_data` })
   return ort.open(file)
 }
 

@@ -91,7 +91,7 @@ async function openModel(
   const dispose = (): void => rmSync(folder, { recursive: true, force: true })
   try {
     const path = join(folder, 'model.onnx')
-    writeModel(model, path, { external: 'always', location: 'model.onnx_data' })
+    await writeModel(model, path, { external: 'always', location: 'model.onnx_data' })
     return { session: await openSession(path, options), dispose }
   } catch (error) {
     dispose()
