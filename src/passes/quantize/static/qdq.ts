@@ -197,27 +197,31 @@ function writeActivation(
     )
     return { quantize, dequantize }
   }
-  const dedicated = options.dedicatedPairs && readers.length + (takesOutput ? 1 : 0) > 1
-  if (dedicated) {
-    const readingNodes = [...new Set(readers.map(({ node }) => node))]
-    readingNodes.forEach((node, i) => {
-      const { dequantize } = insert(`_${i + 1}`, `${name}_DequantizeLinear_Output_${i + 1}`)
-      for (const use of readers) if (use.node === node) node.setInput(use.index, dequantize.output())
-    })
-    if (!takesOutput) return readingNodes.length
+  let rest = readers
+  let made = 0
+  const own = new Set(options.dedicatedPairs ? integerReaders.map(({ node }) => node) : [])
+  if (own.size > 1 || (own.size === 1 && takesOutput)) {
+    for (const node of own) {
+      made++
+      const { dequantize } = insert(`_${made}`, `${name}_DequantizeLinear_Output_${made}`)
+      for (const use of integerReaders) if (use.node === node) node.setInput(use.index, dequantize.output())
+    }
+    // Others read the float value, unless it is not what it should be before it is rounded.
+    rest = strict.has(value) ? readers.filter(({ node }) => !own.has(node)) : []
+    if (!takesOutput && !rest.length) return made
   }
   const { quantize, dequantize } = insert(
     '',
     takesOutput ? `${name}_QuantizeLinear_Input` : `${name}_DequantizeLinear_Output`,
   )
-  if (!dedicated) for (const { node, index } of readers) node.setInput(index, dequantize.output())
+  for (const { node, index } of rest) node.setInput(index, dequantize.output())
   if (takesOutput) {
     const uses = [...value.uses].filter(({ node }) => node !== quantize)
     graph.replace(value, dequantize.output())
     quantize.setInput(0, value)
     for (const { node, index } of uses) node.setInput(index, value)
   }
-  return 1
+  return made + 1
 }
 
 /** True for integer products that ONNX Runtime can give a float result. */

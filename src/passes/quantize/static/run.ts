@@ -84,7 +84,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
       node: node.label,
     })
   const ranges = new Map([...calibration.ranges, ...given])
-  adjustRanges(marks, ranges)
+  adjustRanges(marks, ranges, integers)
   if (integers) sharePads(marks, ranges)
   const parameters = parametersOf(marks, ranges, options, overrides, context)
   const plan = planConstants(marks, parameters, options, overrides, left)

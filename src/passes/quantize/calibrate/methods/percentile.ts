@@ -1,5 +1,5 @@
 import type { Histogram } from '../../../../kernels/index.ts'
-import type { Method } from './types.ts'
+import type { Method, Range } from './types.ts'
 
 /**
  * Cuts a small part of the values off: with symmetric ranges the largest magnitudes, else half of the part on either side. The
@@ -9,7 +9,7 @@ export const percentile: Method = {
   histogram: 'magnitudes',
   range({ histogram, min, max }, { percentile: part }) {
     const edge = edgeAt(histogram!, part / 100)
-    return { min: Math.max(-edge, min), max: Math.min(edge, max) }
+    return within(-edge, edge, min, max)
   },
 }
 
@@ -18,11 +18,14 @@ export const percentileAsymmetric: Method = {
   histogram: 'values',
   range({ histogram, min, max }, { percentile: part }) {
     const cut = (100 - part) / 200
-    return {
-      min: Math.max(edgeAt(histogram!, cut), min),
-      max: Math.min(edgeAt(histogram!, 1 - cut), max),
-    }
+    return within(edgeAt(histogram!, cut), edgeAt(histogram!, 1 - cut), min, max)
   },
+}
+
+/** A range within the extremes. Edges of bins may both lie on one side of values that are all (nearly) the same. */
+function within(low: number, high: number, min: number, max: number): Range {
+  const upper = Math.max(min, Math.min(high, max))
+  return { min: Math.min(Math.max(low, min), upper), max: upper }
 }
 
 /** The lower edge of the first bin up to whose end at least `part` of all values lie. */
