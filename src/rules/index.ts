@@ -72,12 +72,22 @@ export const phases: readonly Phase[] = [
   { group: 'bias-dropout', rules: [biasDropout, biasDropoutResidual], onRequest: true },
 ]
 
-/** Names of rules and groups: what to leave out, what to add of that which runs on request, and what alone to run. */
+/** Names of rules and groups. */
 export interface Choice {
+  /** What a kind of model needs; all where it is not given. */
+  among?: readonly string[] | undefined
+  /** To leave out. */
   without?: readonly string[] | undefined
+  /** To add: of what runs on request, or is not `among` the others. */
   also?: readonly string[] | undefined
+  /** To run alone. */
   only?: readonly string[] | undefined
+  /** The only attention operators that may come out. */
+  attention?: readonly string[] | undefined
 }
+
+/** Attention operators, of which users may choose. */
+const ATTENTION = /(^|:)(Attention|MultiHeadAttention|GroupQueryAttention|PagedAttention)$/
 
 /**
  * The phases that a user asks for.
@@ -87,21 +97,35 @@ export interface Choice {
 export function chosenPhases(choice: Choice, all: readonly Phase[] = phases): Rule[][] {
   const known = new Set(all.flatMap(({ group, rules }) => [group, ...rules.map(({ name }) => name)]))
   const names = (list: readonly string[] = []): Set<string> => new Set(list.map((name) => checked(name, known)))
-  const [without, also, only] = [names(choice.without), names(choice.also), names(choice.only)]
+  const [among, without, also, only] = [choice.among, choice.without, choice.also, choice.only].map(names)
+  const { attention } = choice
+  const isWanted = ({ emits }: Rule): boolean => {
+    const operators = emits.filter((op) => ATTENTION.test(op))
+    return !attention || !operators.length || operators.some((op) => attention.includes(op))
+  }
   return all
     .map(({ group, rules, onRequest }) =>
-      rules.filter(({ name }) => {
-        const isIn = (set: ReadonlySet<string>): boolean => set.has(group) || set.has(name)
-        return !isIn(without) && (only.size ? isIn(only) : !onRequest || isIn(also))
+      rules.filter((rule) => {
+        const isIn = (set: ReadonlySet<string> | undefined): boolean =>
+          !!set?.size && (set.has(group) || set.has(rule.name))
+        if (isIn(without) || !isWanted(rule)) return false
+        return only!.size ? isIn(only) : isIn(also) || (!onRequest && (!among!.size || isIn(among)))
       }),
     )
     .filter((rules) => rules.length)
 }
 
+/** What other tools call differently. */
+const ALIASES: Readonly<Record<string, string>> = {
+  'bias-splitgelu': 'bias-split-gelu',
+  'simplified-layer-norm': 'rms-norm',
+  'skip-simplified-layer-norm': 'skip-rms-norm',
+}
+
 /** Rule names are kebab-case; the snake_case that other tools use means the same. */
 function checked(name: string, known: ReadonlySet<string>): string {
   const kebab = name.replaceAll('_', '-')
-  if (known.has(kebab)) return kebab
+  for (const candidate of [kebab, ALIASES[kebab]]) if (candidate && known.has(candidate)) return candidate
   throw new OnnxError('OPTION_INVALID', `no fusion rule is called "${name}"`, {
     hint: `Rules and groups: ${[...known].sort().join(', ')}.`,
   })

@@ -1,47 +1,20 @@
+import { MODEL_TYPES } from '../../rules/families/names.ts'
 import type { Pass } from '../pass.ts'
 import { quantizeParams } from '../quantize/params.ts'
+
+const kinds: readonly ['none', 'auto', ...typeof MODEL_TYPES] = ['none', 'auto', ...MODEL_TYPES]
 
 const own = {
   fuse: {
     type: 'enum',
-    doc: 'Fuse operators into larger ones that compute the same: `auto`, or the model type where it is known',
-    values: [
-      'none',
-      'auto',
-      'bert',
-      'roberta',
-      'distilbert',
-      'albert',
-      'electra',
-      'vit',
-      'swin',
-      'clip',
-      'gpt2',
-      'gpt_neox',
-      'phi',
-      'llama',
-      'mistral',
-      'qwen2',
-      'qwen3',
-      'bart',
-      't5',
-      'whisper',
-      'sam2',
-      'unet',
-      'vae',
-      'mmdit',
-      'conformer',
-      'tnlr',
-      'bert_tf',
-      'bert_keras',
-      'gpt2_tf',
-    ],
+    doc: 'Fuse operators into larger ones that compute the same: with all rules (`auto`), or with those of a model type; a wrong type fuses less, never wrongly',
+    values: kinds as typeof kinds,
     default: 'none',
   },
   without: { type: 'list', doc: 'Fusion rules (or groups of them) to leave out', placeholder: 'rule' },
-  also: {
+  with: {
     type: 'list',
-    doc: 'Fusion rules (or groups) that run on request only: `fused-matmul`, `fused-activation`, `bias-softmax`, `bias-dropout`, `nhwc-conv` (runs for `unet` and `vae`)',
+    doc: 'Fusion rules (or groups) to add: to those of a model type, or of what runs on request only: `fused-matmul`, `fused-activation`, `bias-softmax`, `bias-dropout`, `nhwc-conv` (runs for `unet` and `vae`)',
     placeholder: 'rule',
   },
   only: { type: 'list', doc: 'The only fusion rules (or groups of them) to run', placeholder: 'rule' },
@@ -52,9 +25,20 @@ const own = {
   },
   mask: {
     type: 'enum',
-    doc: 'Padding mask of fused attention: `raw` is right for every mask, `index` for padding at the end only, `none` drops it',
-    values: ['raw', 'index', 'none'],
+    doc: 'Padding mask of fused attention: `raw` is right for every mask, `index` (its length) for padding at the end only, `range` (end and start) for padding at both ends, `none` drops it',
+    values: ['raw', 'index', 'range', 'none'],
     default: 'raw',
+  },
+  attentionOp: {
+    type: 'enum',
+    doc: 'Operator that attention becomes; `auto` takes the one that does most and that the target runs',
+    values: ['auto', 'Attention', 'MultiHeadAttention', 'GroupQueryAttention'],
+    default: 'auto',
+  },
+  packing: {
+    type: 'boolean',
+    doc: 'Leave out padding before attention and put it back at the end (CUDA only): PackedAttention with RemovePadding and RestorePadding',
+    default: false,
   },
   numHeads: { type: 'integer', doc: 'Number of attention heads, checked against the graph', min: 1 },
   hiddenSize: { type: 'integer', doc: 'Hidden size, checked against the graph', min: 1 },
@@ -67,7 +51,7 @@ const params: typeof own & Pick<typeof quantizeParams, 'quantize'> = { ...own, q
 /** Fuses operators: normalizations, activations, attention, convolutions, and the arithmetic around them. */
 export const fuse: Pass<typeof params> = {
   name: 'fuse',
-  version: 3,
+  version: 4,
   doc: 'Replaces groups of operators by fused ones that compute the same, as far as the target can run them',
   params,
   enabled: ({ fuse }) => fuse !== 'none',

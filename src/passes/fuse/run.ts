@@ -1,23 +1,34 @@
 import type { Model } from '../../graph/model.ts'
 import { forgetNames, propagateShapes } from '../../graph/shapes.ts'
-import type { ParamOutput } from '../../params/spec.ts'
-import { type NearMiss, rewrite, splitQualified } from '../../rewrite/index.ts'
+import type { ParamInput, ParamOutput } from '../../params/spec.ts'
+import { Failure, type NearMiss, rewrite, splitQualified } from '../../rewrite/index.ts'
 import { checkHeads, DISENTANGLED, plainAttention } from '../../rules/attention/index.ts'
+import { detectFamily } from '../../rules/families/index.ts'
+import type { ModelType } from '../../rules/families/names.ts'
 import { chosenPhases } from '../../rules/index.ts'
 import { legalityOf } from '../../rules/legality.ts'
+import { mergeConstants } from '../clean/duplicate-constants.ts'
+import { mergeSubexpressions } from '../clean/subexpressions.ts'
 import type { PassContext, PassResult } from '../pass.ts'
+import { choiceOf } from './choice.ts'
 import type { fuse } from './index.ts'
+import { PACKED_OPERATORS, packTokens } from './packing.ts'
 
-/** Parameters of the pass; where nothing is quantized afterwards `quantize` may be left out. */
-export type FuseOptions = Omit<ParamOutput<typeof fuse.params>, 'quantize'> &
-  Partial<Pick<ParamOutput<typeof fuse.params>, 'quantize'>>
+/** Parameters of the pass; what is left out has its default. */
+export type FuseOptions = ParamInput<Omit<typeof fuse.params, 'fuse'>> & Pick<ParamOutput<typeof fuse.params>, 'fuse'>
 
 /** What the pass tells beside counts per operator. */
 export interface FuseData {
+  /** What kind of model it is: as the user said, or by its looks. */
+  modelType?: ModelType
+  /** What it looks like, where the user said something else. */
+  looksLike?: ModelType
   /** How often each rule fired. */
   rules: Record<string, number>
   /** Nodes of all graphs but functions, before and after. */
   nodes: { before: number; after: number }
+  /** How many nodes more (or, below zero, fewer) there are of each operator, operators that stayed left out. */
+  ops: Record<string, number>
   /** Best attempts of rules that never fired, where two nodes and at least half of all matched. */
   nearMisses: NearMiss[]
   /** With `fuseSteps`: the last rewrites, the very last at the end. */
@@ -30,20 +41,14 @@ export async function run(
   options: FuseOptions,
   { ort, device, note }: Pick<PassContext, 'ort' | 'device' | 'note'>,
 ): Promise<PassResult & { data: FuseData }> {
-  const { without, only, fuseSteps: steps, strict, geluApproximation, mask, numHeads, hiddenSize } = options
-  const also = [
-    ...(options.also ?? []),
-    ...(geluApproximation ? ['gelu-approximation'] : []),
-    ...(wantsChannelsLast(options) ? ['nhwc-conv'] : []),
-    ...(mask === 'raw' ? [] : [`mask-${mask}`]),
-  ]
-  const lacking = [...withoutBlocks(options.quantize), ...withoutMasks(device)]
-  const unwanted = lacking.filter((rule) => !only?.includes(rule) && !also.includes(rule))
-  const phases = chosenPhases({ without: [...(without ?? []), ...unwanted], also, only })
+  const { fuse: asked, fuseSteps: steps, strict, packing, numHeads, hiddenSize } = options
   const restore = keepSignature(model)
   forgetShapes(model)
   await ort.inferTypes(model)
   propagateShapes(model, { named: true })
+  const detected = detectFamily(model)?.types[0]
+  const type = asked === 'auto' || asked === 'none' ? detected : asked
+  const phases = chosenPhases(choiceOf(options, type, device))
   const before = model.histogram()
   const { changes, counts, nearMisses, problems, trail } = rewrite(model, phases, {
     steps,
@@ -53,6 +58,14 @@ export async function run(
   // Whatever kept an attention from getting its operator, no operator of our own may stay.
   rewrite(model, [[plainAttention]])
   forgetNames(model)
+  // Rules do not know of each other: what several made alike is made once.
+  if (changes) {
+    mergeConstants(model.graph)
+    mergeSubexpressions(model.graph)
+  }
+  const packed = packing ? packTokens(model, device) : 0
+  if (packed instanceof Failure)
+    note({ level: 'warn', code: 'fuse/not-packed', message: `not packed: ${textOf(packed)}` })
   restore()
   checkHeads(model, { numHeads, hiddenSize })
   for (const { code, node, message } of problems) note({ level: 'warn', code: `fuse/${code}`, message, node })
@@ -66,29 +79,16 @@ export async function run(
     })
   const after = model.histogram()
   const data: FuseData = {
+    ...(type ? { modelType: type } : {}),
+    ...(detected && detected !== type ? { looksLike: detected } : {}),
     rules: counts,
     nodes: { before: total(before), after: total(after) },
+    ops: histogramDifference(before, after),
     nearMisses: nearMisses.filter(({ matched, total }) => matched > 1 && 2 * matched >= total),
     ...(steps === undefined ? {} : { lastSteps: trail }),
   }
-  const emitted = new Set(phases.flat().flatMap(({ emits }) => emits))
-  return { changes, fused: growth(before, after, emitted), data }
-}
-
-/** Diffusion models have neighbours between which the Transposes cancel out; quantization looks for Conv. */
-function wantsChannelsLast({ fuse, quantize = 'none' }: FuseOptions): boolean {
-  return (fuse === 'unet' || fuse === 'vae') && quantize === 'none'
-}
-
-/** Rules whose operators take no weights in blocks, where such are wanted: fused, they would keep their weights float. */
-function withoutBlocks(quantize: FuseOptions['quantize']): string[] {
-  if (quantize === 'bnb4') return ['packed-attention']
-  return quantize === 'weights' ? ['packed-attention', 'embed-layer-norm'] : []
-}
-
-/** Rules that give attention inputs which its kernels on a device do not take (by ONNX Runtime's own lists of 1.30): masks are added instead. */
-function withoutMasks(device: string): string[] {
-  return device === 'webgpu' || device === 'webnn' ? ['padding-mask', 'attention-past'] : []
+  const emitted = new Set([...phases.flat().flatMap(({ emits }) => emits), ...(packing ? PACKED_OPERATORS : [])])
+  return { changes: changes + (packed instanceof Failure ? 0 : packed), fused: growth(before, after, emitted), data }
 }
 
 /** Inference knows more about outputs than files declare; what the model declares is its signature and stays. */
@@ -108,6 +108,19 @@ function forgetShapes(model: Model): void {
   for (const node of model.allNodes())
     for (const value of node.outputs)
       if (value?.type?.kind === 'tensor' && value.type.shape) value.type = { kind: 'tensor', dtype: value.type.dtype }
+}
+
+function textOf({ reason, about }: Failure): string {
+  return about && 'label' in about ? `${about.label} ${reason}` : reason
+}
+
+function histogramDifference(
+  before: Readonly<Record<string, number>>,
+  after: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort()
+  const rows = names.map((name) => [name, (after[name] ?? 0) - (before[name] ?? 0)] as const)
+  return Object.fromEntries(rows.filter(([, count]) => count !== 0))
 }
 
 function total(counts: Readonly<Record<string, number>>): number {

@@ -2,7 +2,7 @@ import type { Rule } from '../../rewrite/index.ts'
 import { einsum } from './einsum.ts'
 import { multiHead } from './multi-head.ts'
 import { packed } from './packed.ts'
-import { maskIndex, noMask, paddingMask } from './padding-mask.ts'
+import { maskIndex, maskRange, noMask, paddingMask } from './padding-mask.ts'
 import { past } from './past.ts'
 import { sdpa } from './sdpa.ts'
 import { sizes } from './sizes.ts'
@@ -21,6 +21,7 @@ export const attentionPhases: readonly { group: string; rules: readonly Rule[]; 
   { group: 'attention', rules: [sdpa] },
   { group: 'attention', rules: [collapseViews, paddingMask] },
   { group: 'mask-index', rules: [maskIndex], onRequest: true },
+  { group: 'mask-range', rules: [maskRange], onRequest: true },
   { group: 'mask-none', rules: [noMask], onRequest: true },
   { group: 'attention', rules: [packed, multiHead] },
   { group: 'attention', rules: [past] },

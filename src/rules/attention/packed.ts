@@ -41,7 +41,7 @@ export const packed: Rule = rule({
         input,
         constant(packedWeights(parts), 'qkv_weight'),
         constant(packedBias(parts), 'qkv_bias'),
-        maskInput(match, node, mask),
+        maskInput(match, node, mask, true),
         null,
         wholeRows(match, bias, input, match.key, input),
       ],

@@ -27,27 +27,53 @@ export const paddingMask: Rule = rule({
   },
 })
 
-/** Number of visible keys instead of the mask: right where padding is at the end only. */
-export const maskIndex: Rule = rule({
-  name: 'mask-index',
-  doc: 'padding mask [batch, total] of attention -> its lengths [batch]',
-  match: ({ oneOf, any, absent }) =>
-    oneOf(SDPA, any('query'), any('key'), any('value'), absent(), any('mask'), {
-      lengths: (node) => !node.int('lengths') || no('has lengths already', node),
-    }),
-  replace: ({ create, query, key, value, mask, node, root }) => {
-    const attributes = { ...Object.fromEntries(node.attributes), lengths: 1 }
-    const [attention] = create({ op: SDPA, inputs: [query, key, value, null, mask], attributes })
-    attention!.type = root.type
-    return attention!
-  },
-})
+/** What stands for a padding mask [batch, total]: itself, its length, or its end and start. */
+const MASK_FORMS = { raw: 0, lengths: 1, ranges: 2 } as const
 
-/** The mask as operators take it: [batch, total], or the lengths [batch] where they are wanted. */
-export function maskInput(build: Build & { opset: number }, node: Node, mask: Value | undefined): Value | undefined {
-  if (!mask || !node.int('lengths')) return mask
+function maskForm(name: string, form: 'lengths' | 'ranges', doc: string): Rule {
+  return rule({
+    name,
+    doc,
+    match: ({ oneOf, any, absent }) =>
+      oneOf(SDPA, any('query'), any('key'), any('value'), absent(), any('mask'), {
+        form: (node) => !node.int('form') || no('has another form already', node),
+      }),
+    check: ({ opset, node }) =>
+      form === 'lengths' || opset >= 12 || no('has no operator for ends before opset 12', node),
+    replace: ({ create, query, key, value, mask, node, root }) => {
+      const attributes = { ...Object.fromEntries(node.attributes), form: MASK_FORMS[form] }
+      const [attention] = create({ op: SDPA, inputs: [query, key, value, null, mask], attributes })
+      attention!.type = root.type
+      return attention!
+    },
+  })
+}
+
+/** Number of visible keys instead of the mask: right where padding is at the end only. */
+export const maskIndex: Rule = maskForm('mask-index', 'lengths', 'padding mask [batch, total] -> its lengths [batch]')
+
+/** Right where padding is at the ends only. */
+export const maskRange: Rule = maskForm(
+  'mask-range',
+  'ranges',
+  'padding mask [batch, total] -> ends and starts [2 * batch]',
+)
+
+/** The mask as operators take it: [batch, total], or the lengths [batch] where they are wanted, or ends and starts [2 * batch] where the operator knows them. */
+export function maskInput(
+  build: Build & { opset: number },
+  node: Node,
+  mask: Value | undefined,
+  knowsRanges = false,
+): Value | undefined {
+  const form = node.int('form', MASK_FORMS.raw)
+  if (!mask || form === MASK_FORMS.raw || (form === MASK_FORMS.ranges && !knowsRanges)) return mask
   const { op, opset } = build
-  return opset < 13 ? op.ReduceSum(mask, { axes: [1], keepdims: 0 }) : op.ReduceSum(mask, [1], { keepdims: 0 })
+  if (form === MASK_FORMS.lengths)
+    return opset < 13 ? op.ReduceSum(mask, { axes: [1], keepdims: 0 }) : op.ReduceSum(mask, [1], { keepdims: 0 })
+  const last = op.ArgMax(mask, { axis: 1, keepdims: 0, select_last_index: 1 })
+  const start = op.ArgMax(mask, { axis: 1, keepdims: 0 })
+  return op.Cast(op.Concat(op.Add(last, 1), start, { axis: 0 }), { to: codeOf('int32') })
 }
 
 /** For models that are never fed padding. */

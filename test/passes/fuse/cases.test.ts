@@ -52,7 +52,7 @@ const options = {
   geluApproximation: false,
   mask: 'raw',
   strict: true,
-  also: ['fused-matmul', 'fused-activation', 'bias-softmax', 'bias-dropout'],
+  with: ['fused-matmul', 'fused-activation', 'bias-softmax', 'bias-dropout'],
 } as const
 
 describe.skipIf(!hasShared)('models made to be fused, or not', () => {

@@ -3,15 +3,12 @@ import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
 import type { Value } from '../../../src/graph/value.ts'
 import { codeOf } from '../../../src/onnx/dtypes.ts'
-import type { ParamOutput } from '../../../src/params/spec.ts'
-import type { fuse } from '../../../src/passes/fuse/index.ts'
-import { run } from '../../../src/passes/fuse/run.ts'
+import { type FuseOptions, run } from '../../../src/passes/fuse/run.ts'
 import { fuseAttention, ort } from '../../support/attention.ts'
 import { passContext } from '../../support/models.ts'
 import { draw, expectClose, opsOf, randomFeeds, type Sketch } from '../../support/rules.ts'
 
-type Options = ParamOutput<typeof fuse.params>
-const options: Options = { quantize: 'none', fuse: 'auto', geluApproximation: false, mask: 'raw', strict: true }
+const options: FuseOptions = { fuse: 'auto', strict: true }
 
 function heads({ op }: Sketch, x: Value): Value {
   return op.Transpose(op.Reshape(x, [0, 0, 4, 8]), { perm: [0, 2, 1, 3] })
@@ -64,6 +61,24 @@ describe('masks', () => {
     await run(model, { ...options, mask: 'index' }, passContext())
     expect(opsOf(model)).toBe('Cast, ReduceSum, com.microsoft:Attention')
     expectClose(await ort.evaluate(model, feeds), expected, 1e-4)
+  })
+
+  test.each([
+    ['padding on both sides', [0, 1, 1, 1, 1, 0]],
+    ['no padding', [1, 1, 1, 1, 1, 1]],
+  ])('range: its ends and starts, right for %s', async (_, mask) => {
+    const model = await masked()
+    const feeds = feedsFor(model, mask)
+    const expected = await ort.evaluate(model, feeds)
+    await run(model, { ...options, mask: 'range' }, passContext())
+    expect(opsOf(model)).toBe('Add, 2 ArgMax, 2 Cast, Concat, com.microsoft:Attention')
+    expectClose(await ort.evaluate(model, feeds), expected, 1e-4)
+  })
+
+  test('range: the mask itself where the operator knows no starts', async () => {
+    const model = await masked()
+    await run(model, { ...options, mask: 'range', attentionOp: 'MultiHeadAttention' }, passContext())
+    expect(opsOf(model)).toBe('Cast, 3 MatMul, com.microsoft:MultiHeadAttention')
   })
 
   test('none: right where nothing is padded', async () => {
