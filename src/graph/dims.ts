@@ -87,15 +87,18 @@ export function broadcast(a: readonly Dim[], b: readonly Dim[]): readonly Dim[] 
   })
 }
 
-/** Length of a slice with step 1. A slice up to a named size is taken to fit, as the model could not run otherwise. */
-export function sliceLength(size: Dim, start: Dim, end: Dim): Dim {
-  const toEnd = typeof end === 'number' && end >= 2 ** 31 - 1
-  if (typeof start === 'number' && start < 0 && typeof size !== 'number') return toEnd ? -start : null
-  if (toEnd)
-    return typeof size === 'number' && typeof start === 'number' ? Math.max(0, size - start) : addDims(size, start, -1)
-  if (typeof size === 'number' && typeof start === 'number' && typeof end === 'number') {
+/**
+ * Length of a slice with step 1. A slice of a named size is taken to fit, as exporters have no others: with `isCertain` it is
+ * unknown instead.
+ */
+export function sliceLength(size: Dim, start: Dim, end: Dim, isCertain = false): Dim {
+  const isOpen = typeof end === 'number' && end >= 2 ** 31 - 1
+  if (typeof size === 'number' && typeof start === 'number' && (typeof end === 'number' || isOpen)) {
     const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, 0), size)
-    return Math.max(0, clamp(end) - clamp(start))
+    return Math.max(0, (isOpen ? size : clamp(end)) - clamp(start))
   }
+  if (isCertain) return start === 0 && isOpen ? size : null
+  if (typeof start === 'number' && start < 0 && typeof size !== 'number') return isOpen ? -start : null
+  if (isOpen) return addDims(size, start, -1)
   return typeof end === 'string' ? addDims(end, start, -1) : null
 }

@@ -21,17 +21,25 @@ const BINARY = new Set(
   `Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mod Mul Or Pow Sub Sum Where Xor`.split(/\s+/),
 )
 
+/** What `propagateShapes` may take for granted. */
+export interface PropagateOptions {
+  /**
+   * Give sizes that stay unknown a name of their own (`?1`), so that what is computed from them can be followed: `forgetNames`
+   * takes these names away again.
+   */
+  named?: boolean
+  /** Take nothing for granted: neither that slices fit nor that dimensions of two names differ. */
+  certain?: boolean
+}
+
 /**
  * Finds dimensions that ONNX Runtime's inference leaves open, by following the names of dynamic dimensions through the arithmetic
  * on shapes (Shape, Gather, Concat, Reshape, ...): an export's `Reshape(x, [Shape(x)[0], Shape(x)[1], 4, 8])` is `[batch, sequence,
  * 4, 8]`. Fills `Value.type` of values inside graphs; inputs and outputs, which are the model's signature, stay as they are.
  * Run it after `inferTypes`.
- *
- * @param named give sizes that stay unknown a name of their own (`?1`), so that what is computed from them can be followed:
- *   `forgetNames` takes these names away again
  */
-export function propagateShapes(model: Model, { named = false }: { named?: boolean } = {}): void {
-  const known: Known = { shapes: new Map(), contents: new Map(), names: named ? { count: 0 } : undefined }
+export function propagateShapes(model: Model, { named = false, certain = false }: PropagateOptions = {}): void {
+  const known: Known = { shapes: new Map(), contents: new Map(), names: named ? { count: 0 } : undefined, certain }
   for (const graph of model.allGraphs()) visit(graph, known)
 }
 
@@ -51,6 +59,7 @@ interface Known {
   contents: Map<Value, readonly Dim[]>
   /** How many names were given to unknown sizes, if they are to get some. */
   names: { count: number } | undefined
+  certain: boolean
 }
 
 function visit(graph: Graph, known: Known): void {
@@ -179,7 +188,9 @@ class Reader {
             ? null
             : a === b
               ? 1
-              : typeof a === typeof b || isNegative(a) || isNegative(b)
+              : (typeof a === typeof b && !(this.#known.certain && typeof a === 'string')) ||
+                  isNegative(a) ||
+                  isNegative(b)
                 ? 0
                 : null,
         )
@@ -302,7 +313,7 @@ class Reader {
     const shape = [...from]
     for (const [i, axis] of axes.entries()) {
       const at = axis < 0 ? axis + from.length : axis
-      const length = sliceLength(from[at] ?? null, starts?.[i] ?? null, ends?.[i] ?? null)
+      const length = sliceLength(from[at] ?? null, starts?.[i] ?? null, ends?.[i] ?? null, this.#known.certain)
       const step = steps[i]!
       shape[at] = step === 1 ? length : step > 1 && typeof length === 'number' ? Math.ceil(length / step) : null
     }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { addDims, divideDims, multiplyDims } from '../../src/graph/dims.ts'
+import { addDims, divideDims, multiplyDims, sliceLength } from '../../src/graph/dims.ts'
 import { readModel } from '../../src/graph/import.ts'
 import { propagateShapes } from '../../src/graph/shapes.ts'
 import type { Value } from '../../src/graph/value.ts'
@@ -19,6 +19,24 @@ describe('dimensions by name', () => {
     expect(divideDims(['a', 'b', 32], ['b', 4, 8])).toBe('a')
     expect(divideDims(['a', 6], [4])).toBe(null)
     expect(addDims(null, 1)).toBe(null)
+  })
+
+  test('slices reach no further than what they are cut from', () => {
+    const end = 2 ** 63
+    expect([sliceLength(9, -9, end), sliceLength(5, -9, end), sliceLength(5, 7, end)]).toEqual([9, 5, 0])
+    expect([sliceLength(5, -9, 3), sliceLength(5, 1, -1), sliceLength(5, 2, 9)]).toEqual([3, 3, 3])
+    // That of a named size is taken to be long enough, unless only what is certain counts.
+    expect([sliceLength('n', -3, end), sliceLength('n', 1, end), sliceLength('n', 0, 'm')]).toEqual([
+      3,
+      '(n + -1)',
+      'm',
+    ])
+    expect([sliceLength('n', -3, end, true), sliceLength('n', 1, end, true), sliceLength('n', 0, 'm', true)]).toEqual([
+      null,
+      null,
+      null,
+    ])
+    expect(sliceLength('n', 0, end, true)).toBe('n')
   })
 
   test('an exporter’s arithmetic on shapes is followed', async () => {

@@ -114,6 +114,12 @@ function inputType(type: ValueType | undefined): ValueType | undefined {
   return { ...type, shape: type.shape.map((dim) => (typeof dim === 'number' && dim <= 0 ? null : dim)) }
 }
 
+/** Dimensions of two inputs that have one name may differ: each gets a name of its own. */
+function withOwnNames({ name, type }: Value): ValueType | undefined {
+  if (type?.kind !== 'tensor' || !type.shape) return type
+  return { ...type, shape: type.shape.map((dim, i) => (typeof dim === 'number' ? dim : `${name}[${i}]`)) }
+}
+
 function isModelInput(value: Value): boolean {
   return value.isInput && value.graph === value.graph.model.graph
 }
@@ -124,11 +130,16 @@ export function castTarget(node: Node): DType | undefined {
   return to?.kind === 'int' ? dtypeOf(Number(to.value)) : undefined
 }
 
-/** Infers types with ONNX Runtime from the model's inputs and constants alone, and leaves the model as it was. */
+/**
+ * Infers types with ONNX Runtime from the model's inputs and constants alone, and follows sizes through arithmetic on shapes; leaves
+ * the model as it was.
+ */
 export async function inferFacts(model: Model, ort: OrtService): Promise<Facts> {
   const saved = forgetTypes(model, () => undefined)
+  for (const input of model.graph.inputs) input.type = withOwnNames(input)
   try {
     await ort.inferTypes(model)
+    propagateShapes(model, { certain: true })
   } finally {
     saved.restore()
   }

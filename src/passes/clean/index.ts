@@ -9,7 +9,7 @@ const params: { readonly optimize: typeof optimizeParam } = { optimize: optimize
  */
 export const clean: Pass<typeof params> = {
   name: 'clean',
-  version: 1,
+  version: 2,
   doc: 'Removes dead code, no-ops and duplicates; computes what is constant, as long as the model does not grow',
   params,
   enabled: ({ optimize }) => optimize !== 'none',

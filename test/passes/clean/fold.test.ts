@@ -69,6 +69,22 @@ describe('folded', () => {
     )
     expect(await cleaned(model, [2, 6])).toEqual(['Reshape'])
   })
+  test('the size of an axis that an exporter computed', async () => {
+    const model = make(['n', 6], ({ op, x, constant }) => {
+      const axis = (from: Value, at: number) => op('Gather', [op('Shape', [from]), constant(Tensor.int64([at]))])
+      const sizes = op('Concat', [axis(x, 0), constant(Tensor.int64([2, 3]))], { axis: int(0) })
+      const split = op('Reshape', [x, sizes])
+      return op('Mul', [split, op('Cast', [axis(split, 1)], { to: int(1) })])
+    })
+    expect(await cleaned(model, [2, 6])).not.toContain('Cast')
+    // How much a slice of an open size leaves is known only when the model runs.
+    const open = make(['n', 6], ({ op, x, constant }) => {
+      const [end, axes] = [constant(Tensor.int64([2 ** 62])), constant(Tensor.int64([0]))]
+      const part = op('Slice', [x, constant(Tensor.int64([-3])), end, axes])
+      return op('Cast', [op('Gather', [op('Shape', [part]), axes])], { to: int(1) })
+    })
+    expect(await cleaned(open, [2, 6])).toContain('Slice')
+  })
   test('the fixed axis of a shape that is dynamic otherwise', async () => {
     const model = make(['n', 6], ({ op, x, constant }) => {
       const width = op('Gather', [op('Shape', [op('Relu', [x])]), constant(Tensor.int64([1], []))])
