@@ -2,13 +2,12 @@ import { writeFileSync } from 'node:fs'
 import { basename, extname, relative, resolve } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
 import { cacheSettings, resolveRequest } from '../options/index.ts'
+import { encodeTable, type Ranges, type TableFormat } from '../passes/quantize/calibrate/tables/index.ts'
 import { createPipeline } from '../pipeline/index.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { loadConfig } from './config.ts'
 import { findModels } from './models.ts'
 import { createProgress } from './progress.ts'
-
-type Ranges = Readonly<Record<string, readonly [number, number]>>
 
 /** For a table of the model as it is: every tensor that could be quantized, nothing moved between layers. */
 const AS_IS = { optimize: 'none', smoothNorms: false, allOps: true, sparePairs: false, matmulConstOnly: false }
@@ -19,7 +18,8 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
   const root = resolve(io.cwd, (flags['root'] as string | undefined) ?? plugin.root ?? '.')
   const [file] = await findModels(operands, io.cwd)
   const out = resolve(io.cwd, (flags['out'] as string | undefined) ?? `${file}.ranges.json`)
-  const isTable = extname(out) === '.cache'
+  const format = formatOf(out, flags['format'] as 'ranges' | TableFormat | undefined)
+  const isTable = format !== 'ranges'
   const query = { ...(isTable ? AS_IS : {}), ...params, quantize: 'static' }
   const [options] = resolveRequest({ plugin, query, file: file!, root, environment: { kind: 'server' } }).targets
   const progress = await createProgress(io, flags['json'] === true)
@@ -42,7 +42,7 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
       })
     writeFileSync(
       out,
-      isTable ? table(ranges) : `${JSON.stringify({ model: basename(file!), ...pick(data) }, null, 1)}\n`,
+      isTable ? encodeTable(format, ranges) : `${JSON.stringify({ model: basename(file!), ...pick(data) }, null, 1)}\n`,
     )
     if (flags['json']) io.out(JSON.stringify({ output: out, samples: data.samples, tensors: count }, undefined, 2))
     else io.out(`${relative(io.cwd, out)}: ranges of ${count} tensors from ${data.samples} samples`)
@@ -57,9 +57,8 @@ function pick({ samples, ranges }: { samples: number; ranges: Ranges }): { sampl
   return { samples, ranges }
 }
 
-/** Lines `name value`, the value being the largest magnitude: what TensorRT's provider reads. */
-function table(ranges: Ranges): string {
-  return Object.entries(ranges)
-    .map(([name, [min, max]]) => `${name} ${Math.max(Math.abs(min), Math.abs(max))}\n`)
-    .join('')
+/** As asked for, else by the end of the file's name. */
+function formatOf(out: string, asked: 'ranges' | TableFormat | undefined): 'ranges' | TableFormat {
+  const end = extname(out)
+  return asked ?? (end === '.cache' || end === '.flatbuffers' ? (end.slice(1) as TableFormat) : 'ranges')
 }

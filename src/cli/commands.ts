@@ -172,8 +172,13 @@ export const commands: readonly Command[] = [
     flags: {
       out: {
         type: 'string',
-        doc: 'File to write; default `MODEL.ranges.json`. With the end `.cache` a table of the unchanged model for TensorRT',
+        doc: 'File to write; default `MODEL.ranges.json`. With the end `.cache` or `.flatbuffers` a table of the unchanged model for TensorRT',
         placeholder: 'file',
+      },
+      format: {
+        type: 'enum',
+        doc: 'Ranges to use again; or a table of the unchanged model for TensorRT, as lines, FlatBuffers, or the JSON of the Python tools. Default: by the end of the name',
+        values: ['ranges', 'cache', 'flatbuffers', 'json'],
       },
       config,
       root,

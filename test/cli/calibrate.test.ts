@@ -1,6 +1,8 @@
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
+import { readModel } from '../../src/graph/import.ts'
+import { readRanges } from '../../src/passes/quantize/static/json-files.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 import { cli } from './support.ts'
 
@@ -37,6 +39,21 @@ test('calibrate writes a table for TensorRT: largest magnitudes of the unchanged
   const lines = readFileSync(join(folder, 't.cache'), 'utf8').trimEnd().split('\n')
   expect(lines).toContain('image 1')
   for (const line of lines) expect(Number(line.split(' ').at(-1))).toBeGreaterThan(0)
+})
+
+test.each([
+  ['t.cache', []],
+  ['t.flatbuffers', []],
+  ['t.json', ['--format', 'json']],
+])('a table %s is read again as ranges', async (name, flags) => {
+  const folder = project()
+  const made = await cli(folder, 'calibrate', 'a.onnx', '--calibration', 'data.mjs', '-o', name, ...flags)
+  expect([made.code, made.err]).toEqual([0, ''])
+  const built = await cli(folder, 'build', 'a.onnx', '--quantize', 'static', '--ranges', name, '-o', 'out/a.onnx')
+  expect([built.code, built.err]).toEqual([0, ''])
+  const ranges = readRanges(join(folder, name), readModel(join(folder, 'a.onnx')))
+  const [image] = [...ranges].find(([value]) => value.name === 'image')!.slice(1) as [{ min: number; max: number }]
+  expect(image).toEqual(name === 't.json' ? { min: 0, max: 1 } : { min: -1, max: 1 })
 })
 
 test('nothing is written where data is missing', async () => {

@@ -53,7 +53,7 @@ export async function calibrate(
     // The range must be known before values are counted in it: the data is read twice, nothing is kept.
     const part = method.histogram === 'none' ? 1 : 0.5
     samples = await observer.run(data, (value, tensor, sample) => {
-      addRange(statistics.get(value)!, floatsOf(tensor), limits)
+      addRange(statistics.get(value)!, floatsOf(tensor), limits, options.averageWeight)
       // How many samples there are is not known: the bar nears its end.
       options.progress?.((part * sample) / (sample + TYPICAL_SAMPLES))
     })

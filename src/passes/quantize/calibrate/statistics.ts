@@ -56,8 +56,12 @@ export function emptyStatistics(): Statistics {
 /** Statistics by value. */
 export type StatisticsMap = ReadonlyMap<Value, Statistics>
 
-/** Adds a sample to the range. */
-export function addRange(into: Statistics, input: FloatInput, limits: MaskLimits): void {
+/**
+ * Adds a sample to the range.
+ *
+ * @param weight of this sample in the averages; undefined: all samples count alike
+ */
+export function addRange(into: Statistics, input: FloatInput, limits: MaskLimits, weight?: number): void {
   let { min, max, nan, infinite } = minMax(input)
   into.nan += nan
   if (infinite > 0 || min <= limits.low || max >= limits.high) {
@@ -72,9 +76,9 @@ export function addRange(into: Statistics, input: FloatInput, limits: MaskLimits
   const first = Number.isNaN(into.min)
   into.min = first ? min : Math.min(into.min, min)
   into.max = first ? max : Math.max(into.max, max)
-  // The mean of all samples so far.
-  into.averageMin = first ? min : into.averageMin + (min - into.averageMin) / into.samples
-  into.averageMax = first ? max : into.averageMax + (max - into.averageMax) / into.samples
+  const part = weight ?? 1 / into.samples
+  into.averageMin = first ? min : into.averageMin + (min - into.averageMin) * part
+  into.averageMax = first ? max : into.averageMax + (max - into.averageMax) * part
 }
 
 function countOf(input: FloatInput): number {

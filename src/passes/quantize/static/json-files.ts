@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
+import { extname } from 'node:path'
 import type { Model } from '../../../graph/model.ts'
 import type { Value } from '../../../graph/value.ts'
 import { OnnxError } from '../../../onnx/errors.ts'
 import { nearest } from '../../../params/nearest.ts'
 import { locate } from '../calibrate/data/files.ts'
 import type { Range } from '../calibrate/methods/types.ts'
+import { decodeTable } from '../calibrate/tables/index.ts'
 import type { TensorOverride, TensorOverrides } from './settings.ts'
 
 const TYPES = ['int8', 'uint8', 'int16', 'uint16', 'int4', 'uint4']
@@ -67,13 +69,15 @@ export function readOverrides(path: string, model: Model): TensorOverrides {
 }
 
 /**
- * Reads ranges by tensor: `{ "tensor": { "min": -1, "max": 1 } }`, or the calibration cache of ONNX Runtime's tools. Tensors that the
- * model does not have are passed over.
+ * Reads ranges by tensor: `{ "tensor": { "min": -1, "max": 1 } }`, the calibration cache of ONNX Runtime's tools, or a table for
+ * TensorRT (`.cache`, `.flatbuffers`). Tensors that the model does not have are passed over.
+ *
+ * @throws OnnxError `RANGES_INVALID`
  */
 export function readRanges(path: string, model: Model): Map<Value, Range> {
   const file = locate(path, model.file ?? '.')
   const invalid = (what: string): OnnxError => new OnnxError('RANGES_INVALID', what, { place: { file } })
-  const object = readObject(file, invalid)
+  const object = readTable(file, invalid) ?? readObject(file, invalid)
   const entries = (object['ranges'] ?? object['data'] ?? object) as Record<string, unknown>
   const names = valuesByName(model)
   const ranges = new Map<Value, Range>()
@@ -94,6 +98,16 @@ export function readRanges(path: string, model: Model): Map<Value, Range> {
 function numberOf(value: unknown): unknown {
   const data: unknown = (value as { data?: unknown } | null | undefined)?.data ?? value
   return Array.isArray(data) ? data.flat(Number.POSITIVE_INFINITY)[0] : data
+}
+
+function readTable(file: string, invalid: (what: string) => OnnxError): Record<string, unknown> | undefined {
+  const format = extname(file).slice(1)
+  if (format !== 'cache' && format !== 'flatbuffers') return undefined
+  try {
+    return decodeTable(format, readFileSync(file))
+  } catch (error) {
+    throw invalid(`this is no table for TensorRT: ${(error as Error).message}`)
+  }
 }
 
 function readObject(file: string, invalid: (what: string) => OnnxError): Record<string, unknown> {

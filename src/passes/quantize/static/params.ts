@@ -3,7 +3,7 @@ import { quantizeParams } from '../params.ts'
 const ownParams = {
   calibration: {
     type: 'string',
-    doc: 'Calibration data: `.npz`, `.npy`, `.jsonl`, a JavaScript module that exports an iterable of feeds, or a folder of `test_data_set_N/input_M.pb`',
+    doc: 'Calibration data: `.npz`, `.npy`, `.jsonl`, a JavaScript module that exports an iterable of feeds, or a folder of `test_data_set_N/input_M.pb` or of images',
     placeholder: 'path',
   },
   calibrationInputs: {
@@ -12,6 +12,32 @@ const ownParams = {
     placeholder: 'name:input',
   },
   calibrationSamples: { type: 'integer', doc: 'Use at most so many samples', min: 1 },
+  imageSize: {
+    type: 'list',
+    doc: 'Images: height and width, for models that take any size',
+    placeholder: 'height,width',
+  },
+  imageFit: {
+    type: 'enum',
+    doc: 'Images: cut what is too much off, fill up with black, or stretch',
+    values: ['cover', 'contain', 'fill'],
+    default: 'cover',
+  },
+  imageCrop: {
+    type: 'number',
+    doc: 'Images: the middle part that is kept; 0.875 makes 224 pixels of 256',
+    min: 0.1,
+    max: 1,
+    default: 1,
+  },
+  imageOrder: { type: 'enum', doc: 'Images: order of the channels', values: ['rgb', 'bgr'], default: 'rgb' },
+  imageScale: { type: 'number', doc: 'Images: pixels are multiplied by it; default 1/255', min: 0 },
+  imageMean: {
+    type: 'list',
+    doc: 'Images: subtracted after that, by channel or for all',
+    placeholder: 'number',
+  },
+  imageStd: { type: 'list', doc: 'Images: divided by after that, by channel or for all', placeholder: 'number' },
   calibrationMethod: {
     type: 'enum',
     doc: 'How ranges are found: extremes, least squared error, least divergence, or the share of values inside',
@@ -32,6 +58,12 @@ const ownParams = {
     doc: 'Ranges symmetric around zero. Default: true for `percentile`, else false',
   },
   movingAverage: { type: 'boolean', doc: '`minmax`: means of the extremes of all samples', default: false },
+  movingAverageConstant: {
+    type: 'number',
+    doc: '`movingAverage`: weight of each further sample. Default: all samples count alike',
+    min: 0,
+    max: 1,
+  },
   maskAware: {
     type: 'boolean',
     doc: 'Values of -10000 and below are masks: they are no part of ranges, and tensors that hold them stay float',
@@ -39,7 +71,7 @@ const ownParams = {
   },
   ranges: {
     type: 'string',
-    doc: 'JSON file of ranges by tensor, instead of calibration or to overrule it',
+    doc: 'File of ranges by tensor (JSON, or a `.cache` or `.flatbuffers` table for TensorRT), instead of calibration or to overrule it',
     placeholder: 'path',
   },
   quantFormat: {

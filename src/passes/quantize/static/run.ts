@@ -161,6 +161,7 @@ function methodOptions(options: StaticOptions): MethodOptions {
     percentile: options.calibrationPercentile,
     symmetric: options.calibrationSymmetric ?? options.calibrationMethod === 'percentile',
     movingAverage: options.movingAverage,
+    averageWeight: options.movingAverageConstant,
     levels: options.activationType.endsWith('16') ? 65535 : 255,
   }
 }

@@ -55,6 +55,19 @@ describe('ranges', () => {
     expect(await rangeOf([[1, -2, 3], [0.5], [-1, 5]])).toMatchObject({ min: -2, max: 5, samples: 3 })
   })
 
+  test('moving average with a constant: the first sample, then a part of every further one', async () => {
+    const samples = [
+      [0, 8],
+      [-4, 4],
+      [-4, 0],
+    ]
+    // 0 -> -1 -> -1.75 and 8 -> 7 -> 5.25.
+    expect(await rangeOf(samples, { movingAverage: true, averageWeight: 0.25 })).toMatchObject({
+      min: -1.75,
+      max: 5.25,
+    })
+  })
+
   test('moving average: every sample counts alike', async () => {
     expect(
       await rangeOf(

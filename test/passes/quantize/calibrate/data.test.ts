@@ -129,7 +129,7 @@ describe('refuses', () => {
   const cases: readonly [string, () => string, RegExp][] = [
     ['what is not there', () => '/nowhere/data.npz', /there is no such calibration data/],
     ['an unknown kind of file', () => file('data.csv', '1,2'), /can't be read from a file of this kind/],
-    ['an empty folder', () => temporaryFolder(), /holds no test data/],
+    ['an empty folder', () => temporaryFolder(), /neither test data nor images/],
     ['an empty file', () => file('data.jsonl', '\n'), /holds no samples/],
     [
       'no array of that name',

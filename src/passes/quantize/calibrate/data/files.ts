@@ -1,5 +1,8 @@
-import { readdirSync, type Stats, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { imageFiles } from './image-files.ts'
+import { isModule, moduleFiles } from './module-files.ts'
+import { statOf } from './stat.ts'
 import { badData } from './types.ts'
 
 /** Absolute path of a file that an option names. Throws OnnxError `CALIBRATION_DATA` if there is none. */
@@ -14,10 +17,12 @@ export function locate(path: string, model: string): string {
   )
 }
 
-/** The files whose content is the calibration data. */
+/** The files whose content is the calibration data; of a module also those that it reads, as far as its text names them. */
 export function dataFiles(path: string, model: string): string[] {
   const found = locate(path, model)
-  return statOf(found)!.isDirectory() ? dataSets(found).flat() : [found]
+  if (!statOf(found)!.isDirectory()) return isModule(found) ? moduleFiles(found) : [found]
+  const sets = dataSets(found).flat()
+  return sets.length ? sets : imageFiles(found)
 }
 
 /** The input files of every set below a folder, in the order of their numbers. */
@@ -37,9 +42,4 @@ export function dataSets(folder: string): string[][] {
 
 function byNumber(a: string, b: string): number {
   return Number(/\d+/.exec(a)![0]) - Number(/\d+/.exec(b)![0])
-}
-
-/** What a path is, or undefined if there is nothing. */
-export function statOf(path: string): Stats | undefined {
-  return statSync(path, { throwIfNoEntry: false })
 }

@@ -4,11 +4,14 @@ import type { Model } from '../../../../graph/model.ts'
 import type { Tensor } from '../../../../graph/tensor.ts'
 import { OnnxError } from '../../../../onnx/errors.ts'
 import { convert, isConvertible, misfit } from './convert.ts'
-import { dataSets, locate, statOf } from './files.ts'
+import { dataSets, locate } from './files.ts'
+import { imageFiles } from './image-files.ts'
+import { type ImageOptions, imageData } from './images.ts'
 import { jsonLinesData } from './json-lines.ts'
 import { moduleData } from './module.ts'
 import { numpyData } from './numpy.ts'
 import { protobufData } from './protobuf.ts'
+import { statOf } from './stat.ts'
 import { badData, type CalibrationData, type DataRequest, describeInput, type Feeds, type InputSpec } from './types.ts'
 
 export type { CalibrationData, Feeds, InputSpec } from './types.ts'
@@ -26,7 +29,7 @@ const READERS: Readonly<Record<string, (request: DataRequest) => CalibrationData
 }
 
 /** Where calibration data comes from. */
-export interface DataOptions {
+export interface DataOptions extends ImageOptions {
   /** A file or folder; relative paths are resolved against the model's folder, then against the working directory. */
   calibration: string
   /** Names of the model's inputs by name in the data. */
@@ -52,7 +55,8 @@ export function openData(model: Model, options: DataOptions): CalibrationData {
       throw new OnnxError('OPTION_INVALID', `calibrationInputs: the model has no input "${name}"`, {
         hint: `Its inputs are ${inputs.map(describeInput).join(', ')}.`,
       })
-  const data = readerOf(path)({ path, inputs, sources })
+  const request = { path, inputs, sources }
+  const data = readerOf(path)?.(request) ?? imageData(request, options, model.file ?? path)
   return {
     async *open() {
       let count = 0
@@ -72,14 +76,16 @@ export function inputsOf(model: Model): InputSpec[] {
     .filter(({ optional }) => !optional || model.initializersAreOverridable)
 }
 
-function readerOf(path: string): (request: DataRequest) => CalibrationData {
+/** Undefined for a folder of images. */
+function readerOf(path: string): ((request: DataRequest) => CalibrationData) | undefined {
   if (statOf(path)!.isDirectory()) {
     if (dataSets(path).length) return protobufData
+    if (imageFiles(path).length) return undefined
     const found = readdirSync(path).slice(0, 5)
     throw badData(
-      'the folder holds no test data',
+      'the folder holds neither test data nor images',
       path,
-      `Expected test_data_set_N/input_M.pb${found.length ? `, found ${found.join(', ')}` : ', but it is empty'}.`,
+      `Expected test_data_set_N/input_M.pb or images${found.length ? `, found ${found.join(', ')}` : ', but it is empty'}.`,
     )
   }
   const reader = READERS[extname(path).toLowerCase()]
@@ -87,7 +93,7 @@ function readerOf(path: string): (request: DataRequest) => CalibrationData {
   throw badData(
     `calibration data can't be read from a file of this kind`,
     path,
-    `Known are ${Object.keys(READERS).join(', ')} and folders with test_data_set_N/input_M.pb.`,
+    `Known are ${Object.keys(READERS).join(', ')} and folders with test_data_set_N/input_M.pb or images.`,
   )
 }
 

@@ -18,6 +18,8 @@ export interface MethodOptions {
   symmetric: boolean
   /** `minmax`: the mean of the samples' extremes instead of the extremes. */
   movingAverage: boolean
+  /** Weight of each further sample in those means; undefined: all count alike. */
+  averageWeight?: number | undefined
   /** `mse`: number of steps of the quantized type. */
   levels: number
 }
