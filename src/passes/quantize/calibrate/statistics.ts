@@ -4,6 +4,8 @@ import {
   type FloatInput,
   type Histogram,
   histogram,
+  lengthOf,
+  meanSquares,
   minMax,
   toFloat32,
 } from '../../../kernels/index.ts'
@@ -34,6 +36,8 @@ export interface Statistics {
   masks: number
   /** Values seen, in all samples together. */
   count: number
+  /** Sum of the squares of all values; infinite or NaN where one of them is, masks included. */
+  squares: number
   /** Counts over a range around zero that holds all values; only for methods that ask for it. */
   histogram?: Histogram
   samples: number
@@ -49,6 +53,7 @@ export function emptyStatistics(): Statistics {
     infinite: 0,
     masks: 0,
     count: 0,
+    squares: 0,
     samples: 0,
   }
 }
@@ -71,7 +76,9 @@ export function addRange(into: Statistics, input: FloatInput, limits: MaskLimits
     into.masks += rest.masks
   }
   into.samples++
-  into.count += countOf(input)
+  const count = lengthOf(input)
+  into.count += count
+  if (count > 0) into.squares += meanSquares(input, { outer: 1, channels: 1, inner: count })[0]! * count
   if (!(min <= max)) return
   const first = Number.isNaN(into.min)
   into.min = first ? min : Math.min(into.min, min)
@@ -79,12 +86,6 @@ export function addRange(into: Statistics, input: FloatInput, limits: MaskLimits
   const part = weight ?? 1 / into.samples
   into.averageMin = first ? min : into.averageMin + (min - into.averageMin) * part
   into.averageMax = first ? max : into.averageMax + (max - into.averageMax) * part
-}
-
-function countOf(input: FloatInput): number {
-  if (input instanceof Float32Array) return input.length
-  const size = { float32: 4, float16: 2, bfloat16: 2, float64: 8 }[input.dtype]
-  return input.bytes.byteLength / size
 }
 
 function withoutMasks(

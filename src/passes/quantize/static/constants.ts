@@ -12,6 +12,7 @@ import {
 } from '../../../kernels/index.ts'
 import { ComputedBytes } from '../../../onnx/bytes.ts'
 import { byteLengthOf } from '../../../onnx/dtypes.ts'
+import { MASKS } from '../calibrate/statistics.ts'
 import { safePairs } from './pairs.ts'
 
 /** How to quantize a constant. */
@@ -26,6 +27,8 @@ export interface ConstantRequest {
   op: string
   scaleType: 'float32' | 'float16'
   minimumRealRange?: number | undefined
+  /** Constants that hold masks stay float. */
+  refuseMasks: boolean
   /** Given instead of found: range, or the parameters themselves. */
   given?: { min?: number | undefined; max?: number | undefined; scale?: number[]; zeroPoint?: number[] } | undefined
 }
@@ -69,6 +72,8 @@ export function planConstant(root: Value, request: ConstantRequest): QuantizedCo
   return withFloats(tensor, (data) => {
     const { min, max, nan, infinite } = minMaxPerChannel(data, layout)
     if (nan + infinite > 0) return 'its constant has values that are not finite'
+    if (request.refuseMasks && (min.some((x) => x <= MASKS.low) || max.some((x) => x >= MASKS.high)))
+      return 'its constant is a mask'
     if (given?.min !== undefined) min.fill(given.min)
     if (given?.max !== undefined) max.fill(given.max)
     const safe = range === 'safe' && type === 'int8' && symmetric

@@ -19,10 +19,24 @@ export class Marks {
   /** Nodes that are quantized. */
   readonly nodes: Set<Node> = new Set()
   readonly #float: (value: Value) => boolean
+  readonly #wide: ReadonlySet<Value>
 
-  /** @param float tensors that must stay float */
-  constructor(float: (value: Value) => boolean) {
+  /**
+   * @param float tensors that must stay float
+   * @param wide tensors that only products may read quantized
+   */
+  constructor(float: (value: Value) => boolean, wide: ReadonlySet<Value> = new Set()) {
     this.#float = float
+    this.#wide = wide
+  }
+
+  /** True if a node reads or gives a tensor that only products may read quantized. */
+  touchesWide(node: Node): boolean {
+    return [...node.inputs, ...node.outputs].some((value) => value && this.#wide.has(value))
+  }
+
+  isWide(value: Value): boolean {
+    return this.#wide.has(value)
   }
 
   /** True if the value is a float activation that may be quantized. */

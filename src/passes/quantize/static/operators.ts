@@ -53,7 +53,7 @@ function canHaveAxis(dims: readonly number[], axis: number): boolean {
 
 function markOutputs(node: Node, marks: Marks, options: StaticOptions): void {
   if (options.floatOutputs?.includes(node.opType)) return
-  for (const value of node.outputs) if (value) marks.activation(value)
+  for (const value of node.outputs) if (value && !marks.isWide(value)) marks.activation(value)
 }
 
 /** Everything float that the node reads and writes. */

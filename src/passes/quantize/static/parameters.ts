@@ -12,6 +12,8 @@ import type { StaticOptions, TensorOverride } from './settings.ts'
 export interface ActivationParameters extends ScaleZeroPoint {
   type: QuantizedType
   scaleType: 'float32' | 'float16'
+  /** Integer products read the activation by these instead. */
+  narrow?: ActivationParameters
 }
 
 /** Parameters of an activation from its range, options and what is said of it in particular. */

@@ -132,6 +132,11 @@ const ownParams = {
     doc: 'Report what quantization costs each tensor, worst first, on so many samples (`build --json`)',
     min: 1,
   },
+  wideActivations: {
+    type: 'enum',
+    doc: 'What becomes of activations that 8 bits cannot hold, other than at products: they stay float, get 16 bits, or are quantized all the same. Default: `float` with allOps, else `quantize`',
+    values: ['float', 'int16', 'quantize'],
+  },
   sparePairs: {
     type: 'boolean',
     doc: 'Leave tensors float where no integer operator needs them: for readers that stay float, and results of MatMul and Gemm',

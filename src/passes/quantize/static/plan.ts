@@ -62,7 +62,8 @@ export function planConstants(
     for (const [index, mark] of byIndex) {
       const input = node.input(0)
       const weight = constants.find((use) => use.node === node && use.index === 1)?.constant
-      const scale = input && parameters.get(input)
+      const found = input && parameters.get(input)
+      const scale = found?.narrow ?? found
       if (mark.kind !== 'bias' || !weight || !scale || mark.weight.transposed) continue
       if (scale.type.endsWith('16') && weight.request.type.endsWith('16')) continue
       const { root } = mark.weight
@@ -115,6 +116,7 @@ function requestFor(
     op: isProduct ? (node.opType === 'Gemm' && node.int('transB', 0) ? 'Gemm:transB' : node.opType) : '',
     scaleType: dtype === 'float16' ? 'float16' : 'float32',
     minimumRealRange: options.minimumRealRange,
+    refuseMasks: options.maskAware && mark.kind === 'operand',
     given,
   }
 }

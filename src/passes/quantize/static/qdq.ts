@@ -1,14 +1,13 @@
 import { type Attributes, int } from '../../../graph/attributes.ts'
-import type { Graph, Position } from '../../../graph/graph.ts'
+import type { Graph } from '../../../graph/graph.ts'
 import type { Node } from '../../../graph/node.ts'
-import { Tensor } from '../../../graph/tensor.ts'
 import { tensorType } from '../../../graph/types.ts'
 import type { Value } from '../../../graph/value.ts'
 import { prune } from '../weight.ts'
+import { ActivationPairs } from './activation-pairs.ts'
 import { quantizedBias } from './bias.ts'
 import { emitConstant, type Initializers, type QuantizedConstant } from './constants.ts'
 import { gatherCodes } from './gather-codes.ts'
-import type { ActivationParameters } from './parameters.ts'
 import type { Plan } from './plan.ts'
 import type { StaticOptions } from './settings.ts'
 
@@ -23,12 +22,6 @@ export interface QdqContext {
   providerOf(value: Value): Value
   /** Values that every reader must read quantized, since a Relu or Clip before them is gone. */
   strict: ReadonlySet<Value>
-}
-
-/** Parameters of an activation. */
-interface Pair {
-  scale: Value
-  zeroPoint: Value
 }
 
 /**
@@ -93,11 +86,11 @@ export function writeQdq(plan: Plan, context: QdqContext): number {
     if (beta !== 1) node.attributes.set('beta', { kind: 'float', value: 1 })
     changes++
   }
-  const pairs = new Map<Value, Pair>()
+  const pairs = new ActivationPairs(context)
   for (const [value, parameters] of plan.parameters) {
     const provider = context.providerOf(value)
     const shares = provider !== value && plan.parameters.get(provider) === parameters
-    changes += writeActivation(value, parameters, shares ? provider : value, pairs, context)
+    changes += pairs.write(value, parameters, shares ? provider : value)
   }
   prune(leftovers)
   return changes
@@ -144,87 +137,4 @@ function writeConstant(constant: QuantizedConstant, reader: Node, { options, dom
 
 function axisOf({ request, root }: QuantizedConstant): Attributes {
   return request.axis === undefined || root.constant!.dims.length === 0 ? {} : { axis: int(request.axis) }
-}
-
-function writeActivation(
-  value: Value,
-  parameters: ActivationParameters,
-  provider: Value,
-  pairs: Map<Value, Pair>,
-  { options, domain, nodes, strict }: QdqContext,
-): number {
-  const produced = value.producer !== undefined && nodes.has(value.producer)
-  const integerReaders = [...value.uses].filter(({ node }) => nodes.has(node))
-  const everyone = !options.sparePairs || strict.has(value) || (produced && !canGiveFloat(value))
-  if (!everyone && !integerReaders.length) return 0
-  // With an integer producer in front the float value exists nowhere.
-  const readers = everyone || produced ? [...value.uses] : integerReaders
-  const takesOutput = value.isOutput && (everyone || produced)
-  const { graph } = value
-  const known = pairs.get(provider)
-  const pair: Pair = known ?? {
-    scale: graph.addInitializer(`${provider.name}_scale`, Tensor.from(parameters.scaleType, [], [parameters.scale])),
-    zeroPoint: graph.addInitializer(
-      `${provider.name}_zero_point`,
-      Tensor.from(parameters.type, [], [parameters.zeroPoint]),
-    ),
-  }
-  pairs.set(provider, pair)
-  const { name, type, shape } = value
-  const position: Position = value.producer ? { after: value.producer } : { before: graph.firstNode }
-  const insert = (suffix: string, output: string): { quantize: Node; dequantize: Node } => {
-    const quantize = graph.insert(
-      {
-        op: 'QuantizeLinear',
-        domain,
-        name: `${name}_QuantizeLinear${suffix}`,
-        inputs: [value, pair.scale, pair.zeroPoint],
-        outputs: [`${name}_QuantizeLinear_Output${suffix}`],
-        types: [tensorType(parameters.type, shape)],
-      },
-      position,
-    )
-    const dequantize = graph.insert(
-      {
-        op: 'DequantizeLinear',
-        domain,
-        name: `${name}_DequantizeLinear${suffix}`,
-        inputs: [quantize.output(), pair.scale, pair.zeroPoint],
-        outputs: [output],
-        types: [type],
-      },
-      { after: quantize },
-    )
-    return { quantize, dequantize }
-  }
-  let rest = readers
-  let made = 0
-  const own = new Set(options.dedicatedPairs ? integerReaders.map(({ node }) => node) : [])
-  if (own.size > 1 || (own.size === 1 && takesOutput)) {
-    for (const node of own) {
-      made++
-      const { dequantize } = insert(`_${made}`, `${name}_DequantizeLinear_Output_${made}`)
-      for (const use of integerReaders) if (use.node === node) node.setInput(use.index, dequantize.output())
-    }
-    // Others read the float value, unless it is not what it should be before it is rounded.
-    rest = strict.has(value) ? readers.filter(({ node }) => !own.has(node)) : []
-    if (!takesOutput && !rest.length) return made
-  }
-  const { quantize, dequantize } = insert(
-    '',
-    takesOutput ? `${name}_QuantizeLinear_Input` : `${name}_DequantizeLinear_Output`,
-  )
-  for (const { node, index } of rest) node.setInput(index, dequantize.output())
-  if (takesOutput) {
-    const uses = [...value.uses].filter(({ node }) => node !== quantize)
-    graph.replace(value, dequantize.output())
-    quantize.setInput(0, value)
-    for (const { node, index } of uses) node.setInput(index, value)
-  }
-  return made + 1
-}
-
-/** True for integer products that ONNX Runtime can give a float result. */
-function canGiveFloat({ producer }: Value): boolean {
-  return producer?.opType === 'MatMul' || producer?.opType === 'Gemm'
 }

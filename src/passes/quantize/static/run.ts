@@ -9,7 +9,7 @@ import { selector } from '../select.ts'
 import { foldBatchNorms } from './batch-norm.ts'
 import { readOverrides, readRanges } from './json-files.ts'
 import { LossMeter } from './loss.ts'
-import { Marks } from './marks.ts'
+import { constantOf, Marks } from './marks.ts'
 import { OPERATORS, OPTIONAL_OPERATORS, type Operator, operatorOf } from './operators.ts'
 import { type ActivationParameters, activationParameters, representable } from './parameters.ts'
 import { planConstants } from './plan.ts'
@@ -19,6 +19,7 @@ import { adjustRanges, removeActivations, sharePads } from './removable.ts'
 import type { StaticOptions, TensorOverrides } from './settings.ts'
 import { smooth } from './smooth.ts'
 import { domainFor, fitVersion } from './versions.ts'
+import { wideActivations } from './wide.ts'
 
 /** Quantizes a model in place. See `staticQuantization`. */
 export async function run(model: Model, asked: StaticOptions, context: PassContext): Promise<PassResult> {
@@ -86,7 +87,13 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   const ranges = new Map([...calibration.ranges, ...given])
   adjustRanges(marks, ranges, integers)
   if (integers) sharePads(marks, ranges)
-  const parameters = parametersOf(marks, ranges, options, overrides, context)
+  const wide = wideActivations(marks, ranges, calibration.statistics, options, overrides)
+  if (wide.size) noteWide(wide, options, note)
+  if (wide.size && options.wideActivations !== 'int16') {
+    marks = markAll(candidates, options, model.opset, (value) => isFloat(value) || masked.has(value), wide)
+    wide.clear()
+  }
+  const parameters = parametersOf(marks, ranges, wide, options, overrides, context)
   const plan = planConstants(marks, parameters, options, overrides, left)
   const reported = rangesByName(ranges)
   const counts: Record<string, number> = {}
@@ -137,15 +144,21 @@ function markAll(
   options: StaticOptions,
   opset: number,
   isFloat: (value: Value) => boolean,
+  wide: ReadonlySet<Value> = new Set(),
 ): Marks {
-  const marks = new Marks(isFloat)
+  const marks = new Marks(isFloat, wide)
   for (const [node, { kind, mark }] of candidates) {
-    if (!node.isLinked) continue
+    if (!node.isLinked || (!pays(node) && marks.touchesWide(node))) continue
     const named = options.ops?.includes(node.opType) && kind === 'precise'
     if (kind === 'between' && !options.allOps && !named && !isBetween(node, marks)) continue
     if (mark(node, { marks, options, opset })) marks.nodes.add(node)
   }
   return marks
+}
+
+/** True for products, and for tables whose codes are gathered. */
+function pays(node: Node): boolean {
+  return isProduct(node) || node.opType.startsWith('Conv') || (node.opType === 'Gather' && !!constantOf(node.input(0)))
 }
 
 /** True if all computed float inputs of a node are quantized anyway. */
@@ -169,6 +182,7 @@ function methodOptions(options: StaticOptions): MethodOptions {
 function parametersOf(
   marks: Marks,
   ranges: ReadonlyMap<Value, { min: number; max: number }>,
+  wide: ReadonlySet<Value>,
   options: StaticOptions,
   overrides: TensorOverrides,
   { note }: PassContext,
@@ -187,13 +201,25 @@ function parametersOf(
       continue
     }
     const scaleType = value.dtype === 'float16' ? 'float16' : 'float32'
-    parameters.set(value, activationParameters(range ?? { min: 0, max: 0 }, scaleType, options, override))
+    const parametersIn = (options: StaticOptions): ActivationParameters =>
+      activationParameters(range ?? { min: 0, max: 0 }, scaleType, options, override)
+    const narrow = parametersIn(options)
+    const activationType = options.activationType.startsWith('u') ? 'uint16' : 'int16'
+    parameters.set(value, wide.has(value) ? { ...parametersIn({ ...options, activationType }), narrow } : narrow)
   }
   for (const [value, provider] of marks.activations) {
     const shared = provider && parameters.get(marks.rootOf(value))
     if (shared) parameters.set(value, shared)
   }
   return parameters
+}
+
+function noteWide(wide: ReadonlySet<Value>, { wideActivations }: StaticOptions, note: PassContext['note']): void {
+  note({
+    level: 'info',
+    code: 'quantize/wide-activations',
+    message: `8 bits are too few for ${wide.size} tensors: they ${wideActivations === 'int16' ? 'get 16 bits' : 'stay float'} where no integer product reads them`,
+  })
 }
 
 function rangesByName(ranges: ReadonlyMap<Value, { min: number; max: number }>): Record<string, [number, number]> {
