@@ -1,0 +1,139 @@
+import type { Position } from '../../../graph/graph.ts'
+import type { Node } from '../../../graph/node.ts'
+import { Tensor } from '../../../graph/tensor.ts'
+import { tensorType } from '../../../graph/types.ts'
+import type { Value } from '../../../graph/value.ts'
+import type { ActivationParameters } from './parameters.ts'
+import type { QdqContext } from './qdq.ts'
+
+/** Parameters of an activation, as initializers. */
+interface Parameters {
+  scale: Value
+  zeroPoint: Value
+}
+
+interface Pair {
+  quantize: Node
+  dequantize: Node
+}
+
+/** Writes pairs of QuantizeLinear and DequantizeLinear after activations. */
+export class ActivationPairs {
+  readonly #context: QdqContext
+  readonly #parameters = new Map<ActivationParameters, Parameters>()
+
+  constructor(context: QdqContext) {
+    this.#context = context
+  }
+
+  /**
+   * Writes the pair of an activation, or several of them, where somebody reads it quantized.
+   *
+   * @param provider the activation that scale and zero point are called after
+   * @returns number of pairs
+   */
+  write(value: Value, parameters: ActivationParameters, provider: Value): number {
+    const narrowed = this.#writeNarrow(value, parameters, provider)
+    const { options, nodes, strict } = this.#context
+    const produced = value.producer !== undefined && nodes.has(value.producer)
+    const uses = [...value.uses].filter(({ node }) => node !== narrowed)
+    const integerReaders = uses.filter(({ node }) => nodes.has(node))
+    const everyone = !options.sparePairs || strict.has(value) || (produced && !canGiveFloat(value))
+    const count = narrowed ? 1 : 0
+    if (!everyone && !integerReaders.length) return count
+    // With an integer producer in front the float value exists nowhere.
+    const readers = everyone || produced ? uses : integerReaders
+    const takesOutput = value.isOutput && (everyone || produced)
+    if (!readers.length && !takesOutput) return count
+    const { graph, name } = value
+    const initializers = this.#initializers(parameters, provider, '')
+    const dedicated = options.dedicatedPairs && readers.length + (takesOutput ? 1 : 0) > 1
+    if (dedicated) {
+      const readingNodes = [...new Set(readers.map(({ node }) => node))]
+      readingNodes.forEach((node, i) => {
+        const suffix = `_${i + 1}`
+        const { dequantize } = this.#insert(value, parameters, initializers, suffix)
+        for (const use of readers) if (use.node === node) node.setInput(use.index, dequantize.output())
+      })
+      if (!takesOutput) return count + readingNodes.length
+    }
+    const output = takesOutput ? `${name}_QuantizeLinear_Input` : undefined
+    const { quantize, dequantize } = this.#insert(value, parameters, initializers, '', output)
+    if (!dedicated) for (const { node, index } of readers) node.setInput(index, dequantize.output())
+    if (takesOutput) {
+      const others = [...value.uses].filter(({ node }) => node !== quantize)
+      graph.replace(value, dequantize.output())
+      quantize.setInput(0, value)
+      for (const { node, index } of others) node.setInput(index, value)
+    }
+    return count + 1
+  }
+
+  /** The pair for integer products, where others read the value in another type. Returns its QuantizeLinear. */
+  #writeNarrow(value: Value, { narrow }: ActivationParameters, provider: Value): Node | undefined {
+    const { nodes } = this.#context
+    const readers = narrow ? [...value.uses].filter(({ node }) => nodes.has(node) && isProduct(node)) : []
+    if (!narrow || !readers.length) return undefined
+    const initializers = this.#initializers(narrow, provider, '_narrow')
+    const { quantize, dequantize } = this.#insert(value, narrow, initializers, '_narrow')
+    for (const { node, index } of readers) node.setInput(index, dequantize.output())
+    return quantize
+  }
+
+  #initializers(parameters: ActivationParameters, provider: Value, suffix: string): Parameters {
+    const known = this.#parameters.get(parameters)
+    if (known) return known
+    const { graph, name } = provider
+    const { scaleType, scale, type, zeroPoint } = parameters
+    const made = {
+      scale: graph.addInitializer(`${name}_scale${suffix}`, Tensor.from(scaleType, [], [scale])),
+      zeroPoint: graph.addInitializer(`${name}_zero_point${suffix}`, Tensor.from(type, [], [zeroPoint])),
+    }
+    this.#parameters.set(parameters, made)
+    return made
+  }
+
+  #insert(
+    value: Value,
+    parameters: ActivationParameters,
+    { scale, zeroPoint }: Parameters,
+    suffix: string,
+    output: string = `${value.name}_DequantizeLinear_Output${suffix}`,
+  ): Pair {
+    const { graph, name, type, shape } = value
+    const domain = this.#context.domain
+    const position: Position = value.producer ? { after: value.producer } : { before: graph.firstNode }
+    const quantize = graph.insert(
+      {
+        op: 'QuantizeLinear',
+        domain,
+        name: `${name}_QuantizeLinear${suffix}`,
+        inputs: [value, scale, zeroPoint],
+        outputs: [`${name}_QuantizeLinear_Output${suffix}`],
+        types: [tensorType(parameters.type, shape)],
+      },
+      position,
+    )
+    const dequantize = graph.insert(
+      {
+        op: 'DequantizeLinear',
+        domain,
+        name: `${name}_DequantizeLinear${suffix}`,
+        inputs: [quantize.output(), scale, zeroPoint],
+        outputs: [output],
+        types: [type],
+      },
+      { after: quantize },
+    )
+    return { quantize, dequantize }
+  }
+}
+
+function isProduct({ opType }: Node): boolean {
+  return opType === 'MatMul' || opType === 'Gemm'
+}
+
+/** True for integer products that ONNX Runtime can give a float result. */
+function canGiveFloat({ producer }: Value): boolean {
+  return producer !== undefined && isProduct(producer)
+}

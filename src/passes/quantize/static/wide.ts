@@ -1,0 +1,48 @@
+import type { Node } from '../../../graph/node.ts'
+import type { Value } from '../../../graph/value.ts'
+import type { Range } from '../calibrate/methods/types.ts'
+import type { Statistics } from '../calibrate/statistics.ts'
+import type { Marks } from './marks.ts'
+import type { StaticOptions, TensorOverrides } from './settings.ts'
+
+/** Activations whose signal is less than this many dB above the rounding of 8 bits are wide. */
+const LEAST_SQNR = 34
+
+const STEPS = 255
+
+/**
+ * Activations that 8 bits cannot hold: a few values are so much larger than the others that rounding drowns these. In transformers
+ * these are the sums along the residual path, with their few massive channels. Integer products read them in 8 bits all the same,
+ * and what an integer convolution gives has 8 bits in any case.
+ *
+ * @returns activations that have parameters of their own; those that share them follow
+ */
+export function wideActivations(
+  marks: Marks,
+  ranges: ReadonlyMap<Value, Range>,
+  statistics: ReadonlyMap<Value, Statistics>,
+  options: StaticOptions,
+  overrides: TensorOverrides,
+): Set<Value> {
+  const wide = new Set<Value>()
+  const treatment = options.wideActivations ?? (options.allOps ? 'float' : 'quantize')
+  if (treatment === 'quantize' || !options.activationType.endsWith('int8')) return wide
+  for (const [value, provider] of marks.activations) {
+    const override = overrides.get(value.name)
+    if (provider || override?.type || override?.scale !== undefined) continue
+    if (value.producer && marks.nodes.has(value.producer) && isConvolution(value.producer)) continue
+    const [range, seen] = [ranges.get(value), statistics.get(value)]
+    if (range && seen && seen.count > 0 && sqnrOf(range, seen) < LEAST_SQNR) wide.add(value)
+  }
+  return wide
+}
+
+/** Mean square of the values over that of what rounding to 8 bits adds (a twelfth of the squared step), in dB. */
+function sqnrOf({ min, max }: Range, { squares, count }: Statistics): number {
+  const step = (Math.max(max, 0) - Math.min(min, 0)) / STEPS
+  return step > 0 ? 10 * Math.log10((12 * squares) / count / step ** 2) : Number.POSITIVE_INFINITY
+}
+
+function isConvolution({ opType }: Node): boolean {
+  return opType === 'Conv' || opType === 'ConvTranspose'
+}
