@@ -48,6 +48,7 @@ export function samplesOf(...dims: number[]): { calibration: string; x: Tensor }
 export const REFERENCE: Partial<StaticOptions> = {
   sparePairs: false,
   allOps: true,
+  wideActivations: 'quantize',
   maskAware: false,
   matmulConstOnly: false,
   smoothNorms: false,

@@ -10,7 +10,7 @@ import { mse } from './methods/mse.ts'
 import { percentile, percentileAsymmetric } from './methods/percentile.ts'
 import type { Method, MethodOptions, Range } from './methods/types.ts'
 import { observe } from './observe.ts'
-import { addCounts, addRange, emptyStatistics, MASKS, NO_MASKS, type Statistics } from './statistics.ts'
+import { addCounts, addRange, addSquares, emptyStatistics, MASKS, NO_MASKS, type Statistics } from './statistics.ts'
 
 export type { MethodOptions, Range } from './methods/types.ts'
 export type { Statistics } from './statistics.ts'
@@ -54,6 +54,7 @@ export async function calibrate(
     const part = method.histogram === 'none' ? 1 : 0.5
     samples = await observer.run(data, (value, tensor, sample) => {
       addRange(statistics.get(value)!, floatsOf(tensor), limits, options.averageWeight)
+      addSquares(statistics.get(value)!, floatsOf(tensor), tensor.dims)
       // How many samples there are is not known: the bar nears its end.
       options.progress?.((part * sample) / (sample + TYPICAL_SAMPLES))
     })

@@ -1,6 +1,7 @@
 import type { Value } from '../../../graph/value.ts'
 import {
   addToHistogram,
+  channelLayout,
   type FloatInput,
   type Histogram,
   histogram,
@@ -36,8 +37,11 @@ export interface Statistics {
   masks: number
   /** Values seen, in all samples together. */
   count: number
-  /** Sum of the squares of all values; infinite or NaN where one of them is, masks included. */
-  squares: number
+  /**
+   * Sum of the squares of all values by channel (of the last axis, or axis 1 of tensors with four axes and more; one channel if their
+   * number varies); infinite or NaN where one of them is, masks included.
+   */
+  squares: Float64Array
   /** Counts over a range around zero that holds all values; only for methods that ask for it. */
   histogram?: Histogram
   samples: number
@@ -53,7 +57,7 @@ export function emptyStatistics(): Statistics {
     infinite: 0,
     masks: 0,
     count: 0,
-    squares: 0,
+    squares: new Float64Array(0),
     samples: 0,
   }
 }
@@ -76,9 +80,7 @@ export function addRange(into: Statistics, input: FloatInput, limits: MaskLimits
     into.masks += rest.masks
   }
   into.samples++
-  const count = lengthOf(input)
-  into.count += count
-  if (count > 0) into.squares += meanSquares(input, { outer: 1, channels: 1, inner: count })[0]! * count
+  into.count += lengthOf(input)
   if (!(min <= max)) return
   const first = Number.isNaN(into.min)
   into.min = first ? min : Math.min(into.min, min)
@@ -86,6 +88,21 @@ export function addRange(into: Statistics, input: FloatInput, limits: MaskLimits
   const part = weight ?? 1 / into.samples
   into.averageMin = first ? min : into.averageMin + (min - into.averageMin) * part
   into.averageMax = first ? max : into.averageMax + (max - into.averageMax) * part
+}
+
+/** Adds a sample of these dimensions to the squares by channel. */
+export function addSquares(into: Statistics, input: FloatInput, dims: readonly number[]): void {
+  const count = lengthOf(input)
+  if (!count) return
+  const axis = dims.length >= 4 ? 1 : dims.length - 1
+  const layout = dims.length ? channelLayout(dims, axis) : { outer: 1, channels: 1, inner: 1 }
+  const means = meanSquares(input, layout)
+  const each = count / layout.channels
+  if (!into.squares.length) into.squares = new Float64Array(layout.channels)
+  if (into.squares.length !== layout.channels && into.squares.length !== 1)
+    into.squares = Float64Array.of(into.squares.reduce((sum, value) => sum + value, 0))
+  const one = into.squares.length === 1
+  for (let i = 0; i < means.length; i++) into.squares[one ? 0 : i]! += means[i]! * each
 }
 
 function withoutMasks(

@@ -47,26 +47,29 @@ export class ActivationPairs {
     if (!readers.length && !takesOutput) return count
     const { graph, name } = value
     const initializers = this.#initializers(parameters, provider, '')
-    const dedicated = options.dedicatedPairs && readers.length + (takesOutput ? 1 : 0) > 1
-    if (dedicated) {
-      const readingNodes = [...new Set(readers.map(({ node }) => node))]
-      readingNodes.forEach((node, i) => {
-        const suffix = `_${i + 1}`
-        const { dequantize } = this.#insert(value, parameters, initializers, suffix)
-        for (const use of readers) if (use.node === node) node.setInput(use.index, dequantize.output())
-      })
-      if (!takesOutput) return count + readingNodes.length
+    let rest = readers
+    let made = 0
+    const own = new Set(options.dedicatedPairs ? integerReaders.map(({ node }) => node) : [])
+    if (own.size > 1 || (own.size === 1 && takesOutput)) {
+      for (const node of own) {
+        made++
+        const { dequantize } = this.#insert(value, parameters, initializers, `_${made}`)
+        for (const use of integerReaders) if (use.node === node) node.setInput(use.index, dequantize.output())
+      }
+      // Others read the float value, unless it is not what it should be before it is rounded.
+      rest = strict.has(value) ? readers.filter(({ node }) => !own.has(node)) : []
+      if (!takesOutput && !rest.length) return count + made
     }
     const output = takesOutput ? `${name}_QuantizeLinear_Input` : undefined
     const { quantize, dequantize } = this.#insert(value, parameters, initializers, '', output)
-    if (!dedicated) for (const { node, index } of readers) node.setInput(index, dequantize.output())
+    for (const { node, index } of rest) node.setInput(index, dequantize.output())
     if (takesOutput) {
       const others = [...value.uses].filter(({ node }) => node !== quantize)
       graph.replace(value, dequantize.output())
       quantize.setInput(0, value)
       for (const { node, index } of others) node.setInput(index, value)
     }
-    return count + 1
+    return count + made + 1
   }
 
   /** The pair for integer products, where others read the value in another type. Returns its QuantizeLinear. */

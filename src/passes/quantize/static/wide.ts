@@ -5,8 +5,8 @@ import type { Statistics } from '../calibrate/statistics.ts'
 import type { Marks } from './marks.ts'
 import type { StaticOptions, TensorOverrides } from './settings.ts'
 
-/** Activations whose signal is less than this many dB above the rounding of 8 bits are wide. */
-const LEAST_SQNR = 34
+/** Activations whose typical channel is less than this many dB above the rounding of 8 bits are wide. */
+const LEAST_SQNR = 31
 
 const STEPS = 255
 
@@ -30,19 +30,21 @@ export function wideActivations(
   for (const [value, provider] of marks.activations) {
     const override = overrides.get(value.name)
     if (provider || override?.type || override?.scale !== undefined) continue
-    if (value.producer && marks.nodes.has(value.producer) && isConvolution(value.producer)) continue
+    // What Softmax gives has a range of its own, whatever the data.
+    if (value.producer && marks.nodes.has(value.producer) && hasFixedCodes(value.producer)) continue
     const [range, seen] = [ranges.get(value), statistics.get(value)]
     if (range && seen && seen.count > 0 && sqnrOf(range, seen) < LEAST_SQNR) wide.add(value)
   }
   return wide
 }
 
-/** Mean square of the values over that of what rounding to 8 bits adds (a twelfth of the squared step), in dB. */
+/** Mean square of the values of the typical channel over that of what rounding to 8 bits adds (a twelfth of the squared step), in dB. */
 function sqnrOf({ min, max }: Range, { squares, count }: Statistics): number {
   const step = (Math.max(max, 0) - Math.min(min, 0)) / STEPS
-  return step > 0 ? 10 * Math.log10((12 * squares) / count / step ** 2) : Number.POSITIVE_INFINITY
+  const typical = squares.slice().sort()[squares.length >> 1]! * squares.length
+  return step > 0 ? 10 * Math.log10((12 * typical) / count / step ** 2) : Number.POSITIVE_INFINITY
 }
 
-function isConvolution({ opType }: Node): boolean {
-  return opType === 'Conv' || opType === 'ConvTranspose'
+function hasFixedCodes({ opType }: Node): boolean {
+  return opType === 'Conv' || opType === 'ConvTranspose' || opType === 'Softmax'
 }

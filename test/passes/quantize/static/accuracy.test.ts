@@ -62,6 +62,7 @@ describe.skipIf(!hasShared)('accuracy of the default recipe on this CPU', () => 
   test.each([
     ['everything', {}, 0.99, 24e6],
     ['products of two activations too', { matmulConstOnly: false }, 0.99, 24e6],
+    ['all operators', { allOps: true, matmulConstOnly: false }, 0.99, 24e6],
     ['products only', { ops: ['MatMul', 'Gemm'] }, 0.99, 60e6],
   ])('sentence embeddings, %s', { timeout: 120_000 }, async (_, options, least, size) => {
     const file = shared('own/minilm.onnx')
