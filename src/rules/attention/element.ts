@@ -103,8 +103,10 @@ class Reader {
       case 'Expand':
         return this.#broadcast(first, axes, depth)
       case 'Slice':
-        // One that takes everything.
-        return first && sameShape(first.shape, value.shape) ? this.read(first, axes, depth) : undefined
+        // One that takes everything, in its order.
+        return first && sameShape(first.shape, value.shape) && !isBackwards(node)
+          ? this.read(first, axes, depth)
+          : undefined
       case 'ConstantOfShape':
         return node.tensor('value')?.scalar() ?? 0
       case 'Range':
@@ -162,6 +164,10 @@ class Reader {
     const along = typeof position === 'object' && 'terms' in position ? atomsOf(position) : undefined
     return along && this.read(data, [...axes.slice(0, axis), along, ...axes.slice(axis + rank)], depth)
   }
+}
+
+function isBackwards(node: Node): boolean {
+  return node.input(4) !== undefined && !integersOf(node.input(4))?.every((step) => step > 0)
 }
 
 function positionOf(atoms: readonly Atom[]): Position {

@@ -69,6 +69,14 @@ describe('folded', () => {
     )
     expect(await cleaned(model, [2, 6])).toEqual(['Reshape'])
   })
+  test('computations that share a constant and need each other', async () => {
+    const model = make([2], ({ op, x, constant }) => {
+      const shared = constant(random(2))
+      const difference = op('Sub', [op('Mul', [shared, shared]), constant(random(2))])
+      return op('Max', [x, op('Add', [shared, difference])])
+    })
+    expect(await cleaned(model, [2])).toEqual(['Max'])
+  })
   test('the size of an axis that an exporter computed', async () => {
     const model = make(['n', 6], ({ op, x, constant }) => {
       const axis = (from: Value, at: number) => op('Gather', [op('Shape', [from]), constant(Tensor.int64([at]))])

@@ -64,7 +64,9 @@ async function evaluate(
     copies.set(value, copy)
     return copy
   }
-  for (const node of nodes) {
+  // The set is in no order.
+  for (const node of graph.nodes()) {
+    if (!nodes.has(node)) continue
     const copy = part.graph.insert({
       op: node.opType,
       inputs: node.inputs.map(copyOf),
