@@ -15,7 +15,7 @@ const UNARY = new Set(
   `Abs BatchNormalization Cast Ceil Clip Cos CumSum Dropout Elu Erf Exp Floor Gelu HardSigmoid Hardmax Identity
    InstanceNormalization IsInf IsNaN LayerNormalization LeakyRelu Log LogSoftmax Neg Not RMSNormalization Reciprocal Relu Round
    ScatterElements ScatterND Sigmoid Sign SimplifiedLayerNormalization Sin Softmax Softplus Sqrt Tanh Trilu BiasGelu FastGelu
-   QuickGelu SkipLayerNormalization SkipSimplifiedLayerNormalization`.split(/\s+/),
+   QuickGelu RotaryEmbedding SkipLayerNormalization SkipSimplifiedLayerNormalization`.split(/\s+/),
 )
 const BINARY = new Set(
   `Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mod Mul Or Pow Sub Sum Where Xor`.split(/\s+/),
@@ -24,8 +24,9 @@ const BINARY = new Set(
 /** What `propagateShapes` may take for granted. */
 export interface PropagateOptions {
   /**
-   * Give sizes that stay unknown a name of their own (`?1`), so that what is computed from them can be followed: `forgetNames`
-   * takes these names away again.
+   * For the time of a rewrite: give sizes that stay unknown a name of their own (`?1`), so that what is computed from them can be
+   * followed, and outputs their sizes too. `forgetNames` takes these names away again; what outputs declare is for the caller to
+   * put back.
    */
   named?: boolean
   /** Take nothing for granted: neither that slices fit nor that dimensions of two names differ. */
@@ -98,13 +99,13 @@ function refine(value: Value, found: readonly Dim[], known: Known): void {
   const before = value.shape
   if (before && before.length !== found.length) return
   const shape = found.map((dim, i) => (typeof before?.[i] === 'number' ? before[i] : (dim ?? before?.[i] ?? null)))
-  if (value.isOutput || value.isInput) known.shapes.set(value, shape)
+  if (value.isInput || (value.isOutput && !known.names)) known.shapes.set(value, shape)
   else if (value.type?.kind === 'tensor' && shape.some((dim, i) => dim !== before?.[i]))
     value.type = { ...value.type, shape }
 }
 
 function nameSizes(value: Value, names: { count: number }): void {
-  if (value.isOutput || value.type?.kind !== 'tensor' || !value.shape?.includes(null)) return
+  if (value.type?.kind !== 'tensor' || !value.shape?.includes(null)) return
   value.type = { ...value.type, shape: value.shape.map((dim) => dim ?? `?${++names.count}`) }
 }
 
@@ -245,7 +246,7 @@ class Reader {
         return this.#contentsOf(0)
       case 'Range': {
         const [start, limit, delta] = [0, 1, 2].map((i) => this.#contentsOf(i)?.[0])
-        return start === 0 && delta === 1 && limit !== undefined ? [limit] : undefined
+        return delta === 1 && limit !== undefined && start !== undefined ? [addDims(limit, start, -1)] : undefined
       }
       case 'Gather': {
         const axis = node.int('axis', 0)
@@ -253,6 +254,8 @@ class Reader {
         const at = axis < 0 ? axis + first.length : axis
         return [...first.slice(0, at), ...second, ...first.slice(at + 1)]
       }
+      case 'GatherElements':
+        return second
       case 'Concat':
         return this.#concatenated()
       case 'Unsqueeze': {

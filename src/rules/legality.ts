@@ -68,6 +68,11 @@ const SINCE: Readonly<Record<string, number>> = {
   RotaryEmbedding: 23,
   Swish: 24,
 }
+/** Devices that run standard operators which not all do, in the columns of `KERNELS`. */
+const STANDARD: Readonly<Record<string, string>> = {
+  Attention: 'f----',
+  RotaryEmbedding: 'y----',
+}
 const UNTIL: Readonly<Record<string, number>> = { SimplifiedLayerNormalization: 22 }
 
 /**
@@ -79,9 +84,10 @@ export function legalityOf(device: string): (op: string, opset: number, dtype: D
   const column = COLUMNS.indexOf(COLUMN_OF[device] ?? 'cpu')
   return (name, opset, dtype) => {
     const { domain, op } = splitQualified(name)
-    if (domain === '') return opset >= (SINCE[op] ?? 1) && opset <= (UNTIL[op] ?? Number.POSITIVE_INFINITY)
-    if (domain !== 'com.microsoft') return true
-    const entry = KERNELS[op]?.[column] ?? '-'
+    const isStandard = domain === ''
+    if (isStandard && (opset < (SINCE[op] ?? 1) || opset > (UNTIL[op] ?? Number.POSITIVE_INFINITY))) return false
+    if (!isStandard && domain !== 'com.microsoft') return true
+    const entry = isStandard ? (STANDARD[op]?.[column] ?? 'y') : (KERNELS[op]?.[column] ?? '-')
     return entry === 'y' || (entry === 'f' && (dtype === undefined || dtype === 'float32' || !isFloat(dtype)))
   }
 }

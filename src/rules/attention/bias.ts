@@ -35,6 +35,8 @@ export function biasOf(build: Tools, { steps }: Path, layout: Layout): Bias {
       const term = arranged(build, step.term, axes, layout)
       const signed = step.sign === 1 ? term : build.op.Neg(term)
       bias = bias ? build.op.Add(bias, signed) : signed
+    } else if (step.kind === 'floor') {
+      if (bias) bias = build.op.Max(bias, step.number)
     } else if (step.kind === 'where') {
       const { dtype } = step.fill
       const number = uniformOf(step.fill)
@@ -69,14 +71,12 @@ function arranged(build: Tools, given: Value, axes: Axes, layout: Layout): Value
   if (stage.length === 4 && stage.every((axis, i) => isSame(axis, groups[i]!))) return value
   const isFull = new Map<Atom, boolean>()
   for (const [i, axis] of stage.entries()) for (const atom of axis) isFull.set(atom, dims[i] !== 1)
+  // An axis that stays whole keeps the name that the mask has for it.
+  const own = new Map(stage.flatMap((axis, i) => (axis.length === 1 ? [[axis[0]!, dims[i]!]] : [])))
+  const size = (atom: Atom): Dim => (isFull.get(atom) ? (own.get(atom) ?? atom.size) : 1)
   const order = groups.flat()
   if (!isSame(stage.flat(), order)) throw no('is added to scores whose axes are in another order', mask)
-  if (stage.some((axis) => axis.length !== 1))
-    value = reshape(
-      build,
-      value,
-      order.map((atom) => (isFull.get(atom) ? atom.size : 1)),
-    )
+  if (stage.some((axis) => axis.length !== 1)) value = reshape(build, value, order.map(size))
   const sizes = order.map((): number | Value => 1)
   for (const group of groups) {
     const open = group.filter((atom) => !isFull.get(atom))
@@ -97,7 +97,10 @@ function arranged(build: Tools, given: Value, axes: Axes, layout: Layout): Value
   return reshape(
     build,
     value,
-    groups.map((group) => (group.some((atom) => isFull.get(atom)) ? sizeOf(group) : 1)),
+    groups.map((group) => {
+      const full = group.filter((atom) => isFull.get(atom))
+      return full.length === 1 && group.length === 1 ? size(full[0]!) : full.length ? sizeOf(group) : 1
+    }),
   )
 }
 

@@ -4,6 +4,7 @@ import { multiHead } from './multi-head.ts'
 import { packed } from './packed.ts'
 import { maskIndex, maskRange, noMask, paddingMask } from './padding-mask.ts'
 import { past } from './past.ts'
+import { rotaryJoined, rotarySum } from './rotary/index.ts'
 import { sdpa } from './sdpa.ts'
 import { sizes } from './sizes.ts'
 import { collapseViews } from './views.ts'
@@ -18,6 +19,8 @@ export { DISENTANGLED } from './sdpa.ts'
  */
 export const attentionPhases: readonly { group: string; rules: readonly Rule[]; onRequest?: boolean }[] = [
   { group: 'attention', rules: [sizes, einsum] },
+  { group: 'rotary-embedding', rules: [rotaryJoined] },
+  { group: 'rotary-embedding', rules: [rotarySum] },
   { group: 'attention', rules: [sdpa] },
   { group: 'attention', rules: [collapseViews, paddingMask] },
   { group: 'mask-index', rules: [maskIndex], onRequest: true },

@@ -91,7 +91,7 @@ export function layoutOf(product: Node, steps: readonly Step[], weighted: Node):
 
 /**
  * Which pieces of a query's batch axes are heads: those that lay beside the head size in one axis before (the hidden size was
- * split), else the last batch axis of four or more.
+ * split), else the last batch axis of four or more, or what was an axis of its own beside batch and length before.
  */
 function headsOf(query: readonly Stage[]): Atom[] {
   const axes = query.at(-1)!.axes
@@ -103,7 +103,14 @@ function headsOf(query: readonly Stage[]): Atom[] {
     if (isSame(hidden.slice(before.length), size) && before.length && before.every((atom) => batch.has(atom)))
       return before
   }
-  return axes.length > 3 ? leavesOf(axes.at(-3)!) : []
+  if (axes.length > 3) return leavesOf(axes.at(-3)!)
+  const length = leavesOf(axes.at(-2)!)
+  for (const { axes: before } of query) {
+    if (before.length !== 4 || !isSame(leavesOf(before[3]!), size)) continue
+    const own = [1, 2].map((axis) => leavesOf(before[axis]!)).find((leaves) => !isSame(leaves, length))
+    if (own?.length && own.every((atom) => batch.has(atom))) return own
+  }
+  return []
 }
 
 /** Cuts axes as others of the same sizes are cut, and tells batch from heads. */

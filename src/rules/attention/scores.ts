@@ -1,6 +1,7 @@
 import type { Node } from '../../graph/node.ts'
 import type { Value } from '../../graph/value.ts'
 import { type Failure, no } from '../../rewrite/index.ts'
+import { uniformOf } from './numbers.ts'
 import { factorOf } from './view.ts'
 
 /** What happens to the product of query and key on its way to the probabilities, first to last. */
@@ -8,6 +9,8 @@ export type Step =
   | { kind: 'scale'; factor: number }
   | { kind: 'reshape'; to: Value }
   | { kind: 'add'; term: Value; sign: 1 | -1 }
+  /** Scores below this number become it. */
+  | { kind: 'floor'; number: number }
   /** Where `condition` is (or is not) true the score is kept, elsewhere it becomes `fill`. */
   | { kind: 'where'; condition: Value; keeps: boolean; fill: Value }
 
@@ -61,6 +64,14 @@ function walk(value: Value, length: number): Path | undefined {
       const term = node.input(1)
       return term && up(0, { kind: 'add', term, sign: -1 })
     }
+    case 'Max':
+    case 'Clip': {
+      // What is masked twice may not fall to minus infinity.
+      const number = floorOf(node)
+      return number === undefined
+        ? undefined
+        : up(uniformOf(node.input(0)) === undefined ? 0 : 1, { kind: 'floor', number })
+    }
     case 'Where': {
       const [condition, yes, other] = [node.input(0), node.input(1), node.input(2)]
       if (!condition || !yes || !other) return undefined
@@ -72,6 +83,13 @@ function walk(value: Value, length: number): Path | undefined {
     default:
       return undefined
   }
+}
+
+/** The number below which a Max or Clip lets nothing fall, if no score is as low without a mask. */
+function floorOf(node: Node): number | undefined {
+  if (node.inputCount > 2 && (node.is('Max') || node.input(2))) return undefined
+  const number = uniformOf(node.input(1)) ?? (node.is('Max') ? uniformOf(node.input(0)) : node.float('min', Number.NaN))
+  return number !== undefined && number <= -1e4 ? number : undefined
 }
 
 /** Of two terms the one that leads to a product is the score; where both do, the one that is a product of what is not constant. */
