@@ -10,7 +10,16 @@ import { mse } from './methods/mse.ts'
 import { percentile, percentileAsymmetric } from './methods/percentile.ts'
 import type { Method, MethodOptions, Range } from './methods/types.ts'
 import { observe } from './observe.ts'
-import { addCounts, addRange, addSquares, emptyStatistics, MASKS, NO_MASKS, type Statistics } from './statistics.ts'
+import {
+  addCounts,
+  addRange,
+  addSquares,
+  addSummary,
+  emptyStatistics,
+  MASKS,
+  NO_MASKS,
+  type Statistics,
+} from './statistics.ts'
 
 export type { MethodOptions, Range } from './methods/types.ts'
 export type { Statistics } from './statistics.ts'
@@ -37,7 +46,10 @@ export interface Calibration {
 /** For progress, as long as the number of samples is not known. */
 const TYPICAL_SAMPLES = 32
 
-/** Finds the range of float values of the main graph by running the model on data. Values that were never seen have no range. */
+/**
+ * Finds the range of float values by running the model on data. Values that were never seen have no range. In bodies of If, Loop and
+ * Scan it is always that of the extremes.
+ */
 export async function calibrate(
   model: Model,
   values: readonly Value[],
@@ -47,21 +59,26 @@ export async function calibrate(
   const method = methodOf(options)
   const statistics = new Map<Value, Statistics>(values.map((value) => [value, emptyStatistics()]))
   const limits = options.masks ? MASKS : NO_MASKS
-  const observer = await observe(model, values, options)
+  const observer = await observe(model, values, { ...options, limits })
   let samples = 0
   try {
     // The range must be known before values are counted in it: the data is read twice, nothing is kept.
     const part = method.histogram === 'none' ? 1 : 0.5
     samples = await observer.run(data, (value, tensor, sample) => {
-      addRange(statistics.get(value)!, floatsOf(tensor), limits, options.averageWeight)
-      addSquares(statistics.get(value)!, floatsOf(tensor), tensor.dims)
+      const own = statistics.get(value)!
+      if (value.graph.owner) addSummary(own, tensor.float32(), options.averageWeight)
+      else {
+        addRange(own, floatsOf(tensor), limits, options.averageWeight)
+        addSquares(own, floatsOf(tensor), tensor.dims)
+      }
       // How many samples there are is not known: the bar nears its end.
       options.progress?.((part * sample) / (sample + TYPICAL_SAMPLES))
     })
     if (method.histogram !== 'none') {
       const { histogram } = method
       await observer.run(data, (value, tensor, sample) => {
-        addCounts(statistics.get(value)!, floatsOf(tensor), options.bins, histogram === 'magnitudes')
+        if (!value.graph.owner)
+          addCounts(statistics.get(value)!, floatsOf(tensor), options.bins, histogram === 'magnitudes')
         options.progress?.(0.5 + (sample + 1) / samples / 2)
       })
     }
@@ -70,7 +87,8 @@ export async function calibrate(
   }
   options.progress?.(1)
   const ranges = new Map<Value, Range>()
-  for (const [value, seen] of statistics) if (!Number.isNaN(seen.min)) ranges.set(value, method.range(seen, options))
+  for (const [value, seen] of statistics)
+    if (!Number.isNaN(seen.min)) ranges.set(value, (value.graph.owner ? minMax : method).range(seen, options))
   return { ranges, statistics, samples }
 }
 

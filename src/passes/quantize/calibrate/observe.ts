@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { copyModel } from '../../../graph/copy.ts'
 import { modelToProto } from '../../../graph/export.ts'
 import type { Model } from '../../../graph/model.ts'
 import type { Tensor } from '../../../graph/tensor.ts'
@@ -8,7 +9,9 @@ import type { Value } from '../../../graph/value.ts'
 import { writeModel } from '../../../graph/write.ts'
 import { encodeToBytes } from '../../../onnx/encode.ts'
 import { openSession, type Session } from '../../../ort/session.ts'
+import { exposeSummary } from './bodies.ts'
 import type { CalibrationData } from './data/index.ts'
+import { type MaskLimits, NO_MASKS } from './statistics.ts'
 
 /** A model that shows the values inside it. */
 export interface Observer {
@@ -25,6 +28,8 @@ export interface Observer {
 export interface ObserveOptions {
   threads: number
   signal?: AbortSignal | undefined
+  /** What counts as a number in bodies of If, Loop and Scan. Default: everything finite. */
+  limits?: MaskLimits | undefined
   /** Models of more bytes of weights than this go to ONNX Runtime through files. Default 1 GiB. */
   inMemory?: number
 }
@@ -32,19 +37,31 @@ export interface ObserveOptions {
 const IN_MEMORY = 2 ** 30
 
 /**
- * Opens a model with optimizations disabled and `values` of its main graph as outputs besides its own. Constants cannot be
- * observed; inputs come as they were fed.
+ * Opens a model with optimizations disabled and `values` as outputs besides its own. Constants cannot be observed; inputs come as they
+ * were fed. Of values in bodies of If, Loop and Scan comes a summary of all rounds: see `exposeSummary`.
  */
 export async function observe(
   model: Model,
   values: readonly Value[],
-  { threads, signal, inMemory = IN_MEMORY }: ObserveOptions,
+  { threads, signal, limits = NO_MASKS, inMemory = IN_MEMORY }: ObserveOptions,
 ): Promise<Observer> {
-  const outputs = new Set(model.graph.outputs)
-  const inner = values.filter((value) => !value.isInput && !outputs.has(value))
-  const { session, dispose } = await withOutputs(model, inner, () => openModel(model, threads, inMemory))
-  const seen = values.map((value) => ({ value, name: value.name, isInput: value.isInput }))
-  const wanted = seen.flatMap(({ name, isInput }) => (isInput ? [] : [name]))
+  // Bodies are changed for good: in a copy.
+  const bodies = values.filter(({ graph }) => graph.owner)
+  const copy = bodies.length ? copyModel(model) : undefined
+  const inCopy = (value: Value): Value => copy?.values.get(value) ?? value
+  const summaries = new Map(bodies.map((value) => [value, exposeSummary(inCopy(value), limits)]))
+  const opened = copy?.model ?? model
+  const outputs = new Set(opened.graph.outputs)
+  const inner = values.map((value) => summaries.get(value) ?? inCopy(value))
+  const fresh = inner.filter((value) => !value.isInput && !outputs.has(value))
+  const { session, dispose } = await withOutputs(opened, fresh, () => openModel(opened, threads, inMemory))
+  const seen = values.map((value, i) => ({
+    value,
+    name: value.name,
+    output: inner[i]!.name,
+    isInput: value.isInput && !value.graph.owner,
+  }))
+  const wanted = seen.flatMap(({ output, isInput }) => (isInput ? [] : [output]))
   // A run must ask for something.
   const asked = wanted.length ? wanted : session.outputs.slice(0, 1).map(({ name }) => name)
   return {
@@ -53,8 +70,8 @@ export async function observe(
       for await (const feeds of data.open()) {
         signal?.throwIfAborted()
         const results = await session.run(feeds, asked)
-        for (const { value, name, isInput } of seen) {
-          const tensor = isInput ? feeds[name] : results[name]
+        for (const { value, name, output, isInput } of seen) {
+          const tensor = isInput ? feeds[name] : results[output]
           if (tensor) see(value, tensor, samples, name)
         }
         samples++

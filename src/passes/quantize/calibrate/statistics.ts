@@ -81,6 +81,17 @@ export function addRange(into: Statistics, input: FloatInput, limits: MaskLimits
   }
   into.samples++
   into.count += lengthOf(input)
+  widen(into, min, max, weight)
+}
+
+/** Adds what was found of a sample: smallest and largest value (in the wrong order if there was none), number of masks. */
+export function addSummary(into: Statistics, [min, max, masks]: Float32Array, weight?: number): void {
+  into.samples++
+  into.masks += masks!
+  widen(into, min!, max!, weight)
+}
+
+function widen(into: Statistics, min: number, max: number, weight?: number): void {
   if (!(min <= max)) return
   const first = Number.isNaN(into.min)
   into.min = first ? min : Math.min(into.min, min)

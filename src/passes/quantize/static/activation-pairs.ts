@@ -1,8 +1,8 @@
-import type { Position } from '../../../graph/graph.ts'
+import type { Graph, Position } from '../../../graph/graph.ts'
 import type { Node } from '../../../graph/node.ts'
 import { Tensor } from '../../../graph/tensor.ts'
 import { tensorType } from '../../../graph/types.ts'
-import type { Value } from '../../../graph/value.ts'
+import type { Use, Value } from '../../../graph/value.ts'
 import type { ActivationParameters } from './parameters.ts'
 import type { QdqContext } from './qdq.ts'
 
@@ -62,7 +62,7 @@ export class ActivationPairs {
     }
     const output = takesOutput ? `${name}_QuantizeLinear_Input` : undefined
     const { quantize, dequantize } = this.#insert(value, parameters, initializers, '', output)
-    for (const { node, index } of rest) node.setInput(index, dequantize.output())
+    this.#repoint(rest, { quantize, dequantize }, initializers)
     if (takesOutput) {
       const others = [...value.uses].filter(({ node }) => node !== quantize)
       graph.replace(value, dequantize.output())
@@ -79,14 +79,41 @@ export class ActivationPairs {
     if (!narrow || !readers.length) return undefined
     const initializers = this.#initializers(narrow, provider, '_narrow')
     const { quantize, dequantize } = this.#insert(value, narrow, initializers, '_narrow')
-    for (const { node, index } of readers) node.setInput(index, dequantize.output())
+    this.#repoint(readers, { quantize, dequantize }, initializers)
     return quantize
+  }
+
+  /** ONNX Runtime looks for pairs within one graph: quantized nodes of a body get a DequantizeLinear there. */
+  #repoint(readers: readonly Use[], { quantize, dequantize }: Pair, { scale, zeroPoint }: Parameters): void {
+    const { domain, nodes } = this.#context
+    const inBodies = new Map<Graph, Value>([[dequantize.graph, dequantize.output()]])
+    for (const { node, index } of readers) {
+      const { graph } = node
+      let value = nodes.has(node) ? inBodies.get(graph) : dequantize.output()
+      value ??= graph
+        .insert(
+          {
+            op: 'DequantizeLinear',
+            domain,
+            name: dequantize.name,
+            inputs: [quantize.output(), scale, zeroPoint],
+            outputs: [dequantize.output().name],
+            types: [dequantize.output().type],
+          },
+          { before: graph.firstNode },
+        )
+        .output()
+      if (nodes.has(node)) inBodies.set(graph, value)
+      node.setInput(index, value)
+    }
   }
 
   #initializers(parameters: ActivationParameters, provider: Value, suffix: string): Parameters {
     const known = this.#parameters.get(parameters)
     if (known) return known
-    const { graph, name } = provider
+    const { name } = provider
+    // Where bodies can read them as well.
+    const { graph } = provider.graph.model
     const { scaleType, scale, type, zeroPoint } = parameters
     const made = {
       scale: graph.addInitializer(`${name}_scale${suffix}`, Tensor.from(scaleType, [], [scale])),

@@ -14,7 +14,7 @@ import { prune } from '../weight.ts'
  */
 export function foldBatchNorms(model: Model): number {
   let folded = 0
-  for (const node of [...model.graph.nodes()]) if (node.is('BatchNormalization') && fold(node)) folded++
+  for (const node of [...model.graph.allNodes()]) if (node.is('BatchNormalization') && fold(node)) folded++
   return folded
 }
 

@@ -69,7 +69,7 @@ export class LossMeter {
     const pairs = new Map<Value, { sums: Sums; isResult: boolean }>()
     for (const [value, name] of names) {
       const result = dequantizedOf(value)
-      if (!result) continue
+      if (!result || value.graph.owner) continue
       const node = value.producer?.label
       const sums: Sums = { name, node, signal: 0, rounding: 0, float: 0, total: 0, maxDifference: 0 }
       pairs.set(value, { sums, isResult: false })

@@ -1,5 +1,6 @@
 import type { Node } from '../../../graph/node.ts'
 import type { Value } from '../../../graph/value.ts'
+import { isReachable } from '../calibrate/bodies.ts'
 import { findWeight, type Weight } from '../weight.ts'
 import { isQuantizable } from './settings.ts'
 
@@ -45,7 +46,7 @@ export class Marks {
       value !== undefined &&
       !value.constant &&
       isQuantizable(value.dtype) &&
-      !value.graph.owner &&
+      isReachable(value) &&
       !this.#float(value) &&
       !(value.producer?.is('DequantizeLinear') ?? false)
     )

@@ -42,9 +42,17 @@ function product(weightAxis: (node: Node) => number, beta: (node: Node) => numbe
       marks.constant(node, 2, { kind: 'bias', weight: bias, beta: beta(node) })
     // Their kernels give float results as well: quantized only if somebody wants that.
     const givesFloat = node.opType === 'MatMul' || node.opType === 'Gemm'
-    if (!givesFloat || !options.sparePairs || options.allOps) markOutputs(node, marks, options)
+    if (!givesFloat || !options.sparePairs || options.allOps || isBeforeReluInBody(node))
+      markOutputs(node, marks, options)
     return true
   }
+}
+
+/** In bodies ONNX Runtime 1.30 gives a float product and what it makes of the Relu after it the same name, and refuses that. */
+function isBeforeReluInBody(node: Node): boolean {
+  return (
+    node.graph.owner !== undefined && node.output().users.some(({ opType }) => opType === 'Relu' || opType === 'Clip')
+  )
 }
 
 function canHaveAxis(dims: readonly number[], axis: number): boolean {

@@ -55,7 +55,8 @@ class Writer {
     const { nodes, left } = this.#context
     let changes = 0
     const replaced: { node: Node; value: Value; twin: Quantized }[] = []
-    const order = [...(nodes.values().next().value?.graph.nodes() ?? [])].filter((node) => nodes.has(node))
+    const [any] = nodes
+    const order = [...(any?.graph.model.graph.allNodes() ?? [])].filter((node) => nodes.has(node))
     for (const node of order) {
       const table = this.#uses.get(node)?.get(0)
       if (table && node.opType === 'Gather' && !this.#plan.parameters.has(node.output())) {
@@ -201,9 +202,11 @@ class Writer {
   #scaleOf({ graph, name }: Value, parameters: ActivationParameters): { scale: Value; zeroPoint: Value } {
     const known = this.#parameters.get(parameters)
     if (known) return known
+    // Where bodies can read them as well.
+    const { graph: main } = graph.model
     const made = {
-      scale: graph.addInitializer(`${name}_scale`, Tensor.from(parameters.scaleType, [], [parameters.scale])),
-      zeroPoint: graph.addInitializer(`${name}_zero_point`, Tensor.from(parameters.type, [], [parameters.zeroPoint])),
+      scale: main.addInitializer(`${name}_scale`, Tensor.from(parameters.scaleType, [], [parameters.scale])),
+      zeroPoint: main.addInitializer(`${name}_zero_point`, Tensor.from(parameters.type, [], [parameters.zeroPoint])),
     }
     this.#parameters.set(parameters, made)
     return made

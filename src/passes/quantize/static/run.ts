@@ -36,7 +36,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   const overrides: TensorOverrides = asked.tensorOverrides ? readOverrides(asked.tensorOverrides, model) : new Map()
   const isSelected = selector(model, asked, [...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS], note)
   const candidates = new Map<Node, Operator>()
-  for (const node of model.graph.nodes()) {
+  for (const node of model.graph.allNodes()) {
     const operator = operatorOf(node)
     if (operator && isSelected(node) && isAsked(node, operator, asked)) candidates.set(node, operator)
   }
@@ -98,7 +98,13 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   const reported = rangesByName(ranges)
   const counts: Record<string, number> = {}
   for (const { opType } of marks.nodes) counts[opType] = (counts[opType] ?? 0) + 1
-  const meter = options.lossSamples ? await LossMeter.open(model, [...parameters.keys()], context.threads) : undefined
+  const meter = options.lossSamples
+    ? await LossMeter.open(
+        model,
+        [...parameters.keys()].filter(({ graph }) => !graph.owner),
+        context.threads,
+      )
+    : undefined
   const strict = options.keepActivations ? new Set<Value>() : removeActivations(marks, parameters, options)
   const limits = new Map([...parameters].map(([value, found]) => [value, representable(found)]))
   const names = new Map([...parameters.keys()].map((value) => [value, value.name]))
