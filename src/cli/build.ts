@@ -55,7 +55,8 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
             ...(jobs.length > files.length && options.target ? { target: options.target } : {}),
           }
           // A log tells of each model as it is done; a terminal has its bars, and the table at the end.
-          if (!flags['json'] && !io.isTerminal) io.out(buildLine(rows[i], { root: io.cwd }))
+          if (!flags['json'] && !io.isTerminal)
+            for (const line of [buildLine(rows[i], { root: io.cwd }), ...measured(rows[i])]) io.out(line)
         } catch (error) {
           errors.push({ input: file, error })
         } finally {
@@ -76,8 +77,10 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
     const failed = failures.map(({ input, error }) => ({ input, error: error.toJSON() }))
     io.out(JSON.stringify([...buildJson(done), ...failed], undefined, 2))
   } else {
-    if (io.isTerminal && done.length > 0)
+    if (io.isTerminal && done.length > 0) {
       io.out(buildTable(done, { root: io.cwd, color: pc.isColorSupported, maxNotes: 0 }))
+      for (const line of new Set(done.flatMap(measured))) io.out(line)
+    }
     for (const line of noteLines(
       done.map(({ report }) => report),
       'warn',
@@ -86,6 +89,12 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
     for (const { error } of failures) io.err(error.message)
   }
   return errors.length > 0 ? EXIT.failed : EXIT.ok
+}
+
+/** What was found out by running the model: people who ask for that want to know. */
+function measured({ report }: ReportRow): string[] {
+  const notes = report.notes.filter(({ level, code }) => level === 'info' && /^(mixed|verify)\//.test(code))
+  return notes.map(({ message }) => `  - ${message}`)
 }
 
 /** Where each result goes. Models of one name keep their folders below the common one; several targets get a folder each. */

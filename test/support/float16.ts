@@ -16,7 +16,7 @@ export async function toHalf(
   const notes: Note[] = []
   const result = await run(
     model,
-    { precision: 'float16', keepIoTypes: true, overflow: 'keep', mixedRuns: 64, ...options },
+    { precision: 'float16', keepIoTypes: true, overflow: 'keep', mixedRuns: 64, mixedRescale: true, ...options },
     {
       ort: createOrtService(),
       file,

@@ -13,12 +13,16 @@ const SMALLEST_NORMAL = 2 ** -14
 /** The float16 form of a float32 constant, or undefined if it has to stay float32. */
 export class HalfConstants {
   readonly #known = new Map<Value, Tensor | undefined>()
+  readonly #notes = new Map<Value, Note>()
   readonly #overflow: Float16Options['overflow']
-  readonly #note: (note: Note) => void
 
-  constructor(overflow: Float16Options['overflow'], note: (note: Note) => void) {
+  constructor(overflow: Float16Options['overflow']) {
     this.#overflow = overflow
-    this.#note = note
+  }
+
+  /** What there is to tell about constants that are still read. */
+  notes(): Note[] {
+    return [...this.#notes].flatMap(([value, note]) => (value.isUnused ? [] : [note]))
   }
 
   /** Converts once per constant; the answer is the same for all its readers. */
@@ -31,13 +35,13 @@ export class HalfConstants {
     const later = halvesLater(tensor)
     if (later) return later
     const result = withFloats(tensor, (data) => toFloat16(data))
-    if (isTinyScalar(tensor) || (result.clipped > 0 && standsForInfinity(tensor))) {
+    if (isTinyScalar(tensor) || isEpsilon(value, tensor) || (result.clipped > 0 && standsForInfinity(tensor))) {
       // A mask's -3.4e38 means "never" and an epsilon of 1e-12 means "not zero": the nearest halves that still say so.
       const limited = withFloats(tensor, (data) =>
         toFloat16(data, { largest: FLOAT16_MAX, smallest: FLOAT16_SMALLEST }),
       )
       if (limited.clipped || limited.raised)
-        this.#note({
+        this.#notes.set(value, {
           level: 'info',
           code: 'float16/limit',
           message: `"${value.name}" = ${describe(tensor)} becomes ${limited.clipped ? `the limit ${Math.sign(tensor.toNumbers().find((x) => x)!) * FLOAT16_MAX}` : 'the smallest half'}`,
@@ -48,7 +52,7 @@ export class HalfConstants {
       // Scales of 1e-6 and the like would lose most of their digits: they are few bytes and stay as they are.
       const faint = tensor.elementCount > 0 && result.maxAbs > 0 && result.maxAbs < SMALLEST_NORMAL
       if (!faint) return halves(tensor, result.values)
-      this.#note({
+      this.#notes.set(value, {
         level: 'info',
         code: 'float16/faint',
         message: `"${value.name}" stays float32: all of it is below ${SMALLEST_NORMAL.toPrecision(2)}`,
@@ -60,7 +64,7 @@ export class HalfConstants {
       throw new OnnxError('FLOAT16_OVERFLOW', what, {
         hint: 'overflow=keep leaves such weights in float32, overflow=clip limits them.',
       })
-    this.#note({
+    this.#notes.set(value, {
       level: 'warn',
       code: 'float16/overflow',
       message: `${what}: ${this.#overflow === 'clip' ? 'clipped' : 'it stays float32'}`,
@@ -102,6 +106,14 @@ function standsForInfinity(tensor: Tensor): boolean {
   }
   return other !== undefined && (other < 0 || other > 1e30)
 }
+
+/** A small number that is added, and so matters only where the rest is as good as 0. */
+function isEpsilon({ users }: Value, tensor: Tensor): boolean {
+  const x = tensor.scalar()
+  return x !== undefined && Math.abs(x) < SMALLEST_NORMAL && users.every(({ opType }) => SUMS.has(opType))
+}
+
+const SUMS = new Set(['Add', 'Max'])
 
 /** An epsilon: one number, too small for a half. */
 function isTinyScalar(tensor: Tensor): boolean {

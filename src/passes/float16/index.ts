@@ -64,6 +64,11 @@ const own = {
     default: 64,
     doc: 'With mixed: after this many runs what is good enough is taken, though it might need fewer float32 nodes',
   },
+  mixedRescale: {
+    type: 'boolean',
+    default: true,
+    doc: 'With mixed: values beyond the half range are stored divided by powers of two where the operators around them allow, instead of in float32',
+  },
   overflow: {
     type: 'enum',
     values: ['keep', 'clip', 'error'],
@@ -79,7 +84,7 @@ export type Float16Options = ParamOutput<typeof params>
 /** Converts a model from float32 to float16 wherever ONNX Runtime's operators take it. */
 export const float16: Pass<typeof params> = {
   name: 'float16',
-  version: 2,
+  version: 3,
   doc: 'Converts float32 to float16',
   params,
   lossless: false,

@@ -14,6 +14,8 @@ const CONTROL_FLOW = new Set(['If', 'Loop', 'Scan'])
 export interface Plan {
   /** Nodes to convert, with the inputs and outputs that become float16. All others stay as they are. */
   readonly nodes: ReadonlyMap<Node, Acceptance>
+  /** Nodes that stay float32 because a constant of theirs does not fit a half. */
+  readonly large: ReadonlySet<Node>
   /** True if `value` is computed, or given by the caller, in float16. */
   isHalf(value: Value): boolean
   /** True if input `index` of `node` is to be float16. */
@@ -49,11 +51,14 @@ export async function makePlan(
   const demandsFloat = (node: Node, index: number): boolean =>
     node.input(index)?.dtype === 'float32' && !wantsHalf(node, index)
   for (const node of indexArithmetic(model, demandsFloat)) nodes.delete(node)
+  const large = new Set<Node>()
   // A constant that must stay float32 keeps its readers there, whose other constants then need no float16 form.
   for (const node of [...nodes.keys()])
     for (const [i, value] of node.inputs.entries())
-      if (value?.dtype === 'float32' && wantsHalf(node, i) && isConstant(value) && !constants.of(value))
+      if (value?.dtype === 'float32' && wantsHalf(node, i) && isConstant(value) && !constants.of(value)) {
         nodes.delete(node)
+        large.add(node)
+      }
   const isHalf = (value: Value): boolean => {
     if (value.dtype !== 'float32' || isConstant(value)) return false
     const { producer } = value
@@ -67,7 +72,7 @@ export async function makePlan(
     const givesFloat = node.subgraphs.length > 0 || node.outputs.some((value) => value?.dtype === 'float32')
     if (!givesFloat && floats.length && !floats.some((value) => isHalf(value!))) nodes.delete(node)
   }
-  return { nodes, wantsHalf, isHalf }
+  return { nodes, large, wantsHalf, isHalf }
 }
 
 /** Decides about inputs and outputs of the model: true if one stays float32. */

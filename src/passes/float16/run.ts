@@ -6,6 +6,7 @@ import type { PassContext, PassResult } from '../pass.ts'
 import { Conversion } from './apply.ts'
 import { HalfConstants } from './constants.ts'
 import type { Float16Options } from './index.ts'
+import type { MixedReport } from './mixed/index.ts'
 import { nodesOfParts } from './parts.ts'
 import { type KeepIo, makePlan, type Plan } from './plan.ts'
 import { Prober } from './probe.ts'
@@ -14,20 +15,26 @@ import { Prober } from './probe.ts'
 export async function run(model: Model, options: Float16Options, context: PassContext): Promise<PassResult> {
   const inlined = inlineFunctions(model)
   await context.ort.inferTypes(model, { scalars: false })
-  const constants = new HalfConstants(options.overflow, context.note)
+  const constants = new HalfConstants(options.overflow)
   const keep = keepIo(options)
   const prober = new Prober(model, context.device, float32Inputs(options))
   const parts = nodesOfParts(model, options.float32Parts ?? [])
   const planWith = (float32: Iterable<Node>): Promise<Plan> =>
     makePlan(model, options, prober, constants, keep, new Set([...parts, ...float32]))
   const plan = await planWith([])
+  const tellOfConstants = (): void => constants.notes().forEach(context.note)
   if (!plan.nodes.size) {
+    tellOfConstants()
     context.note({ level: 'info', code: 'float16/nothing', message: 'nothing in this model computes in float32' })
     return { changes: inlined }
   }
-  if (options.precision !== 'mixed') return convert(model, plan, constants, keep)
+  const carryOut = (plan: Plan): PassResult => {
+    tellOfConstants()
+    return convert(model, plan, constants, keep)
+  }
+  if (options.precision !== 'mixed') return carryOut(plan)
   const { findMixed } = await import('./mixed/index.ts')
-  const mixed = await findMixed(model, plan, constants, options, context)
+  const mixed = await findMixed(model, plan, () => planWith([]), constants, options, context)
   if (!mixed) {
     context.note({
       level: 'warn',
@@ -37,7 +44,7 @@ export async function run(model: Model, options: Float16Options, context: PassCo
     return { changes: inlined }
   }
   try {
-    const result = convert(model, await planWith(mixed.float32), constants, keep)
+    const result = carryOut(await planWith(mixed.float32))
     // CPUs add up halves in half precision in some kernels; GPUs and browsers, for which float16 is made, do not.
     if (!(await mixed.confirms(model)))
       context.note({
@@ -45,16 +52,23 @@ export async function run(model: Model, options: Float16Options, context: PassCo
         code: 'mixed/unconfirmed',
         message: 'rounding leaves the mixed model good enough, but the float16 kernels of this CPU do not',
       })
-    const { float32, picture, runs } = mixed.report
-    context.note({
-      level: 'info',
-      code: 'mixed/float32',
-      message: `${float32.length || 'no'} node${float32.length === 1 ? '' : 's'} of ${plan.nodes.size} stay${float32.length === 1 ? 's' : ''} float32, found in ${runs} run${runs === 1 ? '' : 's'}: ${picture}`,
-    })
+    context.note({ level: 'info', code: 'mixed/float32', message: summary(mixed.report, plan.nodes.size) })
     return { ...result, data: { ...(result.data as object), mixed: mixed.report } }
   } finally {
     mixed.close()
   }
+}
+
+function summary({ float32, rescaled, weights, picture, runs }: MixedReport, nodes: number): string {
+  const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
+  return [
+    float32.length
+      ? `${count(float32.length, 'node')} of ${nodes} stay${float32.length === 1 ? 's' : ''} float32`
+      : `none of ${count(nodes, 'node')} stays float32`,
+    ...(weights.length ? [`and ${weights.length} for the sake of large weights`] : []),
+    ...(rescaled.length ? [`${count(rescaled.length, 'value')} beyond the half range rescaled`] : []),
+    `found in ${count(runs, 'run')}${float32.length ? `: ${picture}` : ''}`,
+  ].join(', ')
 }
 
 /** Carries a plan out. */

@@ -28,11 +28,18 @@ async function mix(model: Model, options: Options = {}) {
 /** The runs and the float32 nodes that plain bisection takes for the same question. */
 async function plainBisection(model: Model, cosine: number): Promise<{ runs: number; nodes: number }> {
   await createOrtService().inferTypes(model)
-  const constants = new HalfConstants('keep', () => {})
-  const options = { precision: 'mixed', keepIoTypes: true, overflow: 'keep', mixedRuns: 64 } as const
+  const constants = new HalfConstants('keep')
+  const options = {
+    precision: 'mixed',
+    keepIoTypes: true,
+    overflow: 'keep',
+    mixedRuns: 64,
+    mixedRescale: true,
+  } as const
   const plan = await makePlan(model, options, new Prober(model, 'cpu'), constants, () => true, new Set())
   const judge = new Judge({ cosine, rtol: undefined, atol: undefined })
-  const trial = await Trial.open(model, plan, constants, judge, { files: [], samples: 4 })
+  const trial = await Trial.open(model, constants, judge, { files: [], samples: 4 })
+  await trial.follow(plan)
   try {
     const { runs, float32 } = await bisect(trial.units.length, (chosen) => trial.passes(chosen))
     return { runs, nodes: float32.size }
@@ -65,10 +72,23 @@ const trap = () =>
   })
 
 describe('mixed precision', () => {
-  test('an overflow is found from the ranges: two nodes, in three runs', async () => {
+  test('an overflow is found from the ranges and rescaled away, where bisection leaves two nodes', async () => {
     const model = await trap()
     const expected = await run(model)
-    const { report } = await mix(model)
+    const { report, notes } = await mix(model)
+    expect(report).toMatchObject({ float32: [], weights: [], rescaled: [{ op: 'Mul', factor: expect.any(Number) }] })
+    expect(report!.rescaled[0]!.magnitude).toBeGreaterThan(65504)
+    expect(notes.map(({ level }) => level)).toEqual(['info'])
+    expectClose(await run(model), expected, 1e-2)
+    const plain = await plainBisection(await trap(), 0.9999)
+    expect(plain.nodes).toBe(2)
+    expect(report!.runs).toBeLessThan(plain.runs)
+  })
+
+  test('an overflow that may not be rescaled: two nodes, in three runs', async () => {
+    const model = await trap()
+    const expected = await run(model)
+    const { report } = await mix(model, { mixedRescale: false })
     expect(report!.float32.map(({ op }) => op)).toEqual(['Mul', 'Div'])
     expect(report!.float32.every(({ magnitude }) => magnitude! > 65504)).toBe(true)
     expect(report!.runs).toBeLessThanOrEqual(3)
@@ -131,7 +151,8 @@ describe('mixed precision', () => {
     )
     write('throws.mjs', "export default () => { throw new Error('no idea') }")
     write('none.mjs', 'export const x = 1')
-    expect((await mix(await trap(), { file, mixedValidate: 'close.mjs' })).report!.float32).toHaveLength(2)
+    const { report } = await mix(await trap(), { file, mixedValidate: 'close.mjs', mixedRescale: false })
+    expect(report!.float32).toHaveLength(2)
     await expect(mix(await trap(), { file, mixedValidate: 'throws.mjs' })).rejects.toMatchObject({
       code: 'VALIDATE_THREW',
       what: expect.stringContaining('no idea'),
@@ -195,10 +216,27 @@ describe('search', () => {
     expect(runs).toBeLessThan(plain.runs)
   })
 
+  test('where errors add up, it fills what is allowed with the cheapest units', async () => {
+    // Every third unit costs much, the others little; a tenth of the sum is allowed.
+    const costs = all(60).map((unit) => (unit % 3 ? 1 : 20))
+    const costOf = (units: Iterable<number>): number => [...units].reduce((sum, unit) => sum + costs[unit]!, 0)
+    const allowed = costOf(all(60)) / 10
+    let runs = 0
+    const passes = async (float32: ReadonlySet<number>): Promise<boolean> =>
+      ++runs > 0 && costOf(all(60).filter((unit) => !float32.has(unit))) <= allowed
+    const error = async (float16: ReadonlySet<number>): Promise<number> => costOf(float16) / allowed
+    const found = await search({ ...problem(60, [], all(60)), passes, error })
+    const ours = runs
+    expect(await passes(found!)).toBe(true)
+    expect(found!.size).toBeLessThan(40)
+    const plain = await bisect(60, passes)
+    expect(ours).toBeLessThan(plain.runs)
+  })
+
   test('stops when nothing helps, and when the runs are used up', async () => {
     expect(await search({ ...problem(8, [], all(8)), passes: async () => false })).toBeUndefined()
-    const early = await search({ ...problem(100, [99], all(100)), maxRuns: 10 })
-    expect(early!.has(99)).toBe(true)
+    const early = await search({ ...problem(100, [50], all(100)), maxRuns: 16 })
+    expect(early!.has(50)).toBe(true)
     expect(early!.size).toBeGreaterThan(1)
   })
 })
@@ -209,7 +247,10 @@ describe.skipIf(!hasShared)('real models', () => {
     const { report } = await mix(model, { mixedCosine: 0.999 })
     const plain = await plainBisection(readModel(shared('real/magika-v1.onnx')), 0.999)
     expect(report!.runs).toBeLessThan(plain.runs / 2)
-    expect(report!.float32.length).toBeLessThanOrEqual(plain.nodes)
+    expect(plain.nodes).toBeGreaterThan(8)
+    expect(report!.float32).toEqual([])
+    const strict = await mix(readModel(shared('real/magika-v1.onnx')), { mixedCosine: 0.999, mixedRescale: false })
+    expect(strict.report!.float32.length).toBeLessThanOrEqual(plain.nodes)
   })
 
   test('MiniLM with an overflow injected', async () => {
@@ -220,8 +261,10 @@ describe.skipIf(!hasShared)('real models', () => {
     }
     const { report } = await mix(make())
     const plain = await plainBisection(make(), 0.9999)
-    expect(report!.float32.map(({ node }) => node)).toEqual(['injected_up', 'injected_down'])
+    expect(report).toMatchObject({ float32: [], rescaled: [{ node: 'injected_up' }] })
+    expect(plain.nodes).toBe(2)
     expect(report!.runs).toBeLessThan(plain.runs)
-    expect(report!.float32.length).toBeLessThanOrEqual(plain.nodes)
+    const without = await mix(make(), { mixedRescale: false })
+    expect(without.report!.float32.map(({ node }) => node)).toEqual(['injected_up', 'injected_down'])
   })
 })

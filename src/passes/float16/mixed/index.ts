@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path'
 import type { Model } from '../../../graph/model.ts'
 import type { Node } from '../../../graph/node.ts'
+import type { Value } from '../../../graph/value.ts'
 import { inputPaths } from '../../../measure/inputs/files.ts'
 import { OnnxError } from '../../../onnx/errors.ts'
 import type { PassContext } from '../../pass.ts'
@@ -9,6 +10,7 @@ import type { Float16Options } from '../index.ts'
 import type { Plan } from '../plan.ts'
 import { Judge, loadValidate } from './judge.ts'
 import { mayBeInfinite, outOfRange } from './ranges.ts'
+import { type Rescaled, type Rescaling, rescale } from './rescale/index.ts'
 import { search } from './search.ts'
 import { Trial } from './trial.ts'
 
@@ -26,6 +28,10 @@ export interface MixedReport {
   samples: 'given' | 'generated'
   /** Nodes that stay float32, in order; `magnitude` is the largest value that drove them out of range. */
   float32: { node: string; op: string; magnitude?: number }[]
+  /** Nodes that stay float32 because their weights do not fit a half, by name. */
+  weights: string[]
+  /** Values beyond the half range that are stored divided by a power of two, so that float16 does. */
+  rescaled: readonly Rescaled[]
   /** Nodes in a row of one precision, in order. */
   clusters: { precision: 'float16' | 'float32'; nodes: number }[]
   /** The same as a picture: the graph from left to right, full blocks where it is float32. */
@@ -44,13 +50,16 @@ export interface Mixed {
 /**
  * Finds few nodes that must stay float32 for the outputs to stay within the user's bars.
  *
+ * @param model may come out with values rescaled
  * @param plan what could become float16
+ * @param replan the same, of the model as it is then
  * @returns undefined if no choice is good enough, not even float32 throughout: then the bars ask for more than rounding of
  * inputs and large weights allows, or the user's function refuses everything
  */
 export async function findMixed(
   model: Model,
   plan: Plan,
+  replan: () => Promise<Plan>,
   constants: HalfConstants,
   options: Float16Options,
   context: PassContext,
@@ -71,39 +80,31 @@ export async function findMixed(
     validate: mixedValidate ? await loadValidate(resolve(dirname(context.file), mixedValidate)) : undefined,
   })
   const files = inputPaths(options.mixedInputs, context.file)
-  const trial = await Trial.open(model, plan, constants, judge, { files, samples: options.mixedSamples ?? SAMPLES })
+  const trial = await Trial.open(model, constants, judge, { files, samples: options.mixedSamples ?? SAMPLES })
   try {
-    const indices = new Map(trial.units.map((node, i) => [node, i]))
-    const { large, odd } = outOfRange(plan, trial.ranges)
-    const unitsOf = (nodes: Iterable<Node>): number[] => [...nodes].flatMap((node) => indices.get(node) ?? [])
-    const found = await search({
-      count: trial.units.length,
-      start: unitsOf(large.keys()),
-      doubtful: new Set(unitsOf([...large.keys()].filter(mayBeInfinite))),
-      passes: (float32) => trial.passes(float32),
-      rank: async (float32) => [...new Set([...unitsOf(odd.keys()), ...(await trial.rank(float32))])],
-      maxRuns: options.mixedRuns,
-    })
+    const found =
+      (options.mixedRescale && (await findRescaled(model, plan, replan, trial, options))) ||
+      (await findIn(plan, trial, trial.ranges, options))
     if (!found) {
       trial.close()
       return undefined
     }
-    const float32 = new Set(trial.units.filter((_, unit) => found.has(unit)))
-    const isFloat = trial.units.map((_, unit) => found.has(unit))
-    const clusters = clustersOf(isFloat)
+    const { units, chosen, magnitudes, rescaling } = found
+    const float32 = units.filter((_, unit) => chosen.has(unit))
+    const isFloat = units.map((_, unit) => chosen.has(unit))
     return {
       // What is inside of a node's subgraphs goes with it.
-      float32: new Set(
-        [...float32].flatMap((node) => [node, ...node.subgraphs.flatMap((body) => [...body.allNodes()])]),
-      ),
+      float32: new Set(float32.flatMap((node) => [node, ...node.subgraphs.flatMap((body) => [...body.allNodes()])])),
       report: {
         runs: trial.runs,
         samples: files.length ? 'given' : 'generated',
-        float32: [...float32].map((node) => {
-          const magnitude = large.get(node) ?? odd.get(node)
+        float32: float32.map((node) => {
+          const magnitude = magnitudes.get(node)
           return { node: node.label, op: node.qualifiedType, ...(magnitude === undefined ? {} : { magnitude }) }
         }),
-        clusters,
+        weights: [...found.plan.large].map(({ label }) => label),
+        rescaled: rescaling?.values ?? [],
+        clusters: clustersOf(isFloat),
         picture: pictureOf(isFloat),
       },
       confirms: (converted) => trial.confirms(converted),
@@ -113,6 +114,77 @@ export async function findMixed(
     trial.close()
     throw error
   }
+}
+
+/** A choice that is good enough. */
+interface Found {
+  plan: Plan
+  units: readonly Node[]
+  /** Units that stay float32. */
+  chosen: ReadonlySet<number>
+  /** Nodes out of range. */
+  magnitudes: ReadonlyMap<Node, number>
+  rescaling?: Rescaling
+}
+
+/** Searches in the model as it is. */
+async function findIn(
+  plan: Plan,
+  trial: Trial,
+  largest: ReadonlyMap<Value, number>,
+  options: Float16Options,
+): Promise<Found | undefined> {
+  await trial.follow(plan)
+  const { units } = trial
+  const indices = new Map(units.map((node, i) => [node, i]))
+  const { large, odd } = outOfRange(plan, largest)
+  const unitsOf = (nodes: Iterable<Node>): number[] => [...nodes].flatMap((node) => indices.get(node) ?? [])
+  const chosen = await search({
+    count: units.length,
+    start: unitsOf(large.keys()),
+    doubtful: new Set(unitsOf([...large.keys()].filter(mayBeInfinite))),
+    passes: (float32) => trial.passes(float32),
+    rank: async (float32) => [...new Set([...unitsOf(odd.keys()), ...(await trial.rank(float32))])],
+    ...(trial.isGraded ? { error: (float16: ReadonlySet<number>) => trial.share(float16) } : {}),
+    maxRuns: options.mixedRuns,
+  })
+  return chosen && { plan, units, chosen, magnitudes: new Map([...odd, ...large]) }
+}
+
+/** Where rescaled values are to lie: with room for larger ones, or for their squares, which costs digits of the smallest ones. */
+const BELOW = [2 ** 14, 2 ** 10, 2 ** 7]
+
+/** Searches in the model with values rescaled, and leaves it so if that spares float32 nodes. */
+async function findRescaled(
+  model: Model,
+  plan: Plan,
+  replan: () => Promise<Plan>,
+  trial: Trial,
+  options: Float16Options,
+): Promise<Found | undefined> {
+  const without = expected(plan, trial.ranges)
+  let best = { below: 0, cost: without }
+  for (const below of BELOW) {
+    const rescaling = rescale(model, trial.ranges, below)
+    if (!rescaling) continue
+    const cost = expected(await replan(), rescaling.largest) + rescaling.inserted
+    if (cost < best.cost) best = { below, cost }
+    rescaling.undo()
+  }
+  const rescaling = best.below ? rescale(model, trial.ranges, best.below) : undefined
+  if (!rescaling) return undefined
+  const found = await findIn(await replan(), trial, rescaling.largest, options)
+  if (found && found.chosen.size + found.plan.large.size + rescaling.inserted < without) {
+    rescaling.accept()
+    return { ...found, rescaling }
+  }
+  rescaling.undo()
+  return undefined
+}
+
+/** How many nodes will have to stay float32 at least, for the range of their weights, inputs and outputs. */
+function expected(plan: Plan, largest: ReadonlyMap<Value, number>): number {
+  return plan.large.size + [...outOfRange(plan, largest).large.keys()].filter((node) => !mayBeInfinite(node)).length
 }
 
 function hasTolerance({ mixedRtol, mixedAtol }: Float16Options): boolean {

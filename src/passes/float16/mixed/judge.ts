@@ -45,6 +45,22 @@ export class Judge {
     })
   }
 
+  /** True if there is one number that says how far outputs are from the bar: the cosine alone decides. */
+  get isGraded(): boolean {
+    const { cosine, rtol, atol, validate } = this.#bars
+    return cosine < 1 && cosine > -1 && rtol === undefined && atol === undefined && !validate
+  }
+
+  /** The share of the allowed distance that the worst output of one input takes. */
+  share(found: Outputs, expected: Outputs, feeds: Feeds): number {
+    const mask = maskOf(feeds)
+    const shares = Object.entries(expected).map(([name, tensor]) => {
+      const row = difference(found[name]!, tensor, { rtol: 0, atol: 0 }, mask && hiddenRows(tensor, mask))
+      return row.broken || row.mismatch ? Number.POSITIVE_INFINITY : (1 - row.cosine) / (1 - this.#bars.cosine)
+    })
+    return Math.max(0, ...shares)
+  }
+
   /** The bars and the user's function, on all outputs. */
   async accepts(found: readonly Outputs[], expected: readonly Outputs[], feeds: readonly Feeds[]): Promise<boolean> {
     if (!found.every((outputs, i) => this.isClose(outputs, expected[i]!, feeds[i]!))) return false

@@ -62,8 +62,12 @@ const SATURATING = new Set([
   ...['Greater', 'Less', 'GreaterOrEqual', 'LessOrEqual', 'Reciprocal', 'Cast', 'Exp'],
 ])
 
+/** True if all that reads a value does as well with infinity where it is very large. */
+export function saturates({ users }: Value): boolean {
+  return users.length > 0 && users.every(({ opType }) => SATURATING.has(opType))
+}
+
 /** True if a node may do with float16 although a value beyond the half range comes or goes: the infinity ends in it, or next to it. */
 export function mayBeInfinite(node: Node): boolean {
-  const users = node.outputs.flatMap((value) => value?.users ?? [])
-  return SATURATING.has(node.opType) || (users.length > 0 && users.every(({ opType }) => SATURATING.has(opType)))
+  return SATURATING.has(node.opType) || node.outputs.some((value) => value && saturates(value))
 }

@@ -1,3 +1,5 @@
+import { pack } from './pack.ts'
+
 /** A search for the fewest units that must stay float32. Units are numbers from 0. */
 export interface Problem {
   /** How many units there are. */
@@ -10,13 +12,17 @@ export interface Problem {
   passes(float32: ReadonlySet<number>): Promise<boolean>
   /** All units, most suspicious first, seen from a choice that is not good enough. */
   rank(float32: ReadonlySet<number>): Promise<readonly number[]>
+  /** The share of the allowed error that these units make when they alone are float16; where there is no such number, absent. */
+  error?(float16: ReadonlySet<number>): Promise<number>
   /** After this many runs what is good enough is taken as it is. */
   maxRuns: number
 }
 
 /**
- * Finds few units whose float32 makes the model good enough: begins with those that are out of range, adds the most
- * suspicious ones, twice as many each time, until it passes, then gives back what turns out not to be needed.
+ * Finds few units whose float32 makes the model good enough. Begins with those that are out of range. If that is not it, the
+ * most suspicious ones are added, twice as many each time, until it passes. Where errors do not come from a few units but add
+ * up, the shortest beginning or end of the model may do with fewer, and the error of each part tells which fit into what is
+ * allowed. What turns out not to be needed is given back.
  *
  * @returns undefined if the model never passes
  */
@@ -27,22 +33,23 @@ export async function search(problem: Problem): Promise<Set<number> | undefined>
     return problem.passes(float32)
   }
   let chosen = new Set(problem.start)
+  const fixed = new Set(problem.start.filter((unit) => !problem.doubtful.has(unit)))
   if (!(await passes(chosen))) {
-    const suspects = (await problem.rank(chosen)).filter((unit) => !chosen.has(unit))
-    let size = 1
-    for (;;) {
-      const more = new Set([...chosen, ...suspects.slice(0, size)])
-      if (await passes(more)) {
-        chosen = more
-        break
+    const found = await grow(chosen, problem, passes)
+    if (!found) return undefined
+    chosen = found
+    if (chosen.size > problem.start.length + FEW) {
+      chosen = await shortest(chosen, false, problem, passes)
+      chosen = await shortest(chosen, true, problem, passes)
+      const error = (float16: ReadonlySet<number>): Promise<number> => {
+        runs++
+        return problem.error!(float16)
       }
-      if (size >= suspects.length) return undefined
-      // The last third is not worth three runs.
-      size = size * 3 > suspects.length ? suspects.length : size * 2
+      const isOver = (share: number): boolean => runs >= problem.maxRuns * share
+      if (problem.error) chosen = await pack(chosen, { count: problem.count, error, passes, isOver })
     }
   }
   // Give back in pieces, the last added first: halves, then quarters, ... down to single units.
-  const fixed = new Set(problem.start.filter((unit) => !problem.doubtful.has(unit)))
   const open = (): number[] => [...chosen].reverse().filter((unit) => !fixed.has(unit))
   for (let piece = Math.ceil(open().length / 2); piece >= 1; piece = piece > 1 ? Math.ceil(piece / 2) : 0) {
     const order = open()
@@ -54,4 +61,41 @@ export async function search(problem: Problem): Promise<Set<number> | undefined>
     }
   }
   return chosen
+}
+
+/** So few units more are taken as they are. */
+const FEW = 8
+
+/** Whether the model is good enough with these units in float32. */
+export type Passes = (float32: ReadonlySet<number>) => Promise<boolean>
+
+/** Adds suspects to `start` until it passes. */
+async function grow(start: ReadonlySet<number>, problem: Problem, passes: Passes): Promise<Set<number> | undefined> {
+  const suspects = (await problem.rank(start)).filter((unit) => !start.has(unit))
+  for (let size = 1; ; ) {
+    const more = new Set([...start, ...suspects.slice(0, size)])
+    if (await passes(more)) return more
+    if (size >= suspects.length) return undefined
+    // The last third is not worth three runs.
+    size = size * 3 > suspects.length ? suspects.length : size * 2
+  }
+}
+
+/** The shortest beginning (or end) of the model that passes together with the start, by bisection; `known` if it is longer than that. */
+async function shortest(
+  known: Set<number>,
+  fromEnd: boolean,
+  { count, start }: Problem,
+  passes: Passes,
+): Promise<Set<number>> {
+  const span = (size: number): Set<number> =>
+    new Set([...start, ...Array.from({ length: size }, (_, i) => (fromEnd ? count - 1 - i : i))])
+  let [low, high] = [0, known.size - start.length - 1]
+  if (high < 1 || !(await passes(span(high)))) return known
+  while (high - low > Math.max(1, high / 16)) {
+    const middle = (low + high) >> 1
+    if (await passes(span(middle))) high = middle
+    else low = middle
+  }
+  return span(high)
 }

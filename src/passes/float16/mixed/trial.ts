@@ -18,61 +18,47 @@ import { withRanges } from './ranges.ts'
 export class Trial {
   /** Largest magnitude of every float32 value, over all inputs. */
   readonly ranges: ReadonlyMap<Value, number>
-  /** Nodes that can be switched. */
-  readonly units: readonly Node[]
   /** How many times a choice was run. */
   runs = 0
   readonly #ort: IsolatedOrt
   readonly #folder: string
   readonly #model: Model
-  readonly #plan: Plan
   readonly #constants: HalfConstants
   readonly #judge: Judge
   readonly #feeds: readonly Feeds[]
   readonly #expected: readonly Outputs[]
-  readonly #outputs: readonly string[]
-  readonly #session: IsolatedSession
+  #plan!: Plan
+  #units: readonly Node[] = []
+  #outputs: readonly string[] = []
+  #session: IsolatedSession | undefined
 
   private constructor(state: {
     ort: IsolatedOrt
     folder: string
     model: Model
-    plan: Plan
     constants: HalfConstants
     judge: Judge
     feeds: readonly Feeds[]
     expected: readonly Outputs[]
     ranges: ReadonlyMap<Value, number>
-    instrumented: Instrumented
-    session: IsolatedSession
   }) {
     this.#ort = state.ort
     this.#folder = state.folder
     this.#model = state.model
-    this.#plan = state.plan
     this.#constants = state.constants
     this.#judge = state.judge
     this.#feeds = state.feeds
     this.#expected = state.expected
     this.ranges = state.ranges
-    this.units = state.instrumented.units
-    this.#outputs = state.instrumented.outputs
-    this.#session = state.session
   }
 
   /**
-   * Runs the float32 model on all inputs (its outputs are what choices are judged by), measures ranges on the way, and opens
-   * the model that can be switched.
+   * Runs the float32 model on all inputs (its outputs are what choices are judged by) and measures ranges on the way. Say with
+   * `follow` what is to be tried.
    *
    * @throws OnnxError if the float32 model does not run
    */
-  static async open(
-    model: Model,
-    plan: Plan,
-    constants: HalfConstants,
-    judge: Judge,
-    source: InputSource,
-  ): Promise<Trial> {
+  static async open(model: Model, constants: HalfConstants, judge: Judge, source: InputSource): Promise<Trial> {
     const ort = new IsolatedOrt()
     const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
     try {
@@ -89,9 +75,7 @@ export class Trial {
           ranges.set(value, Math.max(ranges.get(value) ?? 0, results[name]?.toNumbers()[0] ?? 0))
       }
       await reference.release()
-      const instrumented = new Instrumented(model, plan, constants)
-      const session = await openModel(ort, folder, instrumented.model, 'switched')
-      return new Trial({ ort, folder, model, plan, constants, judge, feeds, expected, ranges, instrumented, session })
+      return new Trial({ ort, folder, model, constants, judge, feeds, expected, ranges })
     } catch (error) {
       ort.close()
       rmSync(folder, { recursive: true, force: true })
@@ -99,17 +83,53 @@ export class Trial {
     }
   }
 
+  /** Nodes that can be switched. */
+  get units(): readonly Node[] {
+    return this.#units
+  }
+
+  /** Opens the model, as it is now, so that the nodes of a plan can be switched. */
+  async follow(plan: Plan): Promise<void> {
+    await this.#session?.release()
+    const instrumented = new Instrumented(this.#model, plan, this.#constants)
+    this.#plan = plan
+    this.#units = instrumented.units
+    this.#outputs = instrumented.outputs
+    this.#session = await openModel(this.#ort, this.#folder, instrumented.model, 'switched')
+  }
+
   /** True if the model is good enough with these units in float32. Stops at the first input for which it is not. */
   async passes(float32: ReadonlySet<number>): Promise<boolean> {
     this.runs++
     const found: Outputs[] = []
     for (const [i, feed] of this.#feeds.entries()) {
-      const results = await this.#session.run({ ...feed, ...this.#switches(float32) })
-      const names = this.#model.graph.outputs.map(({ name }) => name)
-      found.push(Object.fromEntries(names.map((name, k) => [name, results[this.#outputs[k]!]!])))
-      if (!this.#judge.isClose(found[i]!, this.#expected[i]!, feed)) return false
+      const outputs = await this.#run(feed, float32)
+      if (!this.#judge.isClose(outputs, this.#expected[i]!, feed)) return false
+      found.push(outputs)
     }
     return this.#judge.accepts(found, this.#expected, this.#feeds)
+  }
+
+  /** True if `share` can be asked. */
+  get isGraded(): boolean {
+    return this.#judge.isGraded
+  }
+
+  /** The share of the allowed error that these units make when they alone are float16, at most over all inputs. */
+  async share(float16: ReadonlySet<number>): Promise<number> {
+    this.runs++
+    const float32 = new Set(this.units.keys())
+    for (const unit of float16) float32.delete(unit)
+    let most = 0
+    for (const [i, feed] of this.#feeds.entries())
+      most = Math.max(most, this.#judge.share(await this.#run(feed, float32), this.#expected[i]!, feed))
+    return most
+  }
+
+  async #run(feed: Feeds, float32: ReadonlySet<number>): Promise<Outputs> {
+    const results = await this.#session!.run({ ...feed, ...this.#switches(float32) })
+    const names = this.#model.graph.outputs.map(({ name }) => name)
+    return Object.fromEntries(names.map((name, k) => [name, results[this.#outputs[k]!]!]))
   }
 
   /**
@@ -156,8 +176,8 @@ export class Trial {
 }
 
 async function openModel(ort: IsolatedOrt, folder: string, model: Model, name: string): Promise<IsolatedSession> {
-  const file = join(folder, `${name}.onnx`)
-  await writeModel(model, file, { location: `${name}.onnx_data` })
+  const file = join(mkdtempSync(join(folder, `${name}-`)), 'model.onnx')
+  await writeModel(model, file, { location: 'model.onnx_data' })
   return ort.open(file)
 }
 
