@@ -278,6 +278,8 @@ class Reader {
       }
       case 'Conv':
         return first && second && this.#convolved(first, second)
+      case 'Resize':
+        return first && this.#resized(first)
       default:
         return opType.startsWith('Reduce') ? this.#reduced(first) : undefined
     }
@@ -335,6 +337,13 @@ class Reader {
       return addDims(size, pads[i]! + pads[i + rank]! - dilations[i]! * (kernel - 1))
     })
     return [from[0]!, weight[0]!, ...spatial]
+  }
+
+  /** Whole factors alone; in opset 10 they are the second input. */
+  #resized(from: readonly Dim[]): readonly Dim[] | undefined {
+    const scales = this.#node.input(this.#node.inputCount === 2 ? 1 : 2)?.constant?.toNumbers()
+    if (scales?.length !== from.length || this.#node.attributes.has('axes')) return undefined
+    return from.map((dim, i) => (Number.isInteger(scales[i]) ? multiplyDims([dim, scales[i]!]) : null))
   }
 
   /** The shape of each output. */

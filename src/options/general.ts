@@ -30,6 +30,16 @@ export const generalParams = {
     doc: 'Bundles of parameters by name: a CPU preset (`arm64`, `avx2`, `avx512`, `avx512_vnni`, `auto`) or one of `presets`',
     placeholder: 'name',
   },
+  optLevel: {
+    type: 'integer',
+    doc: 'Levels of ONNX Runtime by number, as the Python optimizer has them: 0 is `optimize=clean`, 1 `basic`, 2 `extended`, 99 `all`',
+    min: 0,
+    max: 99,
+  },
+  onlyOnnxruntime: {
+    type: 'boolean',
+    doc: "ONNX Runtime's optimizer alone, without the fusions of this package, whatever `fuse` says; `optimize=extended` unless a level is given",
+  },
   sessionPreset: {
     type: 'string',
     doc: 'File of session options by target or device, as `tune` writes it, relative to the root; default `MODEL.session.json` where it is there',

@@ -4,6 +4,7 @@ import { OPTIONS, readParams, type Surface } from '../params/read.ts'
 import type { ParamTable } from '../params/spec.ts'
 import { orList } from '../params/value.ts'
 import { DTYPES_BY_NAME } from './dtypes.ts'
+import { levelParams } from './levels.ts'
 import { BUILT_IN_PRESETS, type Bundle, builtInPreset } from './presets.ts'
 import { targetTable } from './table.ts'
 
@@ -28,7 +29,7 @@ export function expandLayer(
   const own = readParams(from.table, spread(input), from.surface ?? OPTIONS, from)
   const names = (own['preset'] as readonly string[] | undefined) ?? []
   const presets = names.map((name) => presetParams(name, from.presets))
-  return Object.assign({}, ...presets, dtypeParams(own['dtype']), own)
+  return Object.assign({}, ...presets, dtypeParams(own['dtype']), own, levelParams(own))
 }
 
 /** `verify: { cosine: 0.99 }` is `verify: true, verifyCosine: 0.99`. */
@@ -55,7 +56,7 @@ function presetParams(name: string, presets: Readonly<Record<string, object>>): 
     if (entries.some(([key]) => key === 'preset'))
       throw new OnnxError('PRESET_NESTED', `preset '${name}' uses \`preset\`: presets cannot be nested`)
     const own = readParams(targetTable, spread(entries), OPTIONS, { where: `presets['${name}']` })
-    return { ...dtypeParams(own['dtype']), ...own }
+    return { ...dtypeParams(own['dtype']), ...own, ...levelParams(own) }
   }
   const builtIn = builtInPreset(name)
   if (builtIn) return registered(`preset '${name}'`, builtIn)

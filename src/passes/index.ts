@@ -3,6 +3,7 @@ import { clean } from './clean/index.ts'
 import { fixedShape } from './fixed-shape/index.ts'
 import { float16 } from './float16/index.ts'
 import { fuse } from './fuse/index.ts'
+import { inputInt32 } from './input-int32/index.ts'
 import { legality } from './legality/index.ts'
 import { ortOptimize } from './ort-optimize/index.ts'
 import type { AnyPass } from './pass.ts'
@@ -22,6 +23,7 @@ export const passes: readonly [
   typeof clean,
   typeof fuse,
   typeof ortOptimize,
+  typeof inputInt32,
   typeof dynamicQuantization,
   typeof staticQuantization,
   typeof weightQuantization,
@@ -34,6 +36,7 @@ export const passes: readonly [
   clean,
   fuse,
   ortOptimize,
+  inputInt32,
   dynamicQuantization,
   staticQuantization,
   weightQuantization,
