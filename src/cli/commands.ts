@@ -1,3 +1,4 @@
+import { DEVICES } from '../options/general.ts'
 import type { Command } from './command.ts'
 import { inputFlags } from './sizes.ts'
 
@@ -56,10 +57,15 @@ export const commands: readonly Command[] = [
         doc: 'Also list what slows the model down on this GPU target',
         values: ['webgpu', 'webnn', 'cuda', 'tensorrt', 'dml'],
       },
+      explain: {
+        type: 'boolean',
+        doc: 'Also tell what `fuse=auto` would fuse, and what stopped each rule elsewhere',
+      },
+      device: { type: 'enum', doc: 'With --explain: device to fuse for', values: Object.keys(DEVICES), default: 'cpu' },
       json,
     },
     takesParams: false,
-    examples: ['inspect bert.onnx', 'inspect bert.onnx --lint webgpu --json'],
+    examples: ['inspect bert.onnx', 'inspect bert.onnx --lint webgpu --json', 'inspect bert.onnx --explain'],
     load: () => import('./inspect.ts'),
   },
   {

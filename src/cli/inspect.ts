@@ -2,7 +2,8 @@ import pc from 'picocolors'
 import { readModel } from '../graph/import.ts'
 import { type Finding, lintModel } from '../lint/index.ts'
 import type { IoInfo } from '../pipeline/index.ts'
-import { formatBytes } from '../report/index.ts'
+import { explainModel, type FusionReport } from '../report/explain.ts'
+import { countsText, formatBytes } from '../report/index.ts'
 import { type Inspection, inspectModel } from '../report/inspect.ts'
 import { columns } from './columns.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
@@ -14,8 +15,16 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
   const inspection = await inspectModel(file!, { top: flags['top'] as number })
   const device = flags['lint'] as string | undefined
   const lint = device === undefined ? undefined : await lintModel(readModel(file!), device, io.cwd)
-  if (flags['json']) io.out(JSON.stringify({ ...inspection, ...(lint ? { lint } : {}) }, undefined, 2))
-  else for (const line of [...inspectionLines(inspection), ...(lint ? lintLines(lint, device!) : [])]) io.out(line)
+  const fusion = flags['explain'] ? await explainModel(file!, flags['device'] as string) : undefined
+  if (flags['json'])
+    io.out(JSON.stringify({ ...inspection, ...(lint ? { lint } : {}), ...(fusion ? { fusion } : {}) }, undefined, 2))
+  else
+    for (const line of [
+      ...inspectionLines(inspection),
+      ...(lint ? lintLines(lint, device!) : []),
+      ...(fusion ? fusionLines(fusion) : []),
+    ])
+      io.out(line)
   return EXIT.ok
 }
 
@@ -28,6 +37,40 @@ function lintLines(lint: readonly Finding[], device: string): string[] {
     pc.dim(`    ${nodes.join(', ')}${count > nodes.length ? ', ...' : ''}`),
   ])
   return ['', pc.bold(`On ${device}`), ...(lines.length ? lines : ['  Nothing to improve.'])]
+}
+
+/** What fusing would do as text for people. */
+function fusionLines(fusion: FusionReport): string[] {
+  const { device, modelType, attention, nodes, fused, rules, notes } = fusion
+  const kind = modelType ? `looks like ${modelType}` : 'like none of the known kinds of model'
+  const misses = worthTelling(fusion.nearMisses)
+  return [
+    '',
+    pc.bold(`Fusing for ${device}`),
+    `  ${kind}; ${nodes.before} -> ${nodes.after} nodes`,
+    `  ${countsText(fused) || 'nothing to fuse'}`,
+    ...(attention.fused + attention.left
+      ? [`  Attention: ${attention.fused} of ${attention.fused + attention.left} fused`]
+      : []),
+    ...(Object.keys(rules).length ? [pc.dim(`  Rules: ${countsText(rules)}`)] : []),
+    ...notes.map(({ message, node }) => `  ${pc.yellow('!')} ${message}${node ? ` (at ${node})` : ''}`),
+    ...(misses.length ? ['', pc.bold('What stopped rules elsewhere')] : []),
+    ...misses.map(({ message, count }) => `  ${message}${count > 1 ? pc.dim(` (and ${count - 1} like it)`) : ''}`),
+  ]
+}
+
+/** Attempts that came at least halfway; of those of one rule with one reason the first. */
+function worthTelling(misses: FusionReport['nearMisses']): { message: string; count: number }[] {
+  const kinds = new Map<string, { message: string; count: number }>()
+  for (const { rule, matched, total, message, reason } of misses) {
+    if (matched < 2 || 2 * matched < total) continue
+    // Names differ from layer to layer where the reason is the same.
+    const key = `${rule} ${reason.replaceAll(/"[^"]*"|\([^)]*\)|\[[^\]]*\]/g, '')}`
+    const known = kinds.get(key)
+    if (known) known.count++
+    else kinds.set(key, { message, count: 1 })
+  }
+  return [...kinds.values()]
 }
 
 /** The inspection as text for people. */

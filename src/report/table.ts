@@ -37,6 +37,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'time', align: 'right' },
   { title: 'cache', align: 'left' },
   { title: 'changes', align: 'left' },
+  { title: 'nodes', align: 'left' },
   { title: 'fused', align: 'left' },
 ]
 
@@ -62,6 +63,7 @@ export function buildTable(
       formatDuration(report.ms),
       report.cache === 'hit' ? paint.dim('hit') : report.cache,
       countsText(Object.fromEntries(report.passes.map(({ name, changes }) => [name, changes])), false),
+      report.passes.some(({ name }) => name === 'fuse') ? nodesText(report) : '',
       countsText(report.fused),
     ]
   })
@@ -84,6 +86,11 @@ export function buildTable(
       lines.push(`  ${paint.dim(`... and ${notes.length - maxNotes} more notes`)}`)
   }
   return lines.join('\n')
+}
+
+function nodesText({ opsBefore, opsAfter }: BuildReport): string {
+  const total = (ops: Readonly<Record<string, number>>): number => Object.values(ops).reduce((sum, n) => sum + n, 0)
+  return `${total(opsBefore)} → ${total(opsAfter)}`
 }
 
 /** One line about one build, for logs that are no terminals. */

@@ -118,6 +118,7 @@ export function chosenPhases(choice: Choice, all: readonly Phase[] = phases): Ru
 /** What other tools call differently. */
 const ALIASES: Readonly<Record<string, string>> = {
   'bias-splitgelu': 'bias-split-gelu',
+  'rotary-embeddings': 'rotary-embedding',
   'simplified-layer-norm': 'rms-norm',
   'skip-simplified-layer-norm': 'skip-rms-norm',
 }

@@ -18,6 +18,18 @@ function project(files: Record<string, string>): string {
   return folder
 }
 
+test('inspect --explain tells what would be fused, and what stopped rules elsewhere', async () => {
+  const vit = join(import.meta.dirname, '../../fixtures/digits-vit.onnx')
+  const { code, out } = await cli('/', 'inspect', vit, '--explain')
+  expect(code).toBe(0)
+  expect(out).toContain('looks like vit')
+  expect(out).toContain('Attention: 3 of 3 fused')
+  const { fusion } = JSON.parse((await cli('/', 'inspect', vit, '--explain', '--device', 'webnn', '--json')).out)
+  expect(fusion).toMatchObject({ device: 'webnn', modelType: 'vit', attention: { fused: 3, left: 0 }, notes: [] })
+  expect(fusion.nodes.after).toBeLessThan(fusion.nodes.before)
+  expect(fusion.nearMisses[0]).toMatchObject({ rule: expect.any(String), message: expect.any(String) })
+})
+
 test('inspect as text and as JSON', async () => {
   const { code, out } = await cli('/', 'inspect', digits)
   expect(code).toBe(0)

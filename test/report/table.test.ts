@@ -44,6 +44,15 @@ test('columns are aligned, and notes follow their model', () => {
   `)
 })
 
+test('builds that fuse tell how many nodes there are', () => {
+  const passes = [{ name: 'fuse', ms: 5, changes: 3 }]
+  expect(
+    buildTable([
+      { report: report({ passes, opsBefore: { Erf: 2, Mul: 9 }, opsAfter: { Gelu: 2 }, fused: { Gelu: 2 } }) },
+    ]),
+  ).toMatch(/changes +nodes +fused\n.*fuse 3 +11 → 2 +Gelu 2$/)
+})
+
 test('colours change the look and nothing else', () => {
   const rows = [{ report: report(), target: 'web' }, { report: report({ bytesAfter: 99_000_000, cache: 'hit' }) }]
   const coloured = buildTable(rows, { color: true })

@@ -1,15 +1,15 @@
 import type { Model } from '../../graph/model.ts'
 import { forgetNames, propagateShapes } from '../../graph/shapes.ts'
 import type { ParamInput, ParamOutput } from '../../params/spec.ts'
-import { Failure, type NearMiss, rewrite, splitQualified } from '../../rewrite/index.ts'
-import { checkHeads, DISENTANGLED, plainAttention } from '../../rules/attention/index.ts'
+import { explain, Failure, type NearMiss, type RewriteOptions, rewrite, splitQualified } from '../../rewrite/index.ts'
+import { attention, checkHeads, DISENTANGLED, plainAttention } from '../../rules/attention/index.ts'
 import { detectFamily } from '../../rules/families/index.ts'
 import type { ModelType } from '../../rules/families/names.ts'
 import { chosenPhases } from '../../rules/index.ts'
 import { legalityOf } from '../../rules/legality.ts'
 import { mergeConstants } from '../clean/duplicate-constants.ts'
 import { mergeSubexpressions } from '../clean/subexpressions.ts'
-import type { PassContext, PassResult } from '../pass.ts'
+import type { Note, PassContext, PassResult } from '../pass.ts'
 import { choiceOf } from './choice.ts'
 import type { fuse } from './index.ts'
 import { PACKED_OPERATORS, packTokens } from './packing.ts'
@@ -57,6 +57,7 @@ export async function run(
   })
   // Whatever kept an attention from getting its operator, no operator of our own may stay.
   rewrite(model, [[plainAttention]])
+  const left = phases.some((rules) => rules.includes(attention)) ? attentionLeft(model, legalityOf(device)) : []
   forgetNames(model)
   // Rules do not know of each other: what several made alike is made once.
   if (changes) {
@@ -69,14 +70,7 @@ export async function run(
   restore()
   checkHeads(model, { numHeads, hiddenSize })
   for (const { code, node, message } of problems) note({ level: 'warn', code: `fuse/${code}`, message, node })
-  const disentangled = nearMisses.find(({ reason }) => reason.includes(DISENTANGLED))
-  if (disentangled)
-    note({
-      level: 'info',
-      code: 'fuse/disentangled',
-      message: `attention ${disentangled.reason}`,
-      node: disentangled.at,
-    })
+  for (const each of left) note(each)
   const after = model.histogram()
   const data: FuseData = {
     ...(type ? { modelType: type } : {}),
@@ -108,6 +102,25 @@ function forgetShapes(model: Model): void {
   for (const node of model.allNodes())
     for (const value of node.outputs)
       if (value?.type?.kind === 'tensor' && value.type.shape) value.type = { kind: 'tensor', dtype: value.type.dtype }
+}
+
+/** Attention that stays in pieces, a note for each reason with one of the places. */
+function attentionLeft(model: Model, allows: RewriteOptions['allows']): Note[] {
+  const notes = new Map<string, { miss: NearMiss; count: number }>()
+  for (const miss of explain(model, [attention], { allows })) {
+    if (2 * miss.matched < miss.total) continue
+    // Names of values differ from layer to layer.
+    const kind = miss.reason.replaceAll(/"[^"]*"|\([^)]*\)/g, '')
+    const known = notes.get(kind)
+    if (known) known.count++
+    else notes.set(kind, { miss, count: 1 })
+  }
+  return [...notes.values()].map(({ miss, count }) => ({
+    level: 'info',
+    code: miss.reason.includes(DISENTANGLED) ? 'fuse/disentangled' : 'fuse/attention-left',
+    message: `attention is not fused${count > 1 ? ` in ${count} places` : ''}: ${miss.reason}`,
+    node: miss.at,
+  }))
 }
 
 function textOf({ reason, about }: Failure): string {

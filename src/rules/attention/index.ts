@@ -11,7 +11,7 @@ import { collapseViews } from './views.ts'
 
 export { checkHeads } from './heads.ts'
 export { plain as plainAttention } from './plain.ts'
-export { DISENTANGLED } from './sdpa.ts'
+export { DISENTANGLED, sdpa as attention } from './sdpa.ts'
 
 /**
  * Rules for attention, in phases: find it, choose what its mask becomes (what is not exact for every mask on request only), then an
