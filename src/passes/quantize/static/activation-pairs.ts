@@ -3,6 +3,7 @@ import type { Node } from '../../../graph/node.ts'
 import { Tensor } from '../../../graph/tensor.ts'
 import { tensorType } from '../../../graph/types.ts'
 import type { Use, Value } from '../../../graph/value.ts'
+import { nameOf } from '../select.ts'
 import type { ActivationParameters } from './parameters.ts'
 import type { QdqContext } from './qdq.ts'
 
@@ -62,14 +63,33 @@ export class ActivationPairs {
     }
     const output = takesOutput ? `${name}_QuantizeLinear_Input` : undefined
     const { quantize, dequantize } = this.#insert(value, parameters, initializers, '', output)
-    this.#repoint(rest, { quantize, dequantize }, initializers)
+    const { convert } = parameters
+    const wants = (use: Use): boolean =>
+      convert !== undefined && (convert.readers === undefined || convert.readers.includes(nameOf(use.node)))
+    this.#repoint(
+      rest.filter((use) => !wants(use)),
+      { quantize, dequantize },
+      initializers,
+    )
+    const last = convert
+      ? this.#convert(value, convert.parameters, dequantize, rest.filter(wants))
+      : dequantize.output()
     if (takesOutput) {
       const others = [...value.uses].filter(({ node }) => node !== quantize)
-      graph.replace(value, dequantize.output())
+      graph.replace(value, convert && !convert.readers ? last : dequantize.output())
       quantize.setInput(0, value)
       for (const { node, index } of others) node.setInput(index, value)
     }
     return count + made + 1
+  }
+
+  /** A second pair, in another type, after the first. Returns what it gives. */
+  #convert(value: Value, parameters: ActivationParameters, after: Node, readers: readonly Use[]): Value {
+    const initializers = this.#initializers(parameters, value, '_convert')
+    const source = after.output()
+    const pair = this.#insert(source, parameters, initializers, '_convert', `${value.name}_convert_Output`)
+    this.#repoint(readers, pair, initializers)
+    return pair.dequantize.output()
   }
 
   /** The pair for integer products, where others read the value in another type. Returns its QuantizeLinear. */

@@ -13,6 +13,7 @@ import {
 import { ComputedBytes } from '../../../onnx/bytes.ts'
 import { byteLengthOf } from '../../../onnx/dtypes.ts'
 import { MASKS } from '../calibrate/statistics.ts'
+import { type Blocks, blockAxis, blockTensors, inBlocks, isBlockType } from './blocks.ts'
 import { safePairs } from './pairs.ts'
 
 /** How to quantize a constant. */
@@ -27,6 +28,8 @@ export interface ConstantRequest {
   op: string
   scaleType: 'float32' | 'float16'
   minimumRealRange?: number | undefined
+  /** Elements along the axis that the product sums over that share a scale; undefined: no blocks. */
+  blockSize?: number | undefined
   /** Constants that hold masks stay float. */
   refuseMasks: boolean
   /** Given instead of found: range, or the parameters themselves. */
@@ -42,6 +45,8 @@ export interface QuantizedConstant {
   layout: ChannelLayout
   /** Scales may be raised until the constant is written out. */
   scales: ChannelScales
+  /** Instead of `layout` and `scales`, where the request has a block size. */
+  blocks?: Blocks
 }
 
 /** Codes below this many are computed at once, others when the model is written. */
@@ -74,6 +79,18 @@ export function planConstant(root: Value, request: ConstantRequest): QuantizedCo
     if (nan + infinite > 0) return 'its constant has values that are not finite'
     if (request.refuseMasks && (min.some((x) => x <= MASKS.low) || max.some((x) => x >= MASKS.high)))
       return 'its constant is a mask'
+    const along = request.blockSize === undefined ? undefined : blockAxis(request.op, dims)
+    if (along !== undefined && isBlockType(type)) {
+      const blocks = inBlocks(data, dims, along, request.blockSize!, { type, symmetric, scaleType })
+      return {
+        root,
+        tensor,
+        request,
+        layout,
+        scales: { scales: new Float32Array(), zeroPoints: new Int32Array() },
+        blocks,
+      }
+    }
     if (given?.min !== undefined) min.fill(given.min)
     if (given?.max !== undefined) max.fill(given.max)
     const safe = range === 'safe' && type === 'int8' && symmetric
@@ -103,15 +120,21 @@ export interface Initializers {
 }
 
 /** Adds a quantized constant to the graph of the float one. */
-export function emitConstant(
-  { root, tensor, request, layout, scales }: QuantizedConstant,
-  name: string = root.name,
-): Initializers {
+export function emitConstant(constant: QuantizedConstant, name: string = constant.root.name): Initializers {
+  const { root, tensor, request, layout, scales } = constant
   const { type, axis, scaleType } = request
+  const { graph } = root
+  if (constant.blocks) {
+    const [codes, blockScales, zeroPoints] = blockTensors(constant)
+    return {
+      data: graph.addInitializer(`${name}_quantized`, codes),
+      scale: graph.addInitializer(`${name}_scale`, blockScales),
+      zeroPoint: graph.addInitializer(`${name}_zero_point`, zeroPoints),
+    }
+  }
   const length = byteLengthOf(type, tensor.elementCount)
   const compute = (): Uint8Array => withFloats(tensor, (data) => quantizePerChannel(data, layout, type, scales))
   const bytes = tensor.elementCount < SMALL ? compute() : new ComputedBytes(length, compute)
-  const { graph } = root
   const dims = axis === undefined || tensor.dims.length === 0 ? [] : [layout.channels]
   return {
     data: graph.addInitializer(`${name}_quantized`, Tensor.of(type, tensor.dims, bytes)),

@@ -29,6 +29,15 @@ export const staticQuantization: Pass<typeof staticParams> = {
       throw invalid('int8 activations do not go with uint8 weights', 'Use weightType int8, or uint8 activations.')
     if (options.quantFormat === 'qoperator' && weightType && !weightType.endsWith('int8'))
       throw invalid(`integer operators take no ${weightType} weights`, 'Use quantFormat qdq for 4 and 16 bits.')
+    if (options.blockSize !== undefined && (options.quantFormat === 'qoperator' || weightType?.endsWith('16')))
+      throw invalid('blockSize is for pairs, and for weights of 4 and 8 bits', 'Leave it out, or use quantFormat qdq.')
+    if (options.blockSize !== undefined && activationType.endsWith('int8') && !weightType?.endsWith('4'))
+      throw invalid(
+        'ONNX Runtime fails at weights of 8 bits in blocks beside activations of 8 bits',
+        'Use weightType int4, or activationType uint16.',
+      )
+    if (options.blockSize !== undefined && (options.pairOnWeights || options.contribOps))
+      throw invalid('blockSize goes neither with pairOnWeights nor with contribOps', 'Leave one of them out.')
     if (restrictedAsymmetric && (activationType !== 'uint8' || activationSymmetric))
       throw invalid('restrictedAsymmetric is for uint8 activations that are not symmetric', 'Leave one of them out.')
     if (options.quantFormat === 'qoperator' && activationType.endsWith('16'))

@@ -7,7 +7,8 @@ import { nearest } from '../../../params/nearest.ts'
 import { locate } from '../calibrate/data/files.ts'
 import type { Range } from '../calibrate/methods/types.ts'
 import { decodeTable } from '../calibrate/tables/index.ts'
-import type { TensorOverride, TensorOverrides } from './settings.ts'
+import { nameOf } from '../select.ts'
+import type { Conversion, TensorOverride, TensorOverrides } from './settings.ts'
 
 const TYPES = ['int8', 'uint8', 'int16', 'uint16', 'int4', 'uint4']
 
@@ -27,6 +28,20 @@ const KEYS: Readonly<Record<keyof TensorOverride, readonly [check: Check, expect
   max: [isNumber, 'a number'],
   axis: [Number.isInteger, 'an integer'],
   float: [isBoolean, 'true or false'],
+  convert: [(value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'an object'],
+}
+
+const CONVERT_KEYS: Readonly<Record<keyof Conversion, readonly [check: Check, expected: string]>> = {
+  type: KEYS.type,
+  scale: KEYS.scale,
+  zeroPoint: KEYS.zeroPoint,
+  symmetric: KEYS.symmetric,
+  min: KEYS.min,
+  max: KEYS.max,
+  readers: [
+    (value) => Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === 'string'),
+    'a list of names of nodes',
+  ],
 }
 
 /**
@@ -48,15 +63,11 @@ export function readOverrides(path: string, model: Model): TensorOverrides {
     }
     if (typeof override !== 'object' || override === null || Array.isArray(override))
       throw invalid(`the settings of "${name}" are no object`)
-    for (const [key, setting] of Object.entries(override)) {
-      const [check, expected] = KEYS[key as keyof TensorOverride] ?? []
-      if (!check)
-        throw invalid(`"${name}" has the unknown setting "${key}"`, `Known are ${Object.keys(KEYS).join(', ')}.`)
-      if (!check(setting)) throw invalid(`"${key}" of "${name}" must be ${expected}`)
-    }
+    checkKeys(name, override, KEYS, invalid)
     const given = override as TensorOverride
     const exact = given.scale !== undefined
     if (exact !== (given.zeroPoint !== undefined)) throw invalid(`"${name}" must have both scale and zeroPoint`)
+    if (given.convert) checkConversion(name, given.convert, value, invalid)
     const others = (['symmetric', 'reduceRange', 'min', 'max'] as const).filter((key) => given[key] !== undefined)
     if (exact && others.length) throw invalid(`"${name}" has a scale: ${others.join(', ')} can't be followed`)
     if (!value.constant && (given.axis !== undefined || given.reduceRange !== undefined))
@@ -66,6 +77,34 @@ export function readOverrides(path: string, model: Model): TensorOverrides {
     overrides.set(name, given)
   }
   return overrides
+}
+
+type Invalid = (what: string, hint?: string) => OnnxError
+
+function checkKeys(
+  name: string,
+  settings: object,
+  known: Readonly<Record<string, readonly [check: Check, expected: string]>>,
+  invalid: Invalid,
+): void {
+  for (const [key, setting] of Object.entries(settings)) {
+    const [check, expected] = Object.hasOwn(known, key) ? known[key]! : []
+    if (!check)
+      throw invalid(`"${name}" has the unknown setting "${key}"`, `Known are ${Object.keys(known).join(', ')}.`)
+    if (!check(setting)) throw invalid(`"${key}" of "${name}" must be ${expected}`)
+  }
+}
+
+function checkConversion(name: string, convert: Conversion, value: Value, invalid: Invalid): void {
+  checkKeys(`${name}: convert`, convert, CONVERT_KEYS, invalid)
+  if (value.constant) throw invalid(`"${name}" is a constant: convert is for activations`)
+  if (convert.type === undefined) throw invalid(`convert of "${name}" must have a type`)
+  if ((convert.scale === undefined) !== (convert.zeroPoint === undefined))
+    throw invalid(`convert of "${name}" must have both scale and zeroPoint`)
+  const readers = value.users.map(nameOf)
+  const stranger = convert.readers?.find((reader) => !readers.includes(reader))
+  if (stranger !== undefined)
+    throw invalid(`"${stranger}" does not read "${name}"`, `Its readers are ${readers.join(', ') || 'none'}.`)
 }
 
 /**

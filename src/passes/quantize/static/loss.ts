@@ -7,6 +7,7 @@ import { compare, dequantize, type FloatType, quantizePerChannel, toFloat32 } fr
 import type { CalibrationData } from '../calibrate/data/index.ts'
 import type { Range } from '../calibrate/methods/types.ts'
 import { type Observer, observe } from '../calibrate/observe.ts'
+import { dequantizeBlocks } from './blocks.ts'
 import type { QuantizedConstant } from './constants.ts'
 
 /** What quantization costs one tensor, as signal to noise ratios in dB; null where nothing is lost. */
@@ -128,10 +129,13 @@ function lossOf({ name, node, signal, rounding, float, total, maxDifference }: S
   }
 }
 
-function weightLoss({ root, tensor, request, layout, scales }: QuantizedConstant): TensorLoss {
+function weightLoss(constant: QuantizedConstant): TensorLoss {
+  const { root, tensor, request, layout, scales } = constant
   return withFloats(tensor, (data) => {
-    const codes = quantizePerChannel(data, layout, request.type, scales)
-    const { sqnr, maxDifference } = compare(toFloat32(data), dequantize(codes, request.type, layout, scales))
+    const found = constant.blocks
+      ? dequantizeBlocks(constant)
+      : dequantize(quantizePerChannel(data, layout, request.type, scales), request.type, layout, scales)
+    const { sqnr, maxDifference } = compare(toFloat32(data), found)
     return { name: root.name, rounding: sqnr === Number.POSITIVE_INFINITY ? null : round(sqnr), maxDifference }
   })
 }

@@ -14,6 +14,8 @@ export interface ActivationParameters extends ScaleZeroPoint {
   scaleType: 'float32' | 'float16'
   /** Integer products read the activation by these instead. */
   narrow?: ActivationParameters
+  /** Rounded once more for some readers, called by their nodes' names; undefined: for all. */
+  convert?: { parameters: ActivationParameters; readers: readonly string[] | undefined }
 }
 
 /** Parameters of an activation from its range, options and what is said of it in particular. */

@@ -1,4 +1,5 @@
 import { quantizeParams } from '../params.ts'
+import { weightParams } from '../weights/params.ts'
 
 const ownParams = {
   calibration: {
@@ -117,6 +118,11 @@ const ownParams = {
     default: false,
   },
   channelAxis: { type: 'map', doc: 'Axis of the scales of weights by operator type', placeholder: 'Op:axis' },
+  nnapiSigmoid: {
+    type: 'boolean',
+    doc: 'Outputs of Sigmoid have the scale 1/256 and the zero point 0, as NNAPI demands',
+    default: false,
+  },
   contribOps: {
     type: 'boolean',
     doc: 'QuantizeLinear and DequantizeLinear of ONNX Runtime instead of ONNX: 4 and 16 bits below opset 21',
@@ -124,7 +130,7 @@ const ownParams = {
   },
   tensorOverrides: {
     type: 'string',
-    doc: 'JSON file of settings by tensor: `type`, `scale`, `zeroPoint`, `symmetric`, `reduceRange`, `min`, `max`, `axis`, `float`',
+    doc: 'JSON file of settings by tensor: `type`, `scale`, `zeroPoint`, `symmetric`, `reduceRange`, `min`, `max`, `axis`, `float`, `convert`',
     placeholder: 'path',
   },
   lossSamples: {
@@ -150,4 +156,8 @@ const ownParams = {
 } as const
 
 /** Parameters of static quantization, those shared with dynamic quantization included. */
-export const staticParams: typeof quantizeParams & typeof ownParams = { ...quantizeParams, ...ownParams }
+export const staticParams: typeof quantizeParams & typeof ownParams & Pick<typeof weightParams, 'blockSize'> = {
+  ...quantizeParams,
+  ...ownParams,
+  blockSize: weightParams.blockSize,
+}

@@ -64,7 +64,7 @@ export function planConstants(
       const weight = constants.find((use) => use.node === node && use.index === 1)?.constant
       const found = input && parameters.get(input)
       const scale = found?.narrow ?? found
-      if (mark.kind !== 'bias' || !weight || !scale || mark.weight.transposed) continue
+      if (mark.kind !== 'bias' || !weight || weight.blocks || !scale || mark.weight.transposed) continue
       if (scale.type.endsWith('16') && weight.request.type.endsWith('16')) continue
       const { root } = mark.weight
       // QGemm multiplies the integer sum by alpha after it has added the bias.
@@ -92,7 +92,7 @@ function requestFor(
   const reduced = override.reduceRange ?? options.reduceRange
   const list = (value: number | number[] | undefined): number[] | undefined =>
     value === undefined ? undefined : [value].flat()
-  const given = {
+  const given: ConstantRequest['given'] & object = {
     min: override.min,
     max: override.max,
     ...(override.scale === undefined
@@ -116,6 +116,7 @@ function requestFor(
     op: isProduct ? (node.opType === 'Gemm' && node.int('transB', 0) ? 'Gemm:transB' : node.opType) : '',
     scaleType: dtype === 'float16' ? 'float16' : 'float32',
     minimumRealRange: options.minimumRealRange,
+    blockSize: isProduct && given.scale === undefined ? options.blockSize : undefined,
     refuseMasks: options.maskAware && mark.kind === 'operand',
     given,
   }

@@ -6,6 +6,7 @@ import type { Value } from '../../../graph/value.ts'
 import { prune } from '../weight.ts'
 import { ActivationPairs } from './activation-pairs.ts'
 import { quantizedBias } from './bias.ts'
+import { blockAttributes } from './blocks.ts'
 import { emitConstant, type Initializers, type QuantizedConstant } from './constants.ts'
 import { gatherCodes } from './gather-codes.ts'
 import type { Plan } from './plan.ts'
@@ -99,7 +100,11 @@ export function writeQdq(plan: Plan, context: QdqContext): number {
 function writeConstant(constant: QuantizedConstant, reader: Node, { options, domain }: QdqContext): Value {
   const { root, request } = constant
   const { graph } = reader
-  const axis: Attributes = constant.layout.channels > 1 || request.axis !== undefined ? axisOf(constant) : {}
+  const axis: Attributes = constant.blocks
+    ? blockAttributes(constant.blocks)
+    : constant.layout.channels > 1 || request.axis !== undefined
+      ? axisOf(constant)
+      : {}
   const type = tensorType(request.scaleType, root.constant!.dims)
   const { data, scale, zeroPoint } = emitConstant(constant)
   let codes = data

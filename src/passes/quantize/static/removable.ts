@@ -10,9 +10,14 @@ import type { StaticOptions } from './settings.ts'
  * What the operator itself says about ranges: Relu and Clip pass theirs on to what they alone read, Softmax gives 0..1, as an integer
  * operator in steps of 1/256.
  */
-export function adjustRanges(marks: Marks, ranges: Map<Value, Range>, integers: boolean): void {
+export function adjustRanges(
+  marks: Marks,
+  ranges: Map<Value, Range>,
+  { integers, nnapiSigmoid }: { integers: boolean; nnapiSigmoid: boolean },
+): void {
   for (const node of marks.nodes) {
     if (node.opType === 'Softmax') ranges.set(node.output(), { min: 0, max: integers ? 255 / 256 : 1 })
+    if (node.opType === 'Sigmoid' && nnapiSigmoid) ranges.set(node.output(), { min: 0, max: 255 / 256 })
     const input = node.input(0)
     if (!isActivation(node) || input?.onlyUser !== node) continue
     const range = ranges.get(node.output())

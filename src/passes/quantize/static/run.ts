@@ -1,6 +1,7 @@
 import type { Model } from '../../../graph/model.ts'
 import type { Node } from '../../../graph/node.ts'
 import type { Value } from '../../../graph/value.ts'
+import { OnnxError } from '../../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
 import { openData } from '../calibrate/data/index.ts'
@@ -16,7 +17,7 @@ import { planConstants } from './plan.ts'
 import { writeQdq } from './qdq.ts'
 import { writeQOperators } from './qoperator.ts'
 import { adjustRanges, removeActivations, sharePads } from './removable.ts'
-import type { StaticOptions, TensorOverrides } from './settings.ts'
+import type { Conversion, StaticOptions, TensorOverrides } from './settings.ts'
 import { smooth } from './smooth.ts'
 import { domainFor, fitVersion } from './versions.ts'
 import { wideActivations } from './wide.ts'
@@ -34,6 +35,11 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
     return { changes: 0 }
   }
   const overrides: TensorOverrides = asked.tensorOverrides ? readOverrides(asked.tensorOverrides, model) : new Map()
+  const converts = [...overrides].find(([, { convert }]) => convert)
+  if (converts && (asked.dedicatedPairs || asked.quantFormat === 'qoperator'))
+    throw new OnnxError('OVERRIDES_INVALID', `"${converts[0]}" is converted: that needs pairs that readers share`, {
+      hint: 'Leave out convert, or dedicatedPairs and quantFormat qoperator.',
+    })
   const isSelected = selector(model, asked, [...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS], note)
   const candidates = new Map<Node, Operator>()
   for (const node of model.graph.allNodes()) {
@@ -42,10 +48,12 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   }
   if (!candidates.size) return { changes: 0 }
   const { opset } = model
-  const options = fitVersion(model, asked, context)
+  const options = await fitVersion(model, asked, context)
   if (!options) return { changes: 0 }
   await context.ort.inferTypes(model)
-  let prepared = foldBatchNorms(model)
+  // A raised operator set stays: nodes were adapted to it.
+  const raised = options.blockSize !== undefined && model.opset !== opset ? 1 : 0
+  let prepared = foldBatchNorms(model) + raised
   if (options.smoothNorms ?? options.perChannel) prepared += smooth([...candidates.keys()].filter(isProduct))
   // Now that values are those that will be quantized.
   const given = options.ranges ? readRanges(options.ranges, model) : new Map<Value, { min: number; max: number }>()
@@ -85,7 +93,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
       node: node.label,
     })
   const ranges = new Map([...calibration.ranges, ...given])
-  adjustRanges(marks, ranges, integers)
+  adjustRanges(marks, ranges, { integers, nnapiSigmoid: options.nnapiSigmoid })
   if (integers) sharePads(marks, ranges)
   const wide = wideActivations(marks, ranges, calibration.statistics, options, overrides)
   if (wide.size) noteWide(wide, options, note)
@@ -207,9 +215,10 @@ function parametersOf(
       continue
     }
     const scaleType = value.dtype === 'float16' ? 'float16' : 'float32'
+    const { convert } = override ?? {}
     const parametersIn = (options: StaticOptions): ActivationParameters =>
       activationParameters(range ?? { min: 0, max: 0 }, scaleType, options, override)
-    const narrow = parametersIn(options)
+    const narrow = convert ? converted(parametersIn(options), convert, range, options) : parametersIn(options)
     const activationType = options.activationType.startsWith('u') ? 'uint16' : 'int16'
     parameters.set(value, wide.has(value) ? { ...parametersIn({ ...options, activationType }), narrow } : narrow)
   }
@@ -226,6 +235,16 @@ function noteWide(wide: ReadonlySet<Value>, { wideActivations }: StaticOptions, 
     code: 'quantize/wide-activations',
     message: `8 bits are too few for ${wide.size} tensors: they ${wideActivations === 'int16' ? 'get 16 bits' : 'stay float'} where no integer product reads them`,
   })
+}
+
+function converted(
+  parameters: ActivationParameters,
+  { readers, ...own }: Conversion,
+  range: { min: number; max: number } | undefined,
+  options: StaticOptions,
+): ActivationParameters {
+  const second = activationParameters(range ?? { min: 0, max: 0 }, parameters.scaleType, options, own)
+  return { ...parameters, convert: { parameters: second, readers } }
 }
 
 function rangesByName(ranges: ReadonlyMap<Value, { min: number; max: number }>): Record<string, [number, number]> {

@@ -21,6 +21,15 @@ export interface TensorOverride {
   axis?: number
   /** The tensor stays float. */
   float?: boolean
+  /** Activations only: rounded to another type afterwards, for readers that want that. */
+  convert?: Conversion
+}
+
+/** A second type of an activation. */
+export interface Conversion extends Pick<TensorOverride, 'scale' | 'zeroPoint' | 'symmetric' | 'min' | 'max'> {
+  type: QuantizedType
+  /** Names of the nodes that read this type. Default: all readers, and the output of the model. */
+  readers?: readonly string[]
 }
 
 export type TensorOverrides = ReadonlyMap<string, TensorOverride>

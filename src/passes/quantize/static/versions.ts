@@ -1,6 +1,7 @@
 import type { Model } from '../../../graph/model.ts'
 import type { PassContext } from '../../pass.ts'
 import { blockersOf } from '../opset.ts'
+import { raiseOpset } from '../raise-opset.ts'
 import type { Plan } from './plan.ts'
 import type { StaticOptions } from './settings.ts'
 
@@ -11,14 +12,21 @@ export const CONTRIB_DOMAIN = 'com.microsoft'
 const LEAST_OPSET = 11
 /** QuantizeLinear has an axis from here on. */
 const AXIS_OPSET = 13
+/** And blocks from here on. */
+const BLOCK_OPSET = 21
 
 /**
  * Raises a model to the least operator set, where that changes nothing else; and says so where there is no scale per channel.
  *
  * @returns the options that can be followed, or undefined if the model must stay as it is
  */
-export function fitVersion(model: Model, options: StaticOptions, { note }: PassContext): StaticOptions | undefined {
+export async function fitVersion(
+  model: Model,
+  asked: StaticOptions,
+  { note, ort }: PassContext,
+): Promise<StaticOptions | undefined> {
   const { opset } = model
+  let options = asked
   if (opset < LEAST_OPSET) {
     const blockers = blockersOf(model, LEAST_OPSET)
     if (blockers.length) {
@@ -32,6 +40,18 @@ export function fitVersion(model: Model, options: StaticOptions, { note }: PassC
     model.opsets.delete('ai.onnx')
     model.opsets.set('', LEAST_OPSET)
   }
+  if (options.blockSize !== undefined && model.opset < BLOCK_OPSET) {
+    await ort.inferTypes(model)
+    const blockers = raiseOpset(model, BLOCK_OPSET)
+    if (blockers.length) {
+      options = { ...options, blockSize: undefined }
+      note({
+        level: 'warn',
+        code: 'quantize/no-blocks',
+        message: `weights are not in blocks: these need opset ${BLOCK_OPSET}, and ${blockers.join(', ')} mean something else in opset ${opset}`,
+      })
+    }
+  }
   if (model.opset >= AXIS_OPSET || !options.perChannel) return options
   note({
     level: 'info',
@@ -44,7 +64,7 @@ export function fitVersion(model: Model, options: StaticOptions, { note }: PassC
 /** Domain of QuantizeLinear, declared in the model: the standard one learned float16 in opset 19, and 4 and 16 bits in 21. */
 export function domainFor(model: Model, { contribOps }: StaticOptions, plan: Plan): string {
   const types = [
-    ...[...plan.parameters.values()].map(({ type }) => type),
+    ...[...plan.parameters.values()].flatMap(({ type, convert }) => [type, convert?.parameters.type ?? type]),
     ...plan.constants.map(({ constant }) => constant.request.type),
   ]
   const wide = types.some((type) => !type.endsWith('int8'))

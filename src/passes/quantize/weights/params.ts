@@ -11,7 +11,7 @@ const own = {
   },
   blockSize: {
     type: 'integer',
-    doc: 'Weights that share a scale, along the axis that products sum over: a power of two from 16 to 256. Default 32 (for bnb4 64)',
+    doc: 'Weights that share a scale, along the axis that products sum over: a power of two from 16 to 256. Default 32 (for bnb4 64, for static quantization none; there it needs opset 21)',
     min: 16,
     max: 4096,
   },

@@ -6,6 +6,7 @@ import type { Model } from '../../../../src/graph/model.ts'
 import { Tensor } from '../../../../src/graph/tensor.ts'
 import { tensorType } from '../../../../src/graph/types.ts'
 import type { Value } from '../../../../src/graph/value.ts'
+import { compare } from '../../../../src/kernels/index.ts'
 import { createOrtService } from '../../../../src/ort/service.ts'
 import { staticQuantization } from '../../../../src/passes/quantize/static/index.ts'
 import type { LossReport } from '../../../../src/passes/quantize/static/loss.ts'
@@ -358,6 +359,133 @@ describe('settings by tensor', () => {
   })
 })
 
+describe('a second type after the first', () => {
+  /** `x` goes into two products called `p` and `q`, and out. */
+  const forked = (): Model =>
+    buildModel(21, (graph, input) => {
+      const x = graph.insert({ op: 'Tanh', name: 'root', inputs: [input('x', [2, 4])] }).output()
+      const of = (name: string): Value =>
+        graph.insert({ op: 'MatMul', name, inputs: [x, weight(graph, `w.${name}`, 4, 4)] }).output()
+      x.name = 't'
+      return [of('p'), of('q'), x]
+    })
+  const convert = async (settings: object, options: Partial<StaticOptions> = {}): Promise<Model> => {
+    const model = forked()
+    const overrides = { tensorOverrides: jsonFile('overrides.json', { t: { convert: settings } }), sparePairs: false }
+    await check(model, samplesOf(2, 4), { ...overrides, ...options }, 0.1)
+    return model
+  }
+  /** The types through which a node's first input comes, the last first. */
+  const typesInto = (model: Model, name: string): string[] => {
+    const types: string[] = []
+    let value = [...model.graph.nodes()].find((node) => node.name === name)!.input(0)
+    for (; value?.producer?.opType === 'DequantizeLinear'; value = value.producer.input(0)!.producer?.input(0))
+      types.push(value.producer.input(0)!.dtype!)
+    return types
+  }
+
+  test('for all readers', async () => {
+    const model = await convert({ type: 'uint16' })
+    expect(typesInto(model, 'p')).toEqual(['uint16', 'uint8'])
+    expect(typesInto(model, 'q')).toEqual(['uint16', 'uint8'])
+    expect(model.graph.outputs[2]!.producer!.input(0)!.dtype).toBe('uint16')
+  })
+
+  test('for one of them', async () => {
+    const model = await convert({ type: 'int16', symmetric: true, readers: ['q'] })
+    expect(typesInto(model, 'p')).toEqual(['uint8'])
+    expect(typesInto(model, 'q')).toEqual(['int16', 'uint8'])
+    expect(model.graph.outputs[2]!.producer!.input(0)!.dtype).toBe('uint8')
+  })
+
+  test.each([
+    [{ type: 'uint16', readers: ['r'] }, {}, /"r" does not read "t"/],
+    [{}, {}, /must have a type/],
+    [{ type: 'uint16', axis: 1 }, {}, /unknown setting "axis"/],
+    [{ type: 'uint16' }, { dedicatedPairs: true }, /pairs that readers share/],
+  ])('%o with %o is refused', async (settings, options, message) => {
+    await expect(convert(settings, options)).rejects.toThrow(message)
+  })
+})
+
+describe('blocks', () => {
+  const chain = (opset: number): Model =>
+    buildModel(opset, (graph, input) => {
+      const x = input('x', [3, 40])
+      const one = graph.insert({ op: 'MatMul', inputs: [x, weight(graph, 'v', 40, 24)] }).output()
+      const two = graph.insert({
+        op: 'Gemm',
+        inputs: [one, weight(graph, 'w', 8, 24), weight(graph, 'b', 8)],
+        attributes: { transB: int(1) },
+      })
+      return [two.output()]
+    })
+
+  test.each([
+    ['int8', undefined, 0.02],
+    ['uint8', undefined, 0.02],
+    ['uint8', true, 0.02],
+    ['int4', undefined, 0.35],
+    ['uint4', undefined, 0.35],
+  ] as const)(
+    '%s weights, symmetric %s: a scale for every 16 along what is summed up',
+    async (weightType, weightSymmetric, tolerance) => {
+      for (const opset of [17, 21]) {
+        const model = chain(opset)
+        const data = samplesOf(3, 40)
+        const { x } = data
+        const expected = Object.values(await runModel(model, { x }))[0]!
+        const activationType = weightType.endsWith('4') ? 'uint8' : 'uint16'
+        const options = { weightType, weightSymmetric, activationType, blockSize: 16, lossSamples: 2 } as const
+        const result = await quantizeStatic(model, { ...data, ...options })
+        expect(model.opset).toBe(21)
+        const scales = Object.fromEntries(
+          [...model.graph.initializers].flatMap(({ name, tensor }) =>
+            /^[vw]_scale$/.test(name) ? [[name, tensor!.dims]] : [],
+          ),
+        )
+        expect(scales).toEqual({ v_scale: [3, 24], w_scale: [8, 2] })
+        const blocks = [...model.graph.nodes()].filter((node) => node.int('block_size') === 16)
+        expect(blocks.map((node) => node.int('axis'))).toEqual([0, 1])
+        const session = await createOrtService().open(copyOf(model), { graphOptimizationLevel: 'all' })
+        const actual = Object.values(await session.run({ x }))[0]!
+        await session.release()
+        const { sqnr } = compare(expected.float32(), actual.float32())
+        expect(10 ** (-sqnr / 20)).toBeLessThan(tolerance)
+        const { loss } = result.data as { loss: LossReport }
+        for (const { rounding } of loss.weights) expect(rounding).toBeGreaterThan(weightType.endsWith('4') ? 15 : 35)
+      }
+    },
+  )
+
+  test('where an operator stands against opset 21 weights have a scale per channel, said so', async () => {
+    const model = buildModel(15, (graph, input) => {
+      const product = graph.insert({ op: 'MatMul', inputs: [input('x', [1, 1, 4, 16]), weight(graph, 'w', 16, 4)] })
+      const attributes = { output_height: int(1), output_width: int(1) }
+      const boxes = graph.addInitializer('boxes', Tensor.float32([1, 4], [0, 0, 2, 2]))
+      const batch = graph.addInitializer('batch', Tensor.int64([0]))
+      return [graph.insert({ op: 'RoiAlign', inputs: [product.output(), boxes, batch], attributes }).output()]
+    })
+    const { notes } = await quantizeStatic(model, { ...samplesOf(1, 1, 4, 16), blockSize: 16 })
+    expect(notes.map(({ code }) => code)).toContain('quantize/no-blocks')
+    expect([model.opset, model.histogram()['QuantizeLinear']]).toEqual([15, 1])
+  })
+})
+
+test('outputs of Sigmoid as NNAPI wants them', async () => {
+  const model = buildModel(17, (graph, input) => [
+    graph
+      .insert({
+        op: 'Sigmoid',
+        inputs: [graph.insert({ op: 'MatMul', inputs: [input('x', [2, 4]), weight(graph, 'w', 4, 4)] }).output()],
+      })
+      .output(),
+  ])
+  await check(model, samplesOf(2, 4), { nnapiSigmoid: true, quantFormat: 'qoperator', sparePairs: false })
+  const node = [...model.graph.nodes()].find(({ opType }) => opType === 'QLinearSigmoid')!
+  expect([node.input(3)!.tensor!.scalar(), node.input(4)!.tensor!.scalar()]).toEqual([1 / 256, 0])
+})
+
 describe('ranges from a file', () => {
   test.each([
     { x: { min: -2, max: 2 } },
@@ -388,6 +516,10 @@ describe('options that contradict each other', () => {
     [{ quantFormat: 'qoperator', weightType: 'int4' }, /no int4 weights/],
     [{ quantFormat: 'qoperator' }, /webgpu has no kernels/, 'webgpu'],
     [{ lossSamples: 2, quantFormat: 'qoperator' }, /lossSamples needs/],
+    [{ blockSize: 32, quantFormat: 'qoperator' }, /blockSize is for pairs/],
+    [{ blockSize: 32, weightType: 'int16' }, /weights of 4 and 8 bits/],
+    [{ blockSize: 32 }, /fails at weights of 8 bits/],
+    [{ blockSize: 32, weightType: 'int4', pairOnWeights: true }, /neither with pairOnWeights/],
   ] as [Partial<StaticOptions>, RegExp, string | undefined][])('%o', (options, message, device) => {
     const all = { ...DEFAULTS, calibration: 'data.npz', ...options }
     expect(() => staticQuantization.check!(all, device === 'webgpu' ? device : 'cpu')).toThrow(message)
