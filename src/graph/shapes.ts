@@ -254,6 +254,12 @@ class Reader {
         const at = axis < 0 ? axis + first.length : axis
         return [...first.slice(0, at), ...second, ...first.slice(at + 1)]
       }
+      case 'GatherND': {
+        const taken = second?.at(-1)
+        return first && second && typeof taken === 'number'
+          ? [...second.slice(0, -1), ...first.slice(taken + node.int('batch_dims', 0))]
+          : undefined
+      }
       case 'GatherElements':
         return second
       case 'Concat':

@@ -36,7 +36,11 @@ export interface Operand {
 export function layoutOf(product: Node, steps: readonly Step[], weighted: Node): Layout | Failure {
   const [q, k, v] = [product.input(0), product.input(1), weighted.input(1)]
   if (!q || !k || !v) return no('lacks an input', product)
-  const views = [viewOf(q, true), viewOf(k, true), viewOf(v)]
+  const views = [
+    viewOf(q, { scaled: true }),
+    viewOf(k, { scaled: true, repeated: true }),
+    viewOf(v, { repeated: true }),
+  ]
   const [query, key, value] = views
   if (!query || !key || !value) return no('has an operand of unknown rank', product)
   const [qAxes, kAxes, vAxes] = [query.at(-1)!.axes, key.at(-1)!.axes, value.at(-1)!.axes]
@@ -66,6 +70,8 @@ export function layoutOf(product: Node, steps: readonly Step[], weighted: Node):
   if (vAxes.length !== rank) return no(`multiplies ranks ${rank} and ${vAxes.length}`, weighted)
   const valueRoles = follow(vAxes.slice(0, -2), axes.slice(0, -2), heads)
   if (!valueRoles) return no(`is not of one shape in scores and value [${v.shape}]`, weighted)
+  const shared = sharedHeads({ ...keyRoles, stages: key }, { ...valueRoles, stages: value })
+  if (!shared) return no('has key and value heads that are shared in another way than one by neighbours', weighted)
   const headSizes = [qAxes.at(-1)!, kAxes.at(-2)!, vAxes.at(-1)!].map(sizeOf)
   const numHeads = sizeOf(own)
   const [headSize, keySize, valueHeadSize] = headSizes
@@ -75,8 +81,8 @@ export function layoutOf(product: Node, steps: readonly Step[], weighted: Node):
   const length = leavesOf(qAxes.at(-2)!)
   return {
     query: { stages: query, batch, heads: own, length, size: qAxes.at(-1)! },
-    key: { stages: key, ...keyRoles, length: total, size: kAxes.at(-2)! },
-    value: { stages: value, ...valueRoles, length: vAxes.at(-2)!, size: vAxes.at(-1)! },
+    key: { stages: key, batch: keyRoles.batch, heads: shared.key, length: total, size: kAxes.at(-2)! },
+    value: { stages: value, batch: valueRoles.batch, heads: shared.value, length: vAxes.at(-2)!, size: vAxes.at(-1)! },
     batch: leavesOf(batch),
     heads: leavesOf(own),
     length,
@@ -113,23 +119,52 @@ function headsOf(query: readonly Stage[]): Atom[] {
   return []
 }
 
+/** Pieces of batch axes, with none for heads that are left to broadcasting. */
+interface Roles {
+  batch: readonly Atom[]
+  heads: readonly (Atom | undefined)[]
+}
+
 /** Cuts axes as others of the same sizes are cut, and tells batch from heads. */
-function follow(
-  axes: Axes,
-  like: Axes,
-  heads: ReadonlySet<Atom>,
-): { batch: readonly Atom[]; heads: readonly Atom[] } | undefined {
+function follow(axes: Axes, like: Axes, heads: ReadonlySet<Atom>): Roles | undefined {
   if (axes.length !== like.length) return undefined
-  const found = { batch: [] as Atom[], heads: [] as Atom[] }
+  const found = { batch: [] as Atom[], heads: [] as (Atom | undefined)[] }
   for (const [i, axis] of axes.entries()) {
     const leaves = leavesOf(like[i]!)
+    if (!axis.length && leaves.length && leaves.every((atom) => heads.has(atom))) {
+      found.heads.push(...leaves.map(() => undefined))
+      continue
+    }
     const sizes: Dim[] = leaves.map(({ size }) => size)
     const parts = partition(axis, sizes)
     if (!parts || (!leaves.length && axis.length)) return undefined
-    for (const [j, atom] of leaves.entries()) found[heads.has(atom) ? 'heads' : 'batch'].push(...parts[j]!)
+    for (const [j, atom] of leaves.entries()) {
+      ;(heads.has(atom) ? found.heads : found.batch).push(...leavesOf(parts[j]!))
+    }
   }
   return found
 }
 
+/**
+ * The heads that key and value have by themselves: fewer than the query where neighbours share one, by broadcasting or because it
+ * is repeated for them.
+ */
+function sharedHeads(
+  ...operands: readonly [Roles & { stages: Stage[] }, Roles & { stages: Stage[] }]
+): { key: readonly Atom[]; value: readonly Atom[] } | undefined {
+  const [key, value] = operands.map(({ heads, stages }) => {
+    const first = new Set(leavesOf(...stages[0]!.axes))
+    const isOwn = heads.map((atom) => !!atom && first.has(atom))
+    const count = isOwn.includes(false) ? isOwn.indexOf(false) : heads.length
+    // In another order it is not neighbours that share.
+    return heads.slice(0, isOwn.includes(true, count) ? heads.length : count)
+  })
+  if (isWhole(key!) && isWhole(value!) && sizeOf(key!) === sizeOf(value!)) return { key: key!, value: value! }
+  // What is repeated for one of them alone stays so.
+  const [all, others] = operands.map(({ heads }) => heads)
+  return isWhole(all!) && isWhole(others!) ? { key: all!, value: others! } : undefined
+}
+
+const isWhole = (atoms: readonly (Atom | undefined)[]): atoms is readonly Atom[] => !atoms.includes(undefined)
 const isSame = (a: readonly Atom[], b: readonly Atom[]): boolean =>
   a.length === b.length && a.every((atom, i) => atom === b[i])

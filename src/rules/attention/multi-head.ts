@@ -5,6 +5,7 @@ import { type Build, no, type Rule, rule } from '../../rewrite/index.ts'
 import type { Axes } from './atoms.ts'
 import { maskInput } from './padding-mask.ts'
 import { SDPA } from './sdpa.ts'
+import { spread } from './shared-heads.ts'
 import { arrange, joined, planOf, type Stage, sizeAlong, viewOf } from './view.ts'
 
 /** SDPA -> MultiHeadAttention on [batch, length, hidden]; keys and values stay [B, N, T, h] where only moving elements would help. */
@@ -15,7 +16,8 @@ export const multiHead: Rule = rule({
   match: ({ oneOf, any, ifGiven }) =>
     oneOf(SDPA, any('query'), any('key'), any('value'), ifGiven(any('bias')), ifGiven(any('mask'))),
   replace: (match) => {
-    const { query, key, value, bias, mask, node, create } = match
+    const { query, bias, mask, node, create } = match
+    const [key, value] = [spread(match, query, match.key), spread(match, query, match.value)]
     const scale = node.float('scale', 1)
     const [numHeads, headSize] = [query.shape?.[1], query.shape?.[3]]
     if (typeof numHeads !== 'number' || typeof headSize !== 'number') return no('has an unknown shape', query)

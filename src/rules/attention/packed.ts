@@ -15,6 +15,7 @@ export const packed: Rule = rule({
   match: ({ oneOf, any, ifGiven }) =>
     oneOf(SDPA, any('query'), any('key'), any('value'), ifGiven(any('bias')), ifGiven(any('mask'))),
   check: ({ query, key, value }) => {
+    if (query.shape?.[1] !== key.shape?.[1]) return no('has heads of keys that several of the query share', key)
     const parts = [query, key, value].map((operand) => {
       const source = sourceOf(operand)
       return source && projectionOf(source)

@@ -3,6 +3,7 @@ import type { Value } from '../../graph/value.ts'
 import { codeOf } from '../../onnx/dtypes.ts'
 import { type Rule, rule } from '../../rewrite/index.ts'
 import { SDPA } from './sdpa.ts'
+import { spread } from './shared-heads.ts'
 
 /** Attention that got no operator of its own (rules left out, steps used up) as standard operators again. */
 export const plain: Rule = rule({
@@ -10,7 +11,9 @@ export const plain: Rule = rule({
   doc: 'SDPA -> Softmax(q * k^T * scale + bias) * v',
   match: ({ oneOf, any, ifGiven }) =>
     oneOf(SDPA, any('query'), any('key'), any('value'), ifGiven(any('bias')), ifGiven(any('mask'))),
-  replace: ({ op, constant, query, key, value, bias, mask, node, root, opset }) => {
+  replace: (match) => {
+    const { op, constant, query, bias, mask, node, root, opset } = match
+    const [key, value] = [spread(match, query, match.key), spread(match, query, match.value)]
     const product = op.MatMul(query, op.Transpose(key, { perm: [0, 1, 3, 2] }))
     const scale = node.float('scale', 1)
     const scaled = scale === 1 ? product : op.Mul(product, scale)

@@ -4,12 +4,12 @@ import { type Build, Failure, INTERNAL_DOMAIN, no, type Rule, rule } from '../..
 import { leavesOf, sizeOf } from './atoms.ts'
 import { biasOf } from './bias.ts'
 import { layoutOf, type Operand } from './layout.ts'
-import { isDisentangled, type Path, pathOf } from './scores.ts'
+import { isDisentangled, type Path, pathOf, type Step } from './scores.ts'
 import { arrange } from './view.ts'
 
 /**
- * Scaled dot-product attention, the common ground of all families: query [B, N, S, h], key [B, N, T, h], value [B, N, T, v],
- * bias? [B or 1, N or 1, S or 1, T or 1] -> [B, N, S, v]. `scale` multiplies q·kᵀ; with `guard` rows of NaN become zeros.
+ * Scaled dot-product attention, the common ground of all families: query [B, N, S, h], key [B, K, T, h], value [B, K, T, v]
+ * (N / K query heads in a row share one), bias? [B or 1, N or 1, S or 1, T or 1] -> [B, N, S, v]. `scale` multiplies q·kᵀ; with `guard` rows of NaN become zeros.
  */
 export const SDPA: string = `${INTERNAL_DOMAIN}:SDPA`
 
@@ -39,12 +39,7 @@ export const sdpa: Rule = rule({
     if (axis !== -1 && axis !== (scores.rank ?? 0) - 1) return no('normalises another axis than the last', softmax)
     const path = pathOf(scores)
     if (path instanceof Failure) return path
-    for (
-      let at = probabilities.producer;
-      at && at !== softmax.producer;
-      at = at.input(at.is('Where') ? 2 : 0)?.producer
-    )
-      if (at.is('Reshape')) path.steps.push({ kind: 'reshape', to: at.output() })
+    path.steps.push(...reshapesBetween(softmax, probabilities))
     const picked = path.steps.find((step) => step.kind === 'add' && isDisentangled(step.term))
     if (picked?.kind === 'add') return no(`${DISENTANGLED}: it is left as it is`, picked.term)
     const reader = readOutside(path)
@@ -67,6 +62,14 @@ export const sdpa: Rule = rule({
     return arrange(match, [{ value: attention!, axes, factor: 1 }], result)
   },
 })
+
+/** Reshapes of the probabilities, first to last. */
+function reshapesBetween(softmax: Value, probabilities: Value): Step[] {
+  const steps: Step[] = []
+  for (let at = probabilities; at !== softmax; at = at.producer!.input(at.producer!.is('Where') ? 2 : 0)!)
+    if (at.producer!.is('Reshape')) steps.unshift({ kind: 'reshape', to: at })
+  return steps
+}
 
 /** An operand as [batch, heads, length, size], from before it was scaled. */
 function standing(build: Build, { stages, batch, heads, length, size }: Operand): { value: Value; factor: number } {

@@ -3,8 +3,8 @@ import { Tensor } from '../../graph/tensor.ts'
 import type { Dim } from '../../graph/types.ts'
 import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
-import { type Build, integersOf, no } from '../../rewrite/index.ts'
-import { type Atom, type Axes, axesOf, leavesOf, partition, sizeOf } from './atoms.ts'
+import { type Build, integersOf, no, sameDim } from '../../rewrite/index.ts'
+import { Atom, type Axes, axesOf, leavesOf, partition, sizeOf } from './atoms.ts'
 import { uniformOf } from './numbers.ts'
 
 /** A value on the way, with the pieces its axes are made of. `factor` is what it was multiplied with since the first stage. */
@@ -22,15 +22,16 @@ const LENGTH = 16
  * Follows a value up through the operators that only move its elements (Reshape, Transpose, ...): the same elements in other
  * layouts, oldest first, the value itself last.
  *
- * @param scaled go past multiplications with a number too
+ * @param options scaled: go past multiplications with a number too; repeated: and past elements that are repeated along an axis,
+ *   which gives the axis a piece that the stages before lack
  * @returns undefined where the rank is unknown
  */
-export function viewOf(value: Value, scaled = false): Stage[] | undefined {
+export function viewOf(value: Value, options: { scaled?: boolean; repeated?: boolean } = {}): Stage[] | undefined {
   const nodes: Node[] = []
   let at = value
   while (nodes.length < LENGTH) {
     const node = at.producer
-    const source = node && node.graph === value.graph ? sourceOf(node, scaled) : undefined
+    const source = node && node.graph === value.graph ? sourceOf(node, options) : undefined
     if (!source?.shape) break
     nodes.unshift(node!)
     at = source
@@ -48,13 +49,22 @@ export function viewOf(value: Value, scaled = false): Stage[] | undefined {
   return stages
 }
 
-function sourceOf(node: Node, scaled: boolean): Value | undefined {
+function sourceOf(node: Node, { scaled, repeated }: { scaled?: boolean; repeated?: boolean }): Value | undefined {
   if (node.domain !== '') return undefined
+  if (repeated && (node.opType === 'Expand' || node.opType === 'Tile')) return repeatedBy(node)
   if (RESHAPES.has(node.opType) || node.opType === 'Transpose' || node.opType === 'Identity') return node.input(0)
   if (!scaled || factorOf(node) === undefined) return undefined
   const [a, b] = [node.input(0), node.input(1)]
   const source = uniformOf(b) === undefined ? b : a
   return source?.rank === node.output().rank ? source : undefined
+}
+
+/** What an Expand or Tile repeats along axes of one element. */
+function repeatedBy(node: Node): Value | undefined {
+  const [source, to] = [node.input(0), node.output().shape]
+  const from = source?.shape
+  const isRepeated = from?.length === to?.length && from?.every((dim, i) => dim === 1 || sameDim(dim, to![i]))
+  return isRepeated ? source : undefined
 }
 
 /** What a Mul or Div multiplies its other operand with, if that is one number. */
@@ -71,6 +81,8 @@ function next(node: Node, axes: Axes, shape: readonly Dim[]): Axes | undefined {
     const perm = node.ints('perm') ?? axes.map((_, i) => axes.length - 1 - i)
     return perm.map((axis) => axes[axis]!)
   }
+  if (node.opType === 'Expand' || node.opType === 'Tile')
+    return axes.map((axis, i) => (axis.length || shape[i] === 1 ? axis : [new Atom(shape[i]!)]))
   if (!RESHAPES.has(node.opType)) return axes
   const literal = node.opType === 'Reshape' && !node.int('allowzero') ? integersOf(node.input(1)) : undefined
   const sizes = literal?.map((size, i) => (size > 0 ? size : size === 0 && axes[i] ? sizeOf(axes[i]) : null))
@@ -110,7 +122,9 @@ export function arrange(build: Build, stages: readonly Stage[], wanted: Axes): V
 }
 
 function best(stages: readonly Stage[], wanted: Axes): Plan {
-  const plans = stages.map((stage) => planFrom(stage, wanted))
+  const count = leavesOf(...wanted).length
+  // Stages before elements were repeated lack a piece.
+  const plans = stages.filter(({ axes }) => leavesOf(...axes).length === count).map((stage) => planFrom(stage, wanted))
   return plans.reduce((least, plan) => (plan.cost < least.cost ? plan : least))
 }
 
