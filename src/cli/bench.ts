@@ -11,7 +11,7 @@ import { externalTensorFiles } from '../pipeline/external-tensors.ts'
 import { formatBytes, formatDuration } from '../report/index.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { findModels } from './models.ts'
-import { wantedSizes } from './sizes.ts'
+import { wantedRoles, wantedSizes } from './sizes.ts'
 
 /** A row of `bench --json`. In a browser memory is that of the page, where it tells. */
 interface Row extends Omit<BenchResult, 'memory'> {
@@ -35,6 +35,7 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
     files: ((flags['inputs'] as readonly string[] | undefined) ?? []).map((file) => resolve(io.cwd, file)),
     samples: 1,
     sizes: wantedSizes(flags),
+    roles: wantedRoles(flags),
     rounds: flags['runs'] as number,
     warmUp: flags['warmUp'] as number,
   })

@@ -90,6 +90,11 @@ export const commands: readonly Command[] = [
         max: 1,
       },
       intermediates: { type: 'boolean', doc: 'Compare the values inside that both models have, too' },
+      provider: {
+        type: 'string',
+        doc: 'Execution provider of both, e.g. `cuda`; default is the CPU',
+        placeholder: 'name',
+      },
       runs: { type: 'integer', doc: 'Runs to time each model with, turn by turn; 0: none', min: 0, default: 15 },
       json,
     },

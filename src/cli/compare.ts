@@ -1,13 +1,15 @@
 import { resolve } from 'node:path'
 import pc from 'picocolors'
-import { type Estimate, estimate } from '../measure/confidence.ts'
+import { bench } from '../measure/bench/node.ts'
+import type { Estimate } from '../measure/confidence.ts'
 import { saveInputs } from '../measure/inputs/save.ts'
+import type { Feeds } from '../measure/isolated.ts'
 import { isWithin } from '../measure/metrics.ts'
 import { type ValueDifference, Versus } from '../measure/versus.ts'
 import { milliseconds } from './bench.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { findModels } from './models.ts'
-import { wantedSizes } from './sizes.ts'
+import { wantedRoles, wantedSizes } from './sizes.ts'
 
 /** What `compare --json` prints. */
 interface Result {
@@ -33,7 +35,13 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
     rtol: (flags['rtol'] as number | undefined) ?? 1e-3,
     atol: (flags['atol'] as number | undefined) ?? 1e-4,
   }
-  const source = { files, samples: flags['samples'] as number, seed: flags['seed'] as number }
+  const source = {
+    files,
+    samples: flags['samples'] as number,
+    seed: flags['seed'] as number,
+    roles: wantedRoles(flags),
+    provider: flags['provider'] as string | undefined,
+  }
   const versus = await Versus.open(reference!, candidate!)
   try {
     const compared = await versus.compare({
@@ -51,13 +59,15 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
       candidate: candidate!,
       same: compared.outputs.every(isGood),
       ...compared,
-      ...(runs > 0 ? { latency: latency(await versus.time({ ...source, runs, warmUp: 3 })) } : {}),
+      ...(runs > 0
+        ? { latency: await latency([reference!, candidate!], versus.feeds[0] ?? {}, runs, source.provider) }
+        : {}),
     }
     if (flags['json']) io.out(JSON.stringify(result, finite, 2))
     else {
       const { passed, samples } = result
       io.out(pc.bold(perElement ? `${passed} of ${samples} samples within the tolerance` : `${samples} samples`))
-      for (const line of lines(result, isGood)) io.out(line)
+      for (const line of lines(result, isGood, perElement)) io.out(line)
     }
     return result.same ? EXIT.ok : EXIT.failed
   } finally {
@@ -65,17 +75,33 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
   }
 }
 
-function latency([reference, candidate]: readonly [number[], number[]]): NonNullable<Result['latency']> {
-  const ratios = reference.map((ms, round) => ms / candidate[round]!)
-  return { reference: estimate(reference), candidate: estimate(candidate), speedup: estimate(ratios) }
+async function latency(
+  files: readonly string[],
+  feeds: Feeds,
+  rounds: number,
+  provider: string | undefined,
+): Promise<NonNullable<Result['latency']>> {
+  const contenders = files.map((file, i) => ({
+    label: String(i),
+    file,
+    options: {
+      graphOptimizationLevel: 'all' as const,
+      ...(provider === undefined ? {} : { executionProviders: [provider] }),
+    },
+  }))
+  const { results, failures } = await bench(contenders, { files: [], samples: 1, feeds, rounds, warmUp: 3 })
+  const [reference, candidate] = results
+  if (!reference || !candidate?.speedup) throw failures[0]!.error
+  return { reference: reference.latency, candidate: candidate.latency, speedup: candidate.speedup }
 }
 
-function lines(result: Result, isGood: (row: ValueDifference) => boolean): string[] {
+function lines(result: Result, isGood: (row: ValueDifference) => boolean, perElement: boolean): string[] {
   const rows = (list: readonly ValueDifference[]): string[] =>
     list.map((row) => {
       const mark = isGood(row) ? pc.green('✓') : pc.red('✗')
       if (row.mismatch) return `  ${mark} ${row.name}: ${row.mismatch}`
-      const outside = row.outside ? `, ${row.outside} of ${row.elements} elements beyond the tolerance` : ''
+      const outside =
+        perElement && row.outside ? `, ${row.outside} of ${row.elements} elements beyond the tolerance` : ''
       const broken = row.broken ? `, ${row.broken} NaN or infinite` : ''
       return `  ${mark} ${row.name}: largest error ${row.maxAbs.toPrecision(3)} (${(row.maxRel * 100).toPrecision(3)} % of the largest value), cosine ${row.cosine.toFixed(6)}, SQNR ${row.sqnr.toFixed(1)} dB${outside}${broken}`
     })

@@ -9,7 +9,7 @@ import { parseSessionPresets, sessionPresetFile } from '../pipeline/session-pres
 import { milliseconds } from './bench.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { findModels } from './models.ts'
-import { wantedSizes } from './sizes.ts'
+import { wantedRoles, wantedSizes } from './sizes.ts'
 
 /** `tune`: session options with which a model runs faster here. */
 export async function run({ operands, flags }: Invocation, io: Io): Promise<number> {
@@ -26,6 +26,7 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
     files: ((flags['inputs'] as readonly string[] | undefined) ?? []).map((path) => resolve(io.cwd, path)),
     samples: 1,
     sizes: wantedSizes(flags),
+    roles: wantedRoles(flags),
     rounds: flags['runs'] as number,
     warmUp: 3,
     margin: (flags['margin'] as number) / 100,

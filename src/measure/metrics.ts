@@ -87,6 +87,11 @@ export function difference(
   // Where both are the same infinity or NaN they agree; such elements count as 0 for the sums.
   for (let i = 0; i < b.length; i++) {
     const [x, y] = [a[i]!, b[i]!]
+    if (Math.abs(y) >= INFINITE && Math.abs(x) >= LIMIT && x > 0 === y > 0) {
+      a[i] = 0
+      b[i] = 0
+      continue
+    }
     if (Number.isFinite(x) && Number.isFinite(y)) {
       const error = Math.abs(x - y)
       if (error > maxAbs) maxAbs = error
@@ -114,6 +119,10 @@ export function difference(
     broken,
   }
 }
+
+/** Numbers from here on stand for infinity (what masks add to scores), and those from `LIMIT` on do so in float16. */
+const INFINITE = 1e30
+const LIMIT = 65472
 
 /** Makes hidden rows zero in both. */
 function blank(hidden: readonly boolean[], ...arrays: readonly Float32Array[]): void {

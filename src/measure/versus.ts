@@ -8,6 +8,7 @@ import { tensorType } from '../graph/types.ts'
 import { writeModel } from '../graph/write.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import { createOrtService } from '../ort/service.ts'
+import type { SessionOptions } from '../ort/session.ts'
 import { hiddenRows, maskOf } from './hidden.ts'
 import { fixInputs, type WantedSizes } from './inputs/fixed.ts'
 import { feedsFor, type InputSource } from './inputs/index.ts'
@@ -34,6 +35,8 @@ export interface VersusOptions extends InputSource {
   tolerance: Tolerance
   /** Sizes of made-up inputs. */
   sizes?: WantedSizes | undefined
+  /** Execution provider of both, e.g. `cuda`. Default: the CPU. */
+  provider?: string | undefined
   /** Also compares the values that both models have inside. */
   intermediates?: boolean
 }
@@ -48,6 +51,7 @@ export class Versus {
   readonly #files: readonly [string, string]
   readonly #models: readonly [Model, Model]
   #feeds: Feeds[] | undefined
+  #provider: string | undefined
 
   /** @param candidate the changed model: a file, or a model in memory */
   static async open(reference: string, candidate: string | Model): Promise<Versus> {
@@ -71,16 +75,27 @@ export class Versus {
   /**
    * Compares all outputs.
    *
-   * @throws OnnxError `ORT_REFUSED`, `ORT_RUN_FAILED` or `ORT_CRASHED`, placed in the model's file; `OUTPUTS_DIFFER` where an
-   * output is missing
+   * @throws OnnxError `ORT_REFUSED`, `ORT_RUN_FAILED` or `ORT_CRASHED`, placed in the model's file; `INPUTS_DIFFER` or
+   * `OUTPUTS_DIFFER` where one is missing
    */
   async compare(options: VersusOptions): Promise<Comparison> {
     if (options.sizes) fixInputs(this.#models[0], options.sizes)
+    this.#provider = options.provider
     const [reference, candidate] = [await this.#open(0), await this.#open(1)]
     try {
       this.#feeds ??= await feedsFor(this.#models[0], reference, options).catch((error) => {
         throw placed(error, this.#files[0])
       })
+      const missing = candidate.inputs.find(({ name }) => this.#feeds!.some((feeds) => !feeds[name]))
+      if (missing)
+        throw new OnnxError(
+          'INPUTS_DIFFER',
+          `it takes an input "${missing.name}", which the other model does not have`,
+          {
+            place: { file: this.#files[1] },
+            hint: `The other one takes ${reference.inputs.map(({ name }) => name).join(', ') || 'nothing'}.`,
+          },
+        )
       const outputs = new Map<string, Difference>()
       let passed = 0
       for (const feeds of this.#feeds) {
@@ -117,7 +132,7 @@ export class Versus {
     try {
       for (const [i, model] of models.entries()) {
         exposeValues(model, names)
-        sessions.push(await this.#ort.open(await write(model, join(this.#folder, `inside-${i}.onnx`))))
+        sessions.push(await this.#ort.open(await write(model, join(this.#folder, `inside-${i}.onnx`)), this.#options))
       }
       const [reference, candidate] = sessions as [IsolatedSession, IsolatedSession]
       const rows: ValueDifference[] = []
@@ -157,22 +172,9 @@ export class Versus {
     return node ? `${node.qualifiedType} ${node.label}` : name
   }
 
-  /** Times both models turn by turn, so that noise of the machine meets both. */
-  async time(options: InputSource & { runs: number; warmUp: number }): Promise<[number[], number[]]> {
-    const sessions = [await this.#open(0, true), await this.#open(1, true)] as const
-    try {
-      this.#feeds ??= await feedsFor(this.#models[0], sessions[0], options)
-      const feeds = this.#feeds[0] ?? {}
-      const times: [number[], number[]] = [[], []]
-      for (let round = 0; round < options.runs; round++)
-        for (const [i, session] of sessions.entries()) {
-          const { times: measured } = await session.time(feedsOf(session, feeds), round ? 0 : options.warmUp, 1)
-          times[i as 0 | 1].push(...measured)
-        }
-      return times
-    } finally {
-      await Promise.allSettled(sessions.map((session) => session.release()))
-    }
+  /** A provider by itself: in a list with the CPU, one that is not there would be left out without a word. */
+  get #options(): SessionOptions {
+    return this.#provider === undefined ? {} : { executionProviders: [this.#provider] }
   }
 
   /** Ends the process and removes temporary files. */
@@ -181,9 +183,9 @@ export class Versus {
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
-  #open(which: 0 | 1, optimized = false): Promise<IsolatedSession> {
+  #open(which: 0 | 1): Promise<IsolatedSession> {
     const file = this.#files[which]
-    return this.#ort.open(file, optimized ? { graphOptimizationLevel: 'all' } : {}).catch((error) => {
+    return this.#ort.open(file, this.#options).catch((error) => {
       throw placed(error, file)
     })
   }

@@ -82,3 +82,11 @@ test('a build that fails its bar says so and writes nothing', async () => {
   expect(out).toContain('VERIFY_FAILED')
   expect(() => copyFileSync(join(folder, 'out/a.onnx'), join(folder, 'b.onnx'))).toThrow(/ENOENT/)
 })
+
+test('a provider that is not there, and a role that there is not, are errors', async () => {
+  const folder = await project()
+  const missing = await cli(folder, 'compare', 'a.onnx', 'out/a.onnx', '--provider', 'nowhere')
+  expect([missing.code, missing.err]).toEqual([1, expect.stringContaining('ORT_REFUSED')])
+  const role = await cli(folder, 'compare', 'a.onnx', 'out/a.onnx', '--role', 'images:picture')
+  expect([role.code, role.err]).toEqual([expect.any(Number), expect.stringContaining("'picture' is no role")])
+})

@@ -1,11 +1,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { int } from '../../src/graph/attributes.ts'
 import { readModel } from '../../src/graph/import.ts'
 import { Tensor } from '../../src/graph/tensor.ts'
+import { tensorType } from '../../src/graph/types.ts'
 import { generateInputs } from '../../src/measure/inputs/generate.ts'
+import { feedsFor } from '../../src/measure/inputs/index.ts'
 import { readInputs } from '../../src/measure/inputs/read.ts'
 import { bind, SIZES } from '../../src/measure/inputs/sizes.ts'
+import { IsolatedOrt } from '../../src/measure/isolated.ts'
 import { writeMessage } from '../../src/onnx/codec.ts'
 import { SegmentWriter } from '../../src/onnx/wire.ts'
 import { draw } from '../support/rules.ts'
@@ -51,6 +55,23 @@ describe('made from the graph', () => {
     expect(rows[1]).toMatch(/^1+0+$/)
     expect(rows[2]).toMatch(/^0+1+$/)
     expect(rows[3]).toMatch(/^1.*01.*1$/)
+  })
+
+  test('roles tell what names do not; one of an input that there is not is an error', async () => {
+    const model = await draw(({ input, op }) =>
+      op.Add(
+        op.Cast(input('a', ['batch', 'sequence'], 'int64'), { to: 1 }),
+        op.Cast(input('b', ['batch', 1], 'int64'), { to: 1 }),
+      ),
+    )
+    const roles = new Map([
+      ['a', 'mask'],
+      ['b', 'lengths'],
+    ] as const)
+    const feeds = generateInputs(model, 2, sizes, { roles })
+    expect(feeds[1]!['a']!.toNumbers().slice(0, 16).join('')).toMatch(/^1+0+$/)
+    expect(feeds[0]!['b']!.toNumbers().every((length) => length > 1 && length <= 16)).toBe(true)
+    expect(() => generateInputs(model, 1, sizes, { roles: new Map([['c', 'ids'] as const]) })).toThrow(/no input "c"/)
   })
 
   test('dimensions of one name are equal, sums of names are sums', () => {
@@ -113,4 +134,42 @@ describe('from files', () => {
     model.graph.inputs[0]!.name = 'images'
     return model
   }
+})
+
+describe('for operators that generate text', () => {
+  test('lengths, beams and penalties are what the operator takes', async () => {
+    const model = await draw(({ graph, input }) => {
+      const names = ['ids', 'max', 'min', 'beams', 'results'].map((name, i) =>
+        input(name, i ? [1] : ['batch', 'sequence'], 'int32'),
+      )
+      const penalties = ['length', 'repetition'].map((name) => input(name, [1]))
+      const node = graph.insert({
+        op: 'BeamSearch',
+        domain: 'com.microsoft',
+        inputs: [...names, ...penalties],
+        attributes: { vocab_size: int(11) },
+        types: [tensorType('int32')],
+      })
+      return node.output()
+    })
+    const [feeds] = generateInputs(model, 1, sizes)
+    const single = Object.entries(feeds!).flatMap(([name, { dims }]) =>
+      dims.length === 1 ? [[name, feeds![name]!.toNumbers()[0]]] : [],
+    )
+    expect(Object.fromEntries(single)).toEqual({ max: 24, min: 1, beams: 2, results: 1, length: 1, repetition: 1 })
+    const ids = feeds!['ids']!.toNumbers()
+    expect([feeds!['ids']!.dims, Math.max(...ids) < 11, new Set(ids).size > 4]).toEqual([[2, 16], true, true])
+  })
+
+  test.skipIf(!hasShared).each(['real/tiny-gpt2-beamsearch.onnx', 'real/tract-qtdnn.onnx', 'own/tiny-t5-decoder.onnx'])(
+    '%s runs with made-up inputs',
+    async (file) => {
+      const ort = new IsolatedOrt()
+      const session = await ort.open(shared(file))
+      const feeds = await feedsFor(readModel(shared(file)), session, { files: [], samples: 4 })
+      expect(feeds).toHaveLength(4)
+      for (const feed of feeds) expect(Object.keys(await session.run(feed)).length).toBeGreaterThan(0)
+      ort.close()
+    },
+  )
 })

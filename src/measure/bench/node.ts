@@ -51,7 +51,9 @@ export interface BenchOptions extends InputSource {
   rounds: number
   warmUp: number
   /** Sizes of made-up inputs. */
-  sizes?: WantedSizes
+  sizes?: WantedSizes | undefined
+  /** Inputs that there are already. */
+  feeds?: Feeds | undefined
   /** A contender whose latency is surely above the best one's is not run any more. */
   dropSlow?: boolean
 }
@@ -91,7 +93,7 @@ export async function bench(
     }
   }
   try {
-    let feeds: Feeds | undefined
+    let { feeds } = options
     for (const contender of contenders) {
       const run = new Run(contender)
       const ready = await guard(run, async () => {

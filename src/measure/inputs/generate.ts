@@ -4,6 +4,8 @@ import type { Value } from '../../graph/value.ts'
 import { DTYPES } from '../../onnx/dtypes.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { Feeds } from '../isolated.ts'
+import { checkRoles, type Role, type Roles, roleOf } from './roles.ts'
+import { searchSetting, searchVocabulary } from './search.ts'
 import { bind, type Sizes } from './sizes.ts'
 import { tableSize } from './tables.ts'
 
@@ -16,17 +18,29 @@ const MASKS = ['ones', 'right', 'left', 'holes'] as const
  *
  * @param sizes sizes of dynamic dimensions
  * @param seed other numbers for every seed
- * @throws OnnxError `INPUTS_UNKNOWN` for inputs that are no tensors
+ * @param roles what inputs are, where their names do not tell
+ * @throws OnnxError `INPUTS_UNKNOWN` for inputs that are no tensors, `INPUTS_INVALID` for roles of inputs that there are not
  */
-export function generateInputs(model: Model, count: number, sizes: Sizes, seed = 0): Feeds[] {
+export function generateInputs(
+  model: Model,
+  count: number,
+  sizes: Sizes,
+  { seed = 0, roles }: { seed?: number; roles?: Roles | undefined } = {},
+): Feeds[] {
   const inputs = model.graph.inputs.filter(({ tensor, sparse }) => !tensor && !sparse)
+  checkRoles(
+    roles,
+    inputs.map(({ name }) => name),
+  )
   return Array.from({ length: count }, (_, sample) => {
     const random = randomNumbers(seed * 65536 + sample)
-    return Object.fromEntries(inputs.map((input) => [input.name, generate(input, sample, sizes, random)]))
+    return Object.fromEntries(
+      inputs.map((input) => [input.name, generate(input, roleOf(input.name, roles), sample, sizes, random)]),
+    )
   })
 }
 
-function generate(input: Value, sample: number, sizes: Sizes, random: () => number): Tensor {
+function generate(input: Value, role: Role | undefined, sample: number, sizes: Sizes, random: () => number): Tensor {
   const { dtype, name } = input
   const kind = dtype && DTYPES[dtype].kind
   if (!dtype || !['float', 'int', 'bool', 'string'].includes(kind ?? ''))
@@ -41,9 +55,11 @@ function generate(input: Value, sample: number, sizes: Sizes, random: () => numb
       dims,
       Array.from({ length: count }, (_, i) => ['hello', 'world', 'a longer text'][i % 3]!),
     )
+  const setting = searchSetting(input, sizes.sequence)
+  if (setting !== undefined) return Tensor.from(dtype, dims, new Array<number>(count).fill(setting))
   const table = kind === 'float' ? tableSize(input) : undefined
   const numbers =
-    /mask/i.test(name) && dims.length > 1
+    role === 'mask' && dims.length > 1
       ? mask(dims, MASKS[sample % MASKS.length]!, random)
       : table !== undefined
         ? Array.from({ length: count }, () => Math.floor(random() * table))
@@ -51,7 +67,7 @@ function generate(input: Value, sample: number, sizes: Sizes, random: () => numb
           ? floats(dims, random)
           : kind === 'bool'
             ? Array.from({ length: count }, () => (count > 1 && random() < 0.5 ? 1 : 0))
-            : integers(input, dims, random)
+            : integers(input, role, dims, sizes, random)
   return Tensor.from(dtype, dims, numbers)
 }
 
@@ -69,14 +85,23 @@ function mask(dims: readonly number[], form: (typeof MASKS)[number], random: () 
   }).flat()
 }
 
-function integers(input: Value, dims: readonly number[], random: () => number): number[] {
+function integers(
+  input: Value,
+  role: Role | undefined,
+  dims: readonly number[],
+  sizes: Sizes,
+  random: () => number,
+): number[] {
   const { name, dtype } = input
   const width = dims.at(-1) ?? 1
   const count = elementsIn(dims)
-  const table = tableSize(input)
-  if (/position/i.test(name))
+  const table = tableSize(input) ?? searchVocabulary(input)
+  // One number a row, for as many tokens as are no padding.
+  if (role === 'lengths' || (role === 'mask' && dims.length === 1 && count > 1))
+    return Array.from({ length: count }, () => Math.ceil(sizes.sequence * (1 / 3 + (2 / 3) * random())))
+  if (role === 'positions')
     return Array.from({ length: count }, (_, i) => Math.min(i % (width || 1), (table ?? width) - 1))
-  if (/type|segment/i.test(name)) {
+  if (role === 'segments') {
     // A first sentence and a second.
     return Array.from({ length: count }, (_, i) => (i % width >= width / 2 && (table ?? 2) > 1 ? 1 : 0))
   }

@@ -3,6 +3,7 @@ import type { OnnxError } from '../../onnx/errors.ts'
 import type { Feeds, IsolatedSession } from '../isolated.ts'
 import { generateInputs } from './generate.ts'
 import { readInputs } from './read.ts'
+import type { Roles } from './roles.ts'
 import { SIZES } from './sizes.ts'
 
 /** Where inputs come from. */
@@ -13,6 +14,8 @@ export interface InputSource {
   samples: number
   /** Other made-up numbers for every seed. Default 0. */
   seed?: number | undefined
+  /** What inputs are, where their names do not tell. */
+  roles?: Roles | undefined
 }
 
 /**
@@ -24,12 +27,12 @@ export interface InputSource {
 export async function feedsFor(
   model: Model,
   session: IsolatedSession,
-  { files, samples, seed = 0 }: InputSource,
+  { files, samples, seed = 0, roles }: InputSource,
 ): Promise<Feeds[]> {
   if (files.length) return files.flatMap((file) => readInputs(file, model)).slice(0, samples)
   let first: unknown
   for (const sizes of SIZES) {
-    const feeds = generateInputs(model, samples, sizes, seed)
+    const feeds = generateInputs(model, samples, sizes, { seed, roles })
     try {
       await session.run(feeds[0] ?? {})
       return feeds

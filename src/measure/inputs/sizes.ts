@@ -20,6 +20,8 @@ export const SIZES: readonly Sizes[] = [
   { batch: 1, sequence: 1, past: 1, image: 28, other: 1 },
   { batch: 1, sequence: 64, past: 0, image: 256, other: 8 },
   { batch: 1, sequence: 512, past: 0, image: 96, other: 512 },
+  // The first dimension may be the time.
+  { batch: 32, sequence: 8, past: 0, image: 32, other: 4 },
   { batch: 1, sequence: 16000, past: 0, image: 512, other: 80 },
 ]
 
