@@ -58,9 +58,11 @@ export const phases: readonly Phase[] = [
   { group: 'bias-gelu', rules: [biasGelu, biasFastGelu] },
   { group: 'bias-skip-layer-norm', rules: [skipLayerNormBias] },
   { group: 'bias-add', rules: [biasAdd] },
-  { group: 'conv', rules: [padConv, padPool, convMul, convAdd, convBatchNorm] },
+  { group: 'conv', rules: [convMul, convAdd, convBatchNorm] },
   { group: 'gemm', rules: [linearBatchNorm, matmulAdd, gemmSum, gemmTransposedInput, gemmTransposedOutput] },
   { group: 'nhwc-conv', rules: [nhwcConv], onRequest: true },
+  // The channels-last operator pads both sides alike.
+  { group: 'conv', rules: [padConv, padPool] },
   {
     group: 'merge',
     rules: [reshapeReshape, transposeTranspose, unsqueezeUnsqueeze, sliceSlice, notWhere, divMul, reluClip],

@@ -1,7 +1,16 @@
 import type { Model } from '../../graph/model.ts'
 import { forgetNames, propagateShapes } from '../../graph/shapes.ts'
 import type { ParamInput, ParamOutput } from '../../params/spec.ts'
-import { explain, Failure, type NearMiss, type RewriteOptions, rewrite, splitQualified } from '../../rewrite/index.ts'
+import {
+  explain,
+  Failure,
+  type NearMiss,
+  type RewriteOptions,
+  type RewriteResult,
+  type Rule,
+  rewrite,
+  splitQualified,
+} from '../../rewrite/index.ts'
 import { attention, checkHeads, DISENTANGLED, plainAttention } from '../../rules/attention/index.ts'
 import { detectFamily } from '../../rules/families/index.ts'
 import type { ModelType } from '../../rules/families/names.ts'
@@ -50,7 +59,7 @@ export async function run(
   const type = asked === 'auto' || asked === 'none' ? detected : asked
   const phases = chosenPhases(choiceOf(options, type, device))
   const before = model.histogram()
-  const { changes, counts, nearMisses, problems, trail } = rewrite(model, phases, {
+  const { changes, counts, nearMisses, problems, trail } = rewriteAll(model, phases, {
     steps,
     strict,
     allows: legalityOf(device),
@@ -59,11 +68,6 @@ export async function run(
   rewrite(model, [[plainAttention]])
   const left = phases.some((rules) => rules.includes(attention)) ? attentionLeft(model, legalityOf(device)) : []
   forgetNames(model)
-  // Rules do not know of each other: what several made alike is made once.
-  if (changes) {
-    mergeConstants(model.graph)
-    mergeSubexpressions(model.graph)
-  }
   const packed = packing ? packTokens(model, device) : 0
   if (packed instanceof Failure)
     note({ level: 'warn', code: 'fuse/not-packed', message: `not packed: ${textOf(packed)}` })
@@ -102,6 +106,30 @@ function forgetShapes(model: Model): void {
   for (const node of model.allNodes())
     for (const value of node.outputs)
       if (value?.type?.kind === 'tensor' && value.type.shape) value.type = { kind: 'tensor', dtype: value.type.dtype }
+}
+
+/**
+ * Rules until nothing more fits. They do not know of each other: what several made alike is made once; and with less arithmetic
+ * on shapes in the way more shapes are known. Both may let further rules fit.
+ */
+function rewriteAll(model: Model, phases: readonly (readonly Rule[])[], options: RewriteOptions): RewriteResult {
+  const first = rewrite(model, phases, options)
+  if (!first.changes) return first
+  mergeConstants(model.graph)
+  mergeSubexpressions(model.graph)
+  forgetNames(model)
+  propagateShapes(model, { named: true })
+  const steps = options.steps === undefined ? undefined : options.steps - first.changes
+  const second = rewrite(model, phases, { ...options, steps })
+  const counts = { ...first.counts }
+  for (const [name, count] of Object.entries(second.counts)) counts[name] = (counts[name] ?? 0) + count
+  return {
+    changes: first.changes + second.changes,
+    counts,
+    nearMisses: first.nearMisses.filter(({ rule }) => !counts[rule]),
+    problems: [...first.problems, ...second.problems],
+    trail: [...first.trail, ...second.trail],
+  }
 }
 
 /** Attention that stays in pieces, a note for each reason with one of the places. */

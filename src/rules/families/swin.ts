@@ -4,5 +4,5 @@ import { type Family, LAYER_NORMS } from './family.ts'
 export const swin: Family = {
   types: ['swin'],
   rules: [...LAYER_NORMS, 'gelu', 'bias-gelu', 'conv'],
-  isLike: (traits) => traits.readsImages && traits.cutsPatches && traits.hasAttention && traits.has('Mod', 'Pad'),
+  isLike: (traits) => traits.readsImages && traits.cutsPatches && traits.hasAttention && traits.partsWindows,
 }

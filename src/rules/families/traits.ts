@@ -56,6 +56,11 @@ export class Traits {
     })
   }
 
+  /** Images are parted into windows: rows and columns by window and place inside. */
+  get partsWindows(): boolean {
+    return this.#nodes('Transpose').some((node) => node.ints('perm')?.join() === '0,1,3,2,4,5')
+  }
+
   get hasGroupNorm(): boolean {
     return this.has('InstanceNormalization', 'GroupNormalization', 'GroupNorm')
   }
