@@ -1,4 +1,5 @@
 import { basename, join, resolve } from 'node:path'
+import type { ErrorOptions, ErrorReport } from './measure/error/index.ts'
 import { cacheSettings, type ModelOptions, type PluginOptions, resolveRequest } from './options/index.ts'
 import { OPTIONS } from './params/read.ts'
 import {
@@ -12,6 +13,7 @@ import {
 } from './pipeline/index.ts'
 import { type Inspection, inspectModel } from './report/inspect.ts'
 
+export type { ActivationError, ErrorOptions, ErrorReport, LayerError, WeightError } from './measure/error/index.ts'
 export { OnnxError } from './onnx/errors.ts'
 export { type NpyArray, readNumpyFile } from './onnx/npz.ts'
 export type { ModelOptions, PluginOptions, TargetOptions } from './options/index.ts'
@@ -130,4 +132,21 @@ export async function transform(file: string, options: TransformOptions = {}): P
  */
 export function inspect(file: string, options: { top?: number } = {}): Promise<Inspection> {
   return inspectModel(resolve(file), options)
+}
+
+/**
+ * Compares a quantized model with the float model that it was made from: signal to noise ratio of every activation and weight that both
+ * have, and layers by the noise they add.
+ *
+ * @param options inputs to run both with (`files`, made-up ones by default), how many (`samples`)
+ * @throws OnnxError if a model does not run, or they share no value
+ */
+export async function inspectError(
+  quantized: string,
+  reference: string,
+  { files = [], ...options }: ErrorOptions = {},
+): Promise<ErrorReport> {
+  const { quantizationError } = await import('./measure/error/index.ts')
+  const paths = files.map((file) => resolve(file))
+  return quantizationError(resolve(reference), resolve(quantized), { ...options, files: paths })
 }

@@ -1,13 +1,17 @@
+import { resolve } from 'node:path'
 import pc from 'picocolors'
 import { readModel } from '../graph/import.ts'
 import { type Finding, lintModel } from '../lint/index.ts'
+import type { ErrorReport } from '../measure/error/index.ts'
 import type { IoInfo } from '../pipeline/index.ts'
 import { explainModel, type FusionReport } from '../report/explain.ts'
 import { countsText, formatBytes } from '../report/index.ts'
 import { type Inspection, inspectModel } from '../report/inspect.ts'
 import { columns } from './columns.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
+import { errorLines } from './error-lines.ts'
 import { findModels } from './models.ts'
+import { wantedSizes } from './sizes.ts'
 
 /** `inspect`: what is in a model. */
 export async function run({ operands, flags }: Invocation, io: Io): Promise<number> {
@@ -16,16 +20,32 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
   const device = flags['lint'] as string | undefined
   const lint = device === undefined ? undefined : await lintModel(readModel(file!), device, io.cwd)
   const fusion = flags['explain'] ? await explainModel(file!, flags['device'] as string) : undefined
-  if (flags['json'])
-    io.out(JSON.stringify({ ...inspection, ...(lint ? { lint } : {}), ...(fusion ? { fusion } : {}) }, undefined, 2))
+  const error = await errorOf(file!, flags, io)
+  const parts = { ...(lint ? { lint } : {}), ...(fusion ? { fusion } : {}), ...(error ? { error } : {}) }
+  if (flags['json']) io.out(JSON.stringify({ ...inspection, ...parts }, undefined, 2))
   else
     for (const line of [
       ...inspectionLines(inspection),
       ...(lint ? lintLines(lint, device!) : []),
       ...(fusion ? fusionLines(fusion) : []),
+      ...(error ? errorLines(error) : []),
     ])
       io.out(line)
   return EXIT.ok
+}
+
+/** What quantization cost, if the command line names the float model. */
+async function errorOf(file: string, flags: Invocation['flags'], io: Io): Promise<ErrorReport | undefined> {
+  const reference = flags['error'] as string | undefined
+  if (reference === undefined) return undefined
+  const [float] = await findModels([reference], io.cwd)
+  const { quantizationError } = await import('../measure/error/index.ts')
+  return quantizationError(float!, file, {
+    files: ((flags['inputs'] as readonly string[] | undefined) ?? []).map((path) => resolve(io.cwd, path)),
+    samples: flags['samples'] as number,
+    seed: flags['seed'] as number,
+    sizes: wantedSizes(flags),
+  })
 }
 
 /** The findings as text for people. */

@@ -1,0 +1,221 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readModel } from '../../graph/import.ts'
+import type { Model } from '../../graph/model.ts'
+import type { Node } from '../../graph/node.ts'
+import type { Tensor } from '../../graph/tensor.ts'
+import { writeModel } from '../../graph/write.ts'
+import { compare, type FloatType, toFloat32 } from '../../kernels/index.ts'
+import { OnnxError } from '../../onnx/errors.ts'
+import { createOrtService } from '../../ort/service.ts'
+import { fixInputs, type WantedSizes } from '../inputs/fixed.ts'
+import { feedsFor, type InputSource } from '../inputs/index.ts'
+import { type Feeds, IsolatedOrt } from '../isolated.ts'
+import { exposeValues } from '../layers.ts'
+import { feedsOf } from '../versus.ts'
+import { type MatchedActivation, matchActivations, meaning, producers } from './activations.ts'
+import { type WeightError, weightErrors } from './weights.ts'
+
+export type { WeightError } from './weights.ts'
+
+/** What quantization costs one activation, as signal to noise ratios in dB; null where nothing is lost. */
+export interface ActivationError {
+  /** The float model's name. */
+  name: string
+  /** The float model's node that gives it; none for inputs. */
+  node?: string
+  /** What the rounding of this activation costs: before against after. Only where a pair rounds it. */
+  rounding?: number | null
+  /** What was lost up to here: the float model's against the quantized one's. */
+  total: number | null
+  maxDifference: number
+}
+
+/** What one layer adds. */
+export interface LayerError {
+  /** The float model's node. */
+  node: string
+  op: string
+  /** Signal to noise ratio of its output in dB. */
+  total: number | null
+  /** The same of its worst input that both models have; none where they share no input. */
+  input?: number | null
+  /** Noise that it adds, in per cent of the signal of its output. */
+  added: number
+}
+
+/** Errors of a quantized model against the float model that it was made from. */
+export interface ErrorReport {
+  reference: string
+  model: string
+  samples: number
+  /** In the order of computation. */
+  activations: ActivationError[]
+  /** The worst first. */
+  weights: WeightError[]
+  /** The greatest loss first. */
+  layers: LayerError[]
+}
+
+export interface ErrorOptions extends Partial<InputSource> {
+  sizes?: WantedSizes | undefined
+}
+
+/** Values fetched in one run: bounds the memory. */
+const AT_A_TIME = 64
+
+interface Sums {
+  signal: number
+  noise: number
+  beforeSignal: number
+  beforeNoise: number
+  maxDifference: number
+}
+
+/**
+ * Compares a quantized model with the float model that it was made from, weight by weight and activation by activation, on the same
+ * inputs. Values are matched by the names that quantization leaves behind; what another pass renamed or fused is left out.
+ *
+ * @throws OnnxError `NOTHING_SHARED` if no value of the one is found in the other; `ORT_REFUSED`, `ORT_RUN_FAILED`, `ORT_CRASHED`
+ */
+export async function quantizationError(
+  reference: string,
+  quantized: string,
+  { files = [], samples = 4, seed, sizes }: ErrorOptions = {},
+): Promise<ErrorReport> {
+  const [float, coded] = [readModel(reference), readModel(quantized)]
+  if (sizes) fixInputs(float, sizes)
+  const { inferTypes } = createOrtService()
+  for (const model of [float, coded]) await inferTypes(model, { scalars: false })
+  const matches = matchActivations(float, coded)
+  const weights = weightErrors(float, coded)
+  if (!matches.length && !weights.length)
+    throw new OnnxError('NOTHING_SHARED', 'none of the values of the float model are in the quantized one', {
+      place: { file: quantized },
+      hint: 'Compare a quantized model with the model it was made from; fusions rename values (fuse=false keeps them).',
+    })
+  const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
+  const ort = new IsolatedOrt()
+  try {
+    const inputs = new Set(float.graph.inputs.map(({ name }) => name))
+    const isInput = (name: string): boolean => inputs.has(name)
+    const session = async (model: Model, names: readonly string[], file: string) => {
+      exposeValues(
+        model,
+        names.filter((name) => !isInput(name)),
+      )
+      const path = join(folder, file)
+      await writeModel(model, path, { location: `${file}_data` })
+      return ort.open(path)
+    }
+    const plain = await session(
+      float,
+      matches.map(({ name }) => name),
+      'float.onnx',
+    )
+    const codedNames = matches.flatMap(({ found, before }) => [found, ...(before === undefined ? [] : [before])])
+    const rounded = await session(coded, codedNames, 'quantized.onnx')
+    const all = await feedsFor(float, plain, { files, samples, seed })
+    const sums = new Map<MatchedActivation, Sums>()
+    for (const feeds of all)
+      for (let at = 0; at < matches.length; at += AT_A_TIME) {
+        const part = matches.slice(at, at + AT_A_TIME)
+        const fetch = (from: typeof plain, names: readonly string[], given: Feeds): Promise<Record<string, Tensor>> => {
+          const wanted = [...new Set(names.filter((name) => !isInput(name)))]
+          return wanted.length ? from.run(given, wanted) : Promise.resolve({})
+        }
+        const expected = await fetch(
+          plain,
+          part.map(({ name }) => name),
+          feeds,
+        )
+        const names = part.flatMap(({ found, before }) => [found, ...(before === undefined ? [] : [before])])
+        const actual = await fetch(rounded, names, feedsOf(rounded, feeds))
+        for (const match of part) add(sums, match, { ...feeds, ...expected }, { ...feeds, ...actual })
+      }
+    const nodes = producers(float)
+    const activations = matches.flatMap((match) => errorOf(match, sums.get(match), nodes))
+    return {
+      reference,
+      model: quantized,
+      samples: all.length,
+      activations,
+      weights,
+      layers: layersOf(float, sums, matches),
+    }
+  } finally {
+    ort.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function add(sums: Map<MatchedActivation, Sums>, match: MatchedActivation, expected: Feeds, actual: Feeds): void {
+  const [tensor, found] = [expected[match.name], actual[match.found]]
+  if (!tensor || found?.elementCount !== tensor.elementCount || !tensor.elementCount) return
+  const after = match.codes ? meaning(found, match.codes) : floatsOf(found)
+  const total = compare(floatsOf(tensor), after)
+  if (Number.isNaN(total.squaresDifference)) return
+  const known = sums.get(match) ?? { signal: 0, noise: 0, beforeSignal: 0, beforeNoise: 0, maxDifference: 0 }
+  sums.set(match, known)
+  known.signal += total.squaresA
+  known.noise += total.squaresDifference
+  known.maxDifference = Math.max(known.maxDifference, total.maxDifference)
+  const before = match.before === undefined ? undefined : actual[match.before]
+  if (before?.elementCount !== tensor.elementCount) return
+  const rounding = compare(floatsOf(before), after)
+  known.beforeSignal += rounding.squaresA
+  known.beforeNoise += rounding.squaresDifference
+}
+
+function floatsOf(tensor: Tensor): Float32Array {
+  return toFloat32({ dtype: tensor.dtype as FloatType, bytes: tensor.bytes() })
+}
+
+function errorOf(
+  match: MatchedActivation,
+  sums: Sums | undefined,
+  nodes: ReadonlyMap<string, Node>,
+): ActivationError[] {
+  if (!sums) return []
+  const node = nodes.get(match.name)?.label
+  return [
+    {
+      name: match.name,
+      ...(node === undefined ? {} : { node }),
+      ...(match.before === undefined ? {} : { rounding: decibels(sums.beforeSignal, sums.beforeNoise) }),
+      total: decibels(sums.signal, sums.noise),
+      maxDifference: sums.maxDifference,
+    },
+  ]
+}
+
+/** Layers by the noise they add to that of their worst input. */
+function layersOf(
+  float: Model,
+  sums: ReadonlyMap<MatchedActivation, Sums>,
+  matches: readonly MatchedActivation[],
+): LayerError[] {
+  const byName = new Map(matches.flatMap((match) => (sums.has(match) ? [[match.name, sums.get(match)!] as const] : [])))
+  const ratio = ({ noise, signal }: Sums): number => (signal > 0 ? noise / signal : 0)
+  const layers: LayerError[] = []
+  for (const node of float.graph.nodes()) {
+    const own = byName.get(node.outputs[0]?.name ?? '')
+    if (!own) continue
+    const inputs = node.inputs.flatMap((value) => (value && byName.has(value.name) ? [byName.get(value.name)!] : []))
+    const worst = inputs.sort((a, b) => ratio(b) - ratio(a))[0]
+    const added = Math.max(0, ratio(own) - (worst ? ratio(worst) : 0)) * 100
+    layers.push({
+      node: node.label,
+      op: node.opType,
+      total: decibels(own.signal, own.noise),
+      ...(worst ? { input: decibels(worst.signal, worst.noise) } : {}),
+      added: Number(added.toPrecision(4)),
+    })
+  }
+  return layers.sort((a, b) => b.added - a.added)
+}
+
+function decibels(signal: number, noise: number): number | null {
+  return noise === 0 || signal === 0 ? null : Math.round(1000 * Math.log10(signal / noise)) / 100
+}
