@@ -136,7 +136,8 @@ function rewriteAll(model: Model, phases: readonly (readonly Rule[])[], options:
 function attentionLeft(model: Model, allows: RewriteOptions['allows']): Note[] {
   const notes = new Map<string, { miss: NearMiss; count: number }>()
   for (const miss of explain(model, [attention], { allows })) {
-    if (2 * miss.matched < miss.total) continue
+    // What has no Softmax where one is looked for is no attention.
+    if (2 * miss.matched < miss.total || miss.reason.startsWith('expected ')) continue
     // Names of values differ from layer to layer.
     const kind = miss.reason.replaceAll(/"[^"]*"|\([^)]*\)/g, '')
     const known = notes.get(kind)

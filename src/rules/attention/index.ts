@@ -5,8 +5,10 @@ import { packed } from './packed.ts'
 import { maskIndex, maskRange, noMask, paddingMask } from './padding-mask.ts'
 import { past } from './past.ts'
 import { rotaryJoined, rotarySum } from './rotary/index.ts'
+import { rotaryWide } from './rotary/wide.ts'
 import { sdpa } from './sdpa.ts'
 import { sizes } from './sizes.ts'
+import { standardAttention, standardPast } from './standard.ts'
 import { collapseViews } from './views.ts'
 
 export { checkHeads } from './heads.ts'
@@ -20,12 +22,13 @@ export { DISENTANGLED, sdpa as attention } from './sdpa.ts'
 export const attentionPhases: readonly { group: string; rules: readonly Rule[]; onRequest?: boolean }[] = [
   { group: 'attention', rules: [sizes, einsum] },
   { group: 'rotary-embedding', rules: [rotaryJoined] },
-  { group: 'rotary-embedding', rules: [rotarySum] },
+  { group: 'rotary-embedding', rules: [rotarySum, rotaryWide] },
   { group: 'attention', rules: [sdpa] },
   { group: 'attention', rules: [collapseViews, paddingMask] },
   { group: 'mask-index', rules: [maskIndex], onRequest: true },
   { group: 'mask-range', rules: [maskRange], onRequest: true },
   { group: 'mask-none', rules: [noMask], onRequest: true },
+  { group: 'attention', rules: [standardPast, standardAttention] },
   { group: 'attention', rules: [packed, multiHead] },
   { group: 'attention', rules: [past] },
   { group: 'attention', rules: [collapseViews, sizes] },

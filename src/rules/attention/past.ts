@@ -1,11 +1,19 @@
 import type { Value } from '../../graph/value.ts'
-import { no, type Rule, rule } from '../../rewrite/index.ts'
+import { type Failure, no, type Rule, rule } from '../../rewrite/index.ts'
 import { flat } from './multi-head.ts'
 import { arrange, planOf, viewOf } from './view.ts'
 
+/** Keys and values of earlier steps, [batch, heads, length, size], and those of this step, which are appended to them. */
+export interface Past {
+  pastKey: Value
+  pastValue: Value
+  newKey: Value
+  newValue: Value
+}
+
 /**
  * Keys and values that are appended to those of earlier steps: MultiHeadAttention does that itself, and gives the longer ones.
- * Where the new keys would have to be transposed for it (rotary positions, heads first) nothing is gained.
+ * Where the new keys would have to be transposed for it (heads first) nothing is gained.
  */
 export const past: Rule = rule({
   name: 'attention-past',
@@ -16,12 +24,11 @@ export const past: Rule = rule({
     const values = op.Concat(any('pastValue'), any('newValue'), { axis: isLength }).as('value').replaced()
     return ms.MultiHeadAttention(any('query'), keys, values, absent(), ifGiven(any('mask')), ifGiven(any('bias')))
   },
-  check: ({ newKey, newValue, pastKey, pastValue }) => {
-    const [k, v] = [viewOf(newKey), viewOf(newValue)]
-    if (!k || !v || newKey.rank !== 4 || newValue.rank !== 4) return no('has an unknown rank', newKey)
-    if (planOf(k, flat(k)).moves || planOf(v, flat(v)).moves) return no('has its heads first', newKey)
-    if (!isGiven(pastKey) || !isGiven(pastValue)) return no('is no past of earlier steps', pastKey)
-    if (pastKey.rank !== 4 || pastValue.rank !== 4) return no('has an unknown rank', pastKey)
+  check: (match) => {
+    const appended = isAppended(match)
+    if (appended !== true) return appended
+    const [k, v] = [viewOf(match.newKey)!, viewOf(match.newValue)!]
+    if (planOf(k, flat(k)).moves || planOf(v, flat(v)).moves) return no('has its heads first', match.newKey)
     return { k, v }
   },
   replace: (match) => {
@@ -41,7 +48,15 @@ export const past: Rule = rule({
   },
 })
 
-function isLength(node: { int(name: string, fallback: number): number }): boolean {
+/** Whether keys and values are appended to what earlier steps left. */
+export function isAppended({ pastKey, pastValue, newKey, newValue }: Past): true | Failure {
+  if (!isGiven(pastKey) || !isGiven(pastValue)) return no('is no past of earlier steps', pastKey)
+  const open = [newKey, newValue, pastKey, pastValue].find((operand) => operand.rank !== 4)
+  return open ? no('has an unknown rank', open) : true
+}
+
+/** For the attribute `axis` of a Concat of [batch, heads, length, size]. */
+export function isLength(node: { int(name: string, fallback: number): number }): boolean {
   return [2, -2].includes(node.int('axis', 0))
 }
 

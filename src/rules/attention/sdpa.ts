@@ -17,7 +17,7 @@ export const SDPA: string = `${INTERNAL_DOMAIN}:SDPA`
 export const DISENTANGLED = 'adds positions that depend on query and key (disentangled attention)'
 
 /** What an attention may become. */
-const OPERATORS = ['com.microsoft:MultiHeadAttention', 'com.microsoft:Attention']
+const OPERATORS = ['com.microsoft:MultiHeadAttention', 'com.microsoft:Attention', 'Attention']
 
 /** Every attention, however it is written, as one operator. */
 export const sdpa: Rule = rule({
