@@ -143,7 +143,8 @@ function refused(message: string): OnnxError {
     : undefined
   return new OnnxError(
     'ORT_REFUSED',
-    `ONNX Runtime can't load the model: ${message}`,
+    // The place of the error tells the file; here it may be a temporary one.
+    `ONNX Runtime can't load the model: ${message.replace(/Load model from .*? failed: ?/s, '')}`,
     hint === undefined ? {} : { hint },
   )
 }

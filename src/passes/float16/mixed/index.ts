@@ -80,7 +80,14 @@ export async function findMixed(
     validate: mixedValidate ? await loadValidate(resolve(dirname(context.file), mixedValidate)) : undefined,
   })
   const files = inputPaths(options.mixedInputs, context.file)
-  const trial = await Trial.open(model, constants, judge, { files, samples: options.mixedSamples ?? SAMPLES })
+  const source = { files, samples: options.mixedSamples ?? SAMPLES }
+  const trial = await Trial.open(model, constants, judge, source).catch((error) => {
+    if (!(error instanceof OnnxError) || error.code !== 'ORT_REFUSED') throw error
+    throw new OnnxError(error.code, `mixed precision runs the model: ${error.what}`, {
+      cause: error,
+      hint: 'To convert it without running it, use precision=float16.',
+    })
+  })
   try {
     const found =
       (options.mixedRescale && (await findRescaled(model, plan, replan, trial, options))) ||
