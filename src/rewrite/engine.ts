@@ -83,6 +83,9 @@ class Run {
   readonly #trail: RewriteResult['trail'] = []
   readonly #generations = new WeakMap<Node, number>()
   readonly #functions: Map<Graph, LocalFunction>
+  /** Operators of graphs, as of so many changes. */
+  readonly #keys = new WeakMap<Graph, { changes: number; keys: Set<string> }>()
+  #graphs: { changes: number; list: readonly Graph[] } | undefined
   #changes = 0
 
   constructor(model: Model, options: RewriteOptions) {
@@ -120,8 +123,8 @@ class Run {
       }
     for (let before = -1; before !== this.#changes && !this.#isSpent; ) {
       before = this.#changes
-      for (const graph of [...this.#model.allGraphs()]) {
-        if (!isAlive(graph)) continue
+      for (const graph of this.#allGraphs()) {
+        if (!isAlive(graph) || !this.#hasAny(graph, byOp)) continue
         for (const node of graph.nodes()) {
           const queue = [node]
           // What a rewrite made is looked at again at once, so that a chain of fusions does not need a sweep for each.
@@ -130,6 +133,25 @@ class Run {
         }
       }
     }
+  }
+
+  /** The model's graphs; they are looked for again after changes only. */
+  #allGraphs(): readonly Graph[] {
+    if (this.#graphs?.changes !== this.#changes)
+      this.#graphs = { changes: this.#changes, list: [...this.#model.allGraphs()] }
+    return this.#graphs.list
+  }
+
+  /** True if the graph has a node of one of these operators. Graphs are looked through once for all phases that change nothing. */
+  #hasAny(graph: Graph, byOp: ReadonlyMap<string, unknown>): boolean {
+    let known = this.#keys.get(graph)
+    if (known?.changes !== this.#changes) {
+      known = { changes: this.#changes, keys: new Set() }
+      for (const node of graph.nodes()) known.keys.add(keyOf(node))
+      this.#keys.set(graph, known)
+    }
+    for (const op of byOp.keys()) if (known.keys.has(op)) return true
+    return false
   }
 
   /** Tries the rules at a node; returns nodes to look at after a rewrite. */

@@ -13,8 +13,10 @@ export class Atom {
     this.size = size
   }
 
-  get leaves(): readonly Atom[] {
-    return this.#parts?.flatMap((part) => part.leaves) ?? [this]
+  /** Appends the uncut pieces that it is made of. */
+  collect(leaves: Atom[]): void {
+    if (this.#parts) for (const part of this.#parts) part.collect(leaves)
+    else leaves.push(this)
   }
 
   split(first: Dim, second: Dim): readonly Atom[] {
@@ -28,7 +30,9 @@ export type Axes = readonly (readonly Atom[])[]
 
 /** The uncut pieces of some axes, outermost first. */
 export function leavesOf(...atoms: readonly (readonly Atom[])[]): Atom[] {
-  return atoms.flatMap((list) => list.flatMap(({ leaves }) => leaves))
+  const leaves: Atom[] = []
+  for (const list of atoms) for (const atom of list) atom.collect(leaves)
+  return leaves
 }
 
 /** Fresh axes, one piece each. */
