@@ -15,10 +15,64 @@ export const CPU_PRESETS: Readonly<Record<string, Bundle>> = {
   avx512_vnni: { perChannel: true, reduceRange: false },
 }
 
+/** Everything in pairs, as compilers for accelerators want it; no operator is left float that has a range. */
+const COMPILED: Bundle = {
+  quantize: 'static',
+  quantFormat: 'qdq',
+  allOps: true,
+  sparePairs: false,
+  matmulConstOnly: false,
+  smoothNorms: false,
+  wideActivations: 'quantize',
+}
+
+/**
+ * Static quantization by what runs the model. TensorRT takes symmetric int8 only, a pair for every reader, and weights that it quantizes
+ * itself. QNN and NNAPI take uint8 for both, in ranges that are never empty, and have fixed scales for some operators; QNN has
+ * 16-bit activations (`activation_type=uint16`) and no scales per channel of MatMul.
+ */
+export const ACCELERATOR_PRESETS: Readonly<Record<string, Bundle>> = {
+  tensorrt: {
+    ...COMPILED,
+    activationType: 'int8',
+    activationSymmetric: true,
+    weightType: 'int8',
+    weightSymmetric: true,
+    perChannel: true,
+    reduceRange: false,
+    pairOnWeights: true,
+    dedicatedPairs: true,
+    quantizeBias: false,
+  },
+  qnn: {
+    ...COMPILED,
+    activationType: 'uint8',
+    weightType: 'uint8',
+    perChannel: false,
+    reduceRange: false,
+    minimumRealRange: 1e-4,
+    fixedScales: 'qnn',
+  },
+  nnapi: {
+    ...COMPILED,
+    activationType: 'uint8',
+    weightType: 'uint8',
+    perChannel: false,
+    reduceRange: false,
+    minimumRealRange: 1e-4,
+    fixedScales: 'nnapi',
+  },
+}
+
 /** The built-in preset of this name; `auto` is the one of the CPU that this runs on. */
 export function builtInPreset(name: string): Bundle | undefined {
   if (name === 'auto') return CPU_PRESETS[presetOf(thisCpu())]
-  return Object.hasOwn(CPU_PRESETS, name) ? CPU_PRESETS[name] : undefined
+  const presets = { ...CPU_PRESETS, ...ACCELERATOR_PRESETS }
+  return Object.hasOwn(presets, name) ? presets[name] : undefined
 }
 
-export const BUILT_IN_PRESETS: readonly string[] = [...Object.keys(CPU_PRESETS), 'auto']
+export const BUILT_IN_PRESETS: readonly string[] = [
+  ...Object.keys(CPU_PRESETS),
+  'auto',
+  ...Object.keys(ACCELERATOR_PRESETS),
+]

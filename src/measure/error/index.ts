@@ -93,7 +93,7 @@ export async function quantizationError(
   if (!matches.length && !weights.length)
     throw new OnnxError('NOTHING_SHARED', 'none of the values of the float model are in the quantized one', {
       place: { file: quantized },
-      hint: 'Compare a quantized model with the model it was made from; fusions rename values (fuse=false keeps them).',
+      hint: 'Compare a quantized model with the model it was made from; fusions rename values.',
     })
   const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
   const ort = new IsolatedOrt()

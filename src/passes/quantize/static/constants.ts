@@ -45,6 +45,8 @@ export interface QuantizedConstant {
   layout: ChannelLayout
   /** Scales may be raised until the constant is written out. */
   scales: ChannelScales
+  /** The part of the codes that `safe` leaves to the largest weight of a channel, on average. Default 1. */
+  kept?: number
   /** Instead of `layout` and `scales`, where the request has a block size. */
   blocks?: Blocks
 }
@@ -94,12 +96,17 @@ export function planConstant(root: Value, request: ConstantRequest): QuantizedCo
     if (given?.min !== undefined) min.fill(given.min)
     if (given?.max !== undefined) max.fill(given.max)
     const safe = range === 'safe' && type === 'int8' && symmetric
+    let kept = 1
     if (safe) {
+      let sum = 0
       const pairs = safePairs(data, dims, layout, request.op)
       for (let i = 0; i < max.length; i++) {
-        max[i] = Math.max(max[i]!, -min[i]!, pairs?.[i] ?? 0)
+        const own = Math.max(max[i]!, -min[i]!)
+        max[i] = Math.max(own, pairs?.[i] ?? 0)
         min[i] = -max[i]!
+        sum += max[i]! > 0 ? own / max[i]! : 1
       }
+      kept = max.length ? sum / max.length : 1
     }
     const reduceRange = range === 'reduced' || (range === 'safe' && type === 'int8' && !symmetric)
     return {
@@ -108,6 +115,7 @@ export function planConstant(root: Value, request: ConstantRequest): QuantizedCo
       request,
       layout,
       scales: scaleZeroPoints(min, max, { type, symmetric, reduceRange, scaleType, minimumRealRange }),
+      kept,
     }
   })
 }

@@ -22,6 +22,8 @@ export const staticQuantization: Pass<typeof staticParams> = {
         `${device} has no kernels for integer operators`,
         'Use quantFormat qdq there, or precision float16.',
       )
+    if (device === 'tensorrt' && (options.activationType !== 'int8' || !options.activationSymmetric))
+      throw invalid('TensorRT takes symmetric int8 activations only', 'Use preset=tensorrt.')
     if (options.lossSamples && (!options.calibration || options.quantFormat === 'qoperator'))
       throw invalid('lossSamples needs calibration data and quantFormat qdq', 'Leave it out, or give both.')
     const { activationType, weightType, activationSymmetric, restrictedAsymmetric } = options

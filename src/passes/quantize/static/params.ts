@@ -118,10 +118,11 @@ const ownParams = {
     default: false,
   },
   channelAxis: { type: 'map', doc: 'Axis of the scales of weights by operator type', placeholder: 'Op:axis' },
-  nnapiSigmoid: {
-    type: 'boolean',
-    doc: 'Outputs of Sigmoid have the scale 1/256 and the zero point 0, as NNAPI demands',
-    default: false,
+  fixedScales: {
+    type: 'enum',
+    doc: 'Scales that a device demands: NNAPI 1/256 after Sigmoid; QNN, with 16 bits, 1/65536 (int16: 1/32768) after Sigmoid and 1/32768 after Tanh',
+    values: ['none', 'nnapi', 'qnn'],
+    default: 'none',
   },
   contribOps: {
     type: 'boolean',

@@ -8,21 +8,28 @@ import type { StaticOptions } from './settings.ts'
 
 /**
  * What the operator itself says about ranges: Relu and Clip pass theirs on to what they alone read, Softmax gives 0..1, as an integer
- * operator in steps of 1/256.
+ * operator in steps of 1/256; and what a device demands.
  */
-export function adjustRanges(
-  marks: Marks,
-  ranges: Map<Value, Range>,
-  { integers, nnapiSigmoid }: { integers: boolean; nnapiSigmoid: boolean },
-): void {
+export function adjustRanges(marks: Marks, ranges: Map<Value, Range>, options: StaticOptions): void {
   for (const node of marks.nodes) {
-    if (node.opType === 'Softmax') ranges.set(node.output(), { min: 0, max: integers ? 255 / 256 : 1 })
-    if (node.opType === 'Sigmoid' && nnapiSigmoid) ranges.set(node.output(), { min: 0, max: 255 / 256 })
+    const fixed = fixedRange(node, options)
+    if (fixed) ranges.set(node.output(), fixed)
     const input = node.input(0)
     if (!isActivation(node) || input?.onlyUser !== node) continue
     const range = ranges.get(node.output())
     if (range) ranges.set(input, range)
   }
+}
+
+/** Ranges that give the scales which are fixed: a step is the range divided by 255, or by 65535. */
+function fixedRange({ opType }: Node, { quantFormat, fixedScales, activationType }: StaticOptions): Range | undefined {
+  const around = { min: -1, max: 32767 / 32768 }
+  const wide = activationType.endsWith('16')
+  if (opType === 'Softmax') return { min: 0, max: quantFormat === 'qoperator' ? 255 / 256 : 1 }
+  if (opType === 'Sigmoid' && fixedScales === 'nnapi' && !wide) return { min: 0, max: 255 / 256 }
+  if (fixedScales !== 'qnn' || !wide) return undefined
+  if (opType === 'Sigmoid') return activationType === 'uint16' ? { min: 0, max: 65535 / 65536 } : around
+  return opType === 'Tanh' ? around : undefined
 }
 
 /** A Pad of codes fills with a code of its input: where its value is in the input's range, the output shares that range. */

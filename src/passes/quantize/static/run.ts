@@ -17,6 +17,7 @@ import { planConstants } from './plan.ts'
 import { writeQdq } from './qdq.ts'
 import { writeQOperators } from './qoperator.ts'
 import { adjustRanges, removeActivations, sharePads } from './removable.ts'
+import { noteSaturation } from './saturation.ts'
 import type { Conversion, StaticOptions, TensorOverrides } from './settings.ts'
 import { smooth } from './smooth.ts'
 import { domainFor, fitVersion } from './versions.ts'
@@ -93,7 +94,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
       node: node.label,
     })
   const ranges = new Map([...calibration.ranges, ...given])
-  adjustRanges(marks, ranges, { integers, nnapiSigmoid: options.nnapiSigmoid })
+  adjustRanges(marks, ranges, options)
   if (integers) sharePads(marks, ranges)
   const wide = wideActivations(marks, ranges, calibration.statistics, options, overrides)
   if (wide.size) noteWide(wide, options, note)
@@ -103,6 +104,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   }
   const parameters = parametersOf(marks, ranges, wide, options, overrides, context)
   const plan = planConstants(marks, parameters, options, overrides, left)
+  noteSaturation(plan, options, note)
   const reported = rangesByName(ranges)
   const counts: Record<string, number> = {}
   for (const { opType } of marks.nodes) counts[opType] = (counts[opType] ?? 0) + 1

@@ -7,6 +7,7 @@ import { Tensor } from '../../../../src/graph/tensor.ts'
 import { tensorType } from '../../../../src/graph/types.ts'
 import type { Value } from '../../../../src/graph/value.ts'
 import { compare } from '../../../../src/kernels/index.ts'
+import { ACCELERATOR_PRESETS } from '../../../../src/options/presets.ts'
 import { createOrtService } from '../../../../src/ort/service.ts'
 import { staticQuantization } from '../../../../src/passes/quantize/static/index.ts'
 import type { LossReport } from '../../../../src/passes/quantize/static/loss.ts'
@@ -359,6 +360,36 @@ describe('settings by tensor', () => {
   })
 })
 
+describe('presets', () => {
+  test.each(Object.entries(ACCELERATOR_PRESETS))('%s: loads and runs on the CPU too', async (_, preset) => {
+    const { quantize: _quantize, ...options } = preset as Partial<StaticOptions>
+    await check(convolution(), samplesOf(1, 3, 6, 6), options, 0.3)
+    await check(dense(), samplesOf(1, 16), options, 0.1)
+  })
+
+  test('for TensorRT zero is zero, weights stay float, and every reader has its pair', async () => {
+    const { quantize: _quantize, ...options } = ACCELERATOR_PRESETS['tensorrt'] as Partial<StaticOptions>
+    const model = convolution()
+    await quantizeStatic(model, { ...samplesOf(1, 3, 6, 6), ...options })
+    for (const { name, tensor } of model.graph.initializers)
+      if (name.endsWith('_zero_point')) expect(new Set(tensor!.toNumbers())).toEqual(new Set([0]))
+    const quantized = [...model.graph.nodes()].filter(({ opType }) => opType === 'QuantizeLinear')
+    expect(quantized.filter((node) => node.input(0)!.tensor).map((node) => node.input(0)!.name)).toEqual(['a.w', 'b.w'])
+    for (const node of quantized) expect(node.output().users).toHaveLength(1)
+  })
+
+  test.each([
+    [{}, /as many codes as cannot saturate anywhere \(on average \d+ of 127 steps\)/],
+    [{ reduceRange: true }, /have 7 bits/],
+    [{ reduceRange: false }, /all 8 bits, for ARM and CPUs with VNNI/],
+  ])('the report says how int8 weights keep from saturating: %o', async (options, message) => {
+    const { notes } = await quantizeStatic(dense(), { ...samplesOf(1, 16), ...options })
+    expect(notes.find(({ code }) => code === 'quantize/saturation')!.message).toMatch(message)
+    const unsigned = await quantizeStatic(dense(), { ...samplesOf(1, 16), weightType: 'uint8' })
+    expect(unsigned.notes).toEqual([])
+  })
+})
+
 describe('a second type after the first', () => {
   /** `x` goes into two products called `p` and `q`, and out. */
   const forked = (): Model =>
@@ -472,18 +503,22 @@ describe('blocks', () => {
   })
 })
 
-test('outputs of Sigmoid as NNAPI wants them', async () => {
-  const model = buildModel(17, (graph, input) => [
-    graph
-      .insert({
-        op: 'Sigmoid',
-        inputs: [graph.insert({ op: 'MatMul', inputs: [input('x', [2, 4]), weight(graph, 'w', 4, 4)] }).output()],
-      })
-      .output(),
-  ])
-  await check(model, samplesOf(2, 4), { nnapiSigmoid: true, quantFormat: 'qoperator', sparePairs: false })
-  const node = [...model.graph.nodes()].find(({ opType }) => opType === 'QLinearSigmoid')!
-  expect([node.input(3)!.tensor!.scalar(), node.input(4)!.tensor!.scalar()]).toEqual([1 / 256, 0])
+test.each([
+  ['Sigmoid', 'nnapi', 'uint8', 1 / 256, 0],
+  ['Sigmoid', 'qnn', 'uint16', 1 / 65536, 0],
+  ['Sigmoid', 'qnn', 'int16', 1 / 32768, 0],
+  ['Tanh', 'qnn', 'uint16', 1 / 32768, 32768],
+  ['Tanh', 'qnn', 'int16', 1 / 32768, 0],
+] as const)('what %s gives, as %s wants it in %s', async (op, fixedScales, activationType, scale, zeroPoint) => {
+  const model = buildModel(17, (graph, input) => {
+    const product = graph.insert({ op: 'MatMul', inputs: [input('x', [2, 4]), weight(graph, 'w', 4, 4)] }).output()
+    return [graph.insert({ op, name: 'gate', inputs: [product] }).output()]
+  })
+  const options = { fixedScales, activationType, sparePairs: false, ops: ['MatMul', op] }
+  await check(model, samplesOf(2, 4), options)
+  const node = [...model.graph.nodes()].find(({ name }) => name === 'gate')!
+  const [quantize] = node.output().users
+  expect([quantize!.input(1)!.tensor!.scalar(), quantize!.input(2)!.tensor!.scalar()]).toEqual([scale, zeroPoint])
 })
 
 describe('ranges from a file', () => {
@@ -515,6 +550,7 @@ describe('options that contradict each other', () => {
     [{ quantFormat: 'qoperator', activationType: 'uint16' }, /8-bit activations only/],
     [{ quantFormat: 'qoperator', weightType: 'int4' }, /no int4 weights/],
     [{ quantFormat: 'qoperator' }, /webgpu has no kernels/, 'webgpu'],
+    [{}, /TensorRT takes symmetric int8/, 'tensorrt'],
     [{ lossSamples: 2, quantFormat: 'qoperator' }, /lossSamples needs/],
     [{ blockSize: 32, quantFormat: 'qoperator' }, /blockSize is for pairs/],
     [{ blockSize: 32, weightType: 'int16' }, /weights of 4 and 8 bits/],
@@ -522,7 +558,7 @@ describe('options that contradict each other', () => {
     [{ blockSize: 32, weightType: 'int4', pairOnWeights: true }, /neither with pairOnWeights/],
   ] as [Partial<StaticOptions>, RegExp, string | undefined][])('%o', (options, message, device) => {
     const all = { ...DEFAULTS, calibration: 'data.npz', ...options }
-    expect(() => staticQuantization.check!(all, device === 'webgpu' ? device : 'cpu')).toThrow(message)
+    expect(() => staticQuantization.check!(all, device ?? 'cpu')).toThrow(message)
   })
 })
 
