@@ -8,6 +8,7 @@ import { codeOf, type DType } from '../../onnx/dtypes.ts'
 import type { HalfConstants } from './constants.ts'
 import { isConstant, type KeepIo, type Plan, returnsHalf } from './plan.ts'
 import { halfAttributes } from './retarget.ts'
+import { sequencesOf } from './sequences.ts'
 
 /** Carries a plan out: retypes values, converts constants, and puts a Cast where types meet, one for each value and type. */
 export class Conversion {
@@ -46,6 +47,9 @@ export class Conversion {
     for (const { extra } of graph.allGraphs()) if (extra) delete extra.strayInfos
     this.#retypeInputs(graph)
     for (const value of produced) this.#retypeProduced(value)
+    for (const node of this.#plan.nodes.keys())
+      for (const value of sequencesOf(node))
+        if (value.type) value.type = { kind: 'sequence', element: tensorType('float16') }
     for (const { node, half, float } of wanted) {
       if (this.#plan.nodes.has(node)) for (const [name, value] of halfAttributes(node)) node.attributes.set(name, value)
       for (const [i, value] of node.inputs.entries()) {

@@ -7,6 +7,7 @@ import type { HalfConstants } from './constants.ts'
 import type { Float16Options } from './index.ts'
 import { indexArithmetic } from './index-arithmetic.ts'
 import type { Acceptance, Prober } from './probe.ts'
+import { sequenceNodes } from './sequences.ts'
 
 const CONTROL_FLOW = new Set(['If', 'Loop', 'Scan'])
 
@@ -59,6 +60,10 @@ export async function makePlan(
         nodes.delete(node)
         large.add(node)
       }
+  const hasLargeConstant = (node: Node): boolean =>
+    node.inputs.some((value) => value?.dtype === 'float32' && isConstant(value) && !constants.of(value))
+  const sequences = sequenceNodes(model, (node) => blocked(node) || hasLargeConstant(node))
+  for (const [node, acceptance] of sequences) nodes.set(node, acceptance)
   const isHalf = (value: Value): boolean => {
     if (value.dtype !== 'float32' || isConstant(value)) return false
     const { producer } = value
@@ -69,7 +74,8 @@ export async function makePlan(
   // What gives no floats (Shape, a Cast to integers, comparisons) gains nothing from a Cast to float16 in front of it.
   for (const node of [...nodes.keys()]) {
     const floats = node.inputs.filter((value) => value?.dtype === 'float32' && !isConstant(value))
-    const givesFloat = node.subgraphs.length > 0 || node.outputs.some((value) => value?.dtype === 'float32')
+    const givesFloat =
+      node.subgraphs.length > 0 || sequences.has(node) || node.outputs.some((value) => value?.dtype === 'float32')
     if (!givesFloat && floats.length && !floats.some((value) => isHalf(value!))) nodes.delete(node)
   }
   return { nodes, large, wantsHalf, isHalf }

@@ -5,6 +5,7 @@ import { Graph } from '../../../src/graph/graph.ts'
 import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
 import { tensorType } from '../../../src/graph/types.ts'
+import type { Value } from '../../../src/graph/value.ts'
 import { encodeToBytes } from '../../../src/onnx/encode.ts'
 import { toHalf } from '../../support/float16.ts'
 import { draw, expectClose, opsOf, run } from '../../support/rules.ts'
@@ -378,12 +379,39 @@ describe('quantized and other models', () => {
     expect(scale.dtype).toBe(opset >= 19 ? 'float16' : 'float32')
   })
 
-  test('sequences of floats stay as they are, around them all is converted', async () => {
+  test('sequences of floats are converted with all that makes and reads them', async () => {
+    const make = () =>
+      draw(({ graph, input, op, constant }) => {
+        const x = op.Exp(input('x', [2]))
+        const sequence = (op: string, ...inputs: Value[]) => graph.insert({ op, inputs }).output()
+        const at = constant(Tensor.int64([0], []))
+        const empty = graph.insert({ op: 'SequenceEmpty', inputs: [] }).output()
+        const list = sequence('SequenceInsert', sequence('SequenceInsert', empty, x), op.Neg(x), at)
+        const both = graph.insert({ op: 'ConcatFromSequence', inputs: [list], attributes: { axis: int(0) } }).output()
+        const first = sequence('SequenceAt', list, at)
+        both.type = tensorType('float32', [4])
+        first.type = tensorType('float32', [2])
+        return [op.Neg(both), op.Abs(first)]
+      })
+    const model = await make()
+    await expectSame(model)
+    const floats = [...model.graph.nodes()]
+      .flatMap(({ inputs }) => inputs)
+      .filter((value) => value?.dtype === 'float32')
+    expect(floats.map((value) => value!.isInput)).toEqual([true])
+    // One node that stays float32 keeps all of them there.
+    const blocked = await make()
+    await expectSame(blocked, { float32Ops: ['SequenceAt'] })
+    const empty = [...blocked.graph.nodes()].find(({ opType }) => opType === 'SequenceEmpty')!
+    expect(empty.attributes.has('dtype')).toBe(false)
+  })
+
+  test('sequences that leave the model, or are split, stay as they are', async () => {
     const model = await draw(({ graph, input, op }) => {
       const x = op.Exp(input('x', [2]))
-      const list = graph.insert({ op: 'SequenceConstruct', inputs: [x, x] })
-      const back = graph.insert({ op: 'ConcatFromSequence', inputs: [list.output()], attributes: { axis: int(0) } })
-      back.output().type = tensorType('float32', [4])
+      const split = graph.insert({ op: 'SplitToSequence', inputs: [x], attributes: { axis: int(0) } })
+      const back = graph.insert({ op: 'ConcatFromSequence', inputs: [split.output()], attributes: { axis: int(0) } })
+      back.output().type = tensorType('float32', [2])
       return op.Neg(back.output())
     })
     await expectSame(model)
