@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { readModel } from '../../src/graph/import.ts'
@@ -62,4 +62,39 @@ test('nothing is written where data is missing', async () => {
   expect(code).toBe(1)
   expect(err).toContain('there is no such calibration data')
   expect(existsSync(join(folder, 'a.onnx.ranges.json'))).toBe(false)
+})
+
+test.each([
+  [
+    'throws midway',
+    'export default function* () { yield { image: new Float32Array(64) }; throw new Error("disk gone") }',
+    'disk gone',
+  ],
+  ['is empty', 'export default []', 'holds no samples'],
+  ['has another shape', 'export default [{ image: new Float32Array(63) }]', '63 elements'],
+  ['has another name', 'export default [{ picture: new Float32Array(64) }]', 'no data for "image"'],
+])('data that %s: one error, and nothing is left behind', async (_, module, message) => {
+  const folder = project()
+  writeFileSync(join(folder, 'data.mjs'), module)
+  const before = readdirSync(folder).sort()
+  const build = [
+    'build',
+    'a.onnx',
+    '--quantize',
+    'static',
+    '--calibration',
+    'data.mjs',
+    '-o',
+    'out/a.onnx',
+    '--no-cache',
+  ]
+  const { code, err } = await cli(folder, ...build)
+  expect(code).toBe(1)
+  expect(err).toContain(message)
+  expect(err.match(/CALIBRATION_DATA/g)).toHaveLength(1)
+  expect(
+    readdirSync(folder)
+      .filter((name) => name !== 'node_modules')
+      .sort(),
+  ).toEqual(before)
 })

@@ -61,7 +61,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
 
   const integers = options.quantFormat === 'qoperator'
   const isFloat = (value: Value): boolean =>
-    overrides.get(value.name)?.float === true || (integers && value.dtype === 'float16')
+    overrides.get(value.name)?.float === true || (integers && value.dtype === 'float16' && !value.constant)
   let marks = markAll(candidates, options, model.opset, isFloat)
   const values = [...marks.activations.keys()].filter((value) => !given.has(value))
   let calibration: Calibration = { ranges: new Map(), statistics: new Map(), samples: 0 }

@@ -2,14 +2,18 @@ import { basename, dirname } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readModel } from '../../../../src/graph/import.ts'
 import { compare } from '../../../../src/kernels/index.ts'
+import { feedsFor } from '../../../../src/measure/inputs/index.ts'
+import { saveInputs } from '../../../../src/measure/inputs/save.ts'
+import { IsolatedOrt } from '../../../../src/measure/isolated.ts'
 import { OnnxError } from '../../../../src/onnx/errors.ts'
 import { createOrtService } from '../../../../src/ort/service.ts'
 import { inputsOf } from '../../../../src/passes/quantize/calibrate/data/index.ts'
 import type { StaticOptions } from '../../../../src/passes/quantize/static/settings.ts'
-import { passContext, signatureOf } from '../../../support/models.ts'
+import { bytesOf, passContext, signatureOf } from '../../../support/models.ts'
 import { hasShared, shared } from '../../../support/shared.ts'
 import { readableModels, recordedRuns } from '../../../support/shared-cases.ts'
 import { quantizeStatic } from '../../../support/static.ts'
+import { temporaryFolder } from '../../../support/temporary.ts'
 
 /** The recorded inputs of a shared model as calibration data. */
 function calibrationOf(file: string): Partial<StaticOptions> {
@@ -62,5 +66,37 @@ describe.skipIf(!hasShared)('shared models', () => {
       }
     }
     expect(quantized).toBeGreaterThan(60)
+  })
+
+  test('models without recorded runs: on random inputs, or refused with a reason', { timeout: 120_000 }, async () => {
+    const others = readableModels(['real', 'issues']).filter((file) => recordedRuns(file).length === 0)
+    expect(others.length).toBeGreaterThan(5)
+    const outcomes: Record<string, string> = {}
+    for (const file of others) {
+      const model = readModel(shared(file))
+      const ort = new IsolatedOrt()
+      try {
+        const opened = await ort.open(shared(file))
+        const feeds = await feedsFor(model, opened, { files: [], samples: 2 })
+        const folder = temporaryFolder()
+        saveInputs(folder, feeds)
+        await createOrtService().inferTypes(model)
+        const signature = signatureOf(model)
+        const { changes } = await quantizeStatic(model, { calibration: folder })
+        expect.soft(signatureOf(model), file).toBe(signature)
+        const session = await ort.open(bytesOf(model), { graphOptimizationLevel: 'all' })
+        await session.run(feeds[0]!)
+        outcomes[file] = changes ? 'quantized' : 'float'
+      } catch (error) {
+        if (!(error instanceof OnnxError)) throw new Error(`${file}: ${(error as Error).stack}`)
+        outcomes[file] = error.code
+      } finally {
+        ort.close()
+      }
+    }
+    // What ONNX Runtime itself does not load, run or feed in Node; never a fault of this pass.
+    const refusals = ['ORT_REFUSED', 'ORT_RUN_FAILED', 'INPUTS_UNKNOWN', 'ORT_CRASHED']
+    for (const [file, outcome] of Object.entries(outcomes))
+      expect.soft(['quantized', 'float', ...refusals], `${file}: ${outcome}`).toContain(outcome)
   })
 })
