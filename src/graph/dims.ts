@@ -21,6 +21,17 @@ export function addDims(a: Dim, b: Dim, sign: 1 | -1 = 1): Dim {
   return `(${parts.join(' + ')})`
 }
 
+/** The number that a dimension is when names have these sizes. */
+export function evaluateDim(dim: Dim, sizeOf: (name: string) => number): number | undefined {
+  if (dim === null) return undefined
+  let sum = 0
+  for (const [term, factor] of linear(dim)) {
+    const factors = term === '' ? [] : term.split('*')
+    sum += factors.reduce((product, part) => product * (/^\d+$/.test(part) ? Number(part) : sizeOf(part)), factor)
+  }
+  return sum
+}
+
 /** A sum as factors by name; the number is under ''. */
 function linear(dim: number | string): Map<string, number> {
   if (typeof dim === 'number') return new Map([['', dim]])

@@ -18,6 +18,7 @@ export function choiceOf(options: FuseOptions, type: ModelType | undefined, devi
     ...(geluApproximation ? ['gelu-approximation'] : []),
     ...((!only?.length && takesNhwc(options) && family?.also) || []),
     ...(mask === 'raw' ? [] : [`mask-${mask}`]),
+    ...(attentionOp === 'GroupQueryAttention' ? ['group-query-attention'] : []),
   ]
   const lacking = [...withoutBlocks(options.quantize), ...withoutMasks(device)]
   return {

@@ -21,7 +21,8 @@ type Result = number | Position | { dim: Dim } | undefined
 
 const DEPTH = 64
 
-const LOGIC: Readonly<Record<string, (a: number, b: number) => number | boolean>> = {
+/** Arithmetic and comparisons on elements of masks. */
+export const LOGIC: Readonly<Record<string, (a: number, b: number) => number | boolean>> = {
   Add: (a, b) => a + b,
   Sub: (a, b) => a - b,
   // Nothing hides as well as minus infinity does, not even times zero.

@@ -1,5 +1,6 @@
 import type { Rule } from '../../rewrite/index.ts'
 import { einsum } from './einsum.ts'
+import { groupQuery, groupQueryAsked, groupQueryAskedPast, groupQueryPast } from './group-query.ts'
 import { multiHead } from './multi-head.ts'
 import { packed } from './packed.ts'
 import { maskIndex, maskRange, noMask, paddingMask } from './padding-mask.ts'
@@ -29,6 +30,8 @@ export const attentionPhases: readonly { group: string; rules: readonly Rule[]; 
   { group: 'mask-range', rules: [maskRange], onRequest: true },
   { group: 'mask-none', rules: [noMask], onRequest: true },
   { group: 'attention', rules: [standardPast, standardAttention] },
+  { group: 'group-query-attention', rules: [groupQueryAskedPast, groupQueryAsked], onRequest: true },
+  { group: 'attention', rules: [groupQueryPast, groupQuery] },
   { group: 'attention', rules: [packed, multiHead] },
   { group: 'attention', rules: [past] },
   { group: 'attention', rules: [collapseViews, sizes] },

@@ -1,6 +1,6 @@
 import type { Node } from '../../graph/node.ts'
 import type { Value } from '../../graph/value.ts'
-import { type Failure, no } from '../../rewrite/index.ts'
+import { type Failure, no, numberOf } from '../../rewrite/index.ts'
 import { uniformOf } from './numbers.ts'
 import { factorOf } from './view.ts'
 
@@ -135,6 +135,17 @@ export function isDisentangled(term: Value): boolean {
     if (value.producer?.is('GatherElements')) return true
     for (const input of value.producer?.inputs ?? [])
       if (input && !input.constant && (input.rank ?? 0) > 2) seen.add(input)
+  }
+  return false
+}
+
+/** True for an attention with a mask that minus infinity went into. */
+export function isInfinite(attention: Node, bias: Value | undefined): boolean {
+  if (attention.float('mask_filter_value', 0) === Number.NEGATIVE_INFINITY) return true
+  const seen = new Set<Value>(bias ? [bias] : [])
+  for (const value of seen) {
+    if (seen.size > 2 * CONDITION || numberOf(value) === Number.NEGATIVE_INFINITY) return true
+    if (!value.constant) for (const input of value.producer?.inputs ?? []) if (input) seen.add(input)
   }
   return false
 }

@@ -2,15 +2,12 @@ import { Tensor } from '../../graph/tensor.ts'
 import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { codeOf } from '../../onnx/dtypes.ts'
-import { type Build, type Failure, no, numberOf, type Replacement, type Rule, rule } from '../../rewrite/index.ts'
+import { type Build, type Failure, no, type Replacement, type Rule, rule } from '../../rewrite/index.ts'
 import { flat, isDefault, split } from './multi-head.ts'
 import { isAppended, isLength, type Past } from './past.ts'
-import { isFixed } from './scores.ts'
+import { isFixed, isInfinite } from './scores.ts'
 import { SDPA } from './sdpa.ts'
 import { arrange, joined, planOf, sizeAlong, viewOf } from './view.ts'
-
-/** How many values a mask may be made of. */
-const LIMIT = 400
 
 interface Match extends Build {
   query: Value
@@ -59,11 +56,6 @@ export const standardPast: Rule = rule({
 function fits(node: Match['node'], bias: Value | undefined): true | Failure {
   if (node.int('lengths')) return no('has lengths in place of a mask', node)
   return !!node.int('guard') || !isInfinite(node, bias) || no('has rows of NaN that would become zeros', node)
-}
-
-/** True for a mask that minus infinity went into. */
-function isInfinite(node: Match['node'], bias: Value | undefined): boolean {
-  return node.float('mask_filter_value', 0) === Number.NEGATIVE_INFINITY || (!!bias && hasInfinity(bias))
 }
 
 function attend(match: Match, own: Pick<Match, 'key' | 'value'>, past?: Past): Record<string, Value> {
@@ -118,13 +110,4 @@ function maskOf(match: Match): Value | undefined {
   if (isWhole && isWide) return bias
   const sizes = [1, 1, isWhole ? 1 : sizeAlong(match, query, 2), isWide ? 1 : sizeAlong(match, match.key, 2)]
   return op.Expand(bias, joined(match, sizes))
-}
-
-function hasInfinity(bias: Value): boolean {
-  const seen = new Set<Value>([bias])
-  for (const value of seen) {
-    if (seen.size > LIMIT || numberOf(value) === Number.NEGATIVE_INFINITY) return true
-    if (!value.constant) for (const input of value.producer?.inputs ?? []) if (input) seen.add(input)
-  }
-  return false
 }
