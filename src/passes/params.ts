@@ -9,7 +9,7 @@ export const optimizeParam = {
 
 export const precisionParam = {
   type: 'enum',
-  values: ['float32', 'float16', 'mixed'],
+  values: ['float32', 'float16', 'mixed', 'bfloat16'],
   default: 'float32',
-  doc: 'Floating-point type that the model computes in. `float16` halves the file and suits GPUs (on CPUs it is slower); `mixed` leaves in float32 the few nodes that need it, found by running the model',
+  doc: 'Floating-point type that the model computes in. `float16` halves the file and suits GPUs (on CPUs it is slower); `mixed` leaves in float32 the few nodes that need it, found by running the model; `bfloat16` is for CUDA, where it keeps the range of float32',
 } as const

@@ -5,7 +5,7 @@ import type { Node } from '../../graph/node.ts'
 import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { codeOf, type DType } from '../../onnx/dtypes.ts'
-import type { HalfConstants } from './constants.ts'
+import type { HalfConstants, HalfType } from './constants.ts'
 import { isConstant, type KeepIo, type Plan, returnsHalf } from './plan.ts'
 import { halfAttributes } from './retarget.ts'
 import { sequencesOf } from './sequences.ts'
@@ -19,9 +19,11 @@ export class Conversion {
   /** The other form of a value, made once. */
   readonly #half = new Map<Value, Value>()
   readonly #float = new Map<Value, Value>()
+  readonly #type: HalfType
   casts = 0
 
   constructor(model: Model, plan: Plan, constants: HalfConstants, keep: KeepIo) {
+    this.#type = constants.type
     this.#model = model
     this.#plan = plan
     this.#constants = constants
@@ -49,9 +51,10 @@ export class Conversion {
     for (const value of produced) this.#retypeProduced(value)
     for (const node of this.#plan.nodes.keys())
       for (const value of sequencesOf(node))
-        if (value.type) value.type = { kind: 'sequence', element: tensorType('float16') }
+        if (value.type) value.type = { kind: 'sequence', element: tensorType(this.#type) }
     for (const { node, half, float } of wanted) {
-      if (this.#plan.nodes.has(node)) for (const [name, value] of halfAttributes(node)) node.attributes.set(name, value)
+      if (this.#plan.nodes.has(node))
+        for (const [name, value] of halfAttributes(node, this.#type)) node.attributes.set(name, value)
       for (const [i, value] of node.inputs.entries()) {
         if (value && half[i]) node.setInput(i, this.#asHalf(value))
         else if (value && float[i]) node.setInput(i, this.#asFloat(value))
@@ -80,7 +83,7 @@ export class Conversion {
     for (const value of graph.inputs) {
       if (!this.#plan.isHalf(value)) continue
       if (value.tensor) graph.setInitializer(value, this.#constants.of(value)!)
-      retype(value, 'float16')
+      retype(value, this.#type)
       this.#half.set(value, value)
     }
   }
@@ -92,20 +95,20 @@ export class Conversion {
     if (staysFloat && producer) {
       const { shape } = value
       const half = graph.insert(
-        { op: 'Identity', inputs: [], outputs: [`${value.name}_float16`] },
+        { op: 'Identity', inputs: [], outputs: [`${value.name}_${this.#type}`] },
         { before: producer },
       )
       const fresh = half.output()
       half.setOutput(0, null)
       graph.remove(half)
       producer.setOutput(value.outputIndex, fresh)
-      fresh.type = tensorType('float16', shape)
+      fresh.type = tensorType(this.#type, shape)
       const cast = this.#castNode(fresh, 'float32', producer, null)
       cast.setOutput(0, value)
       this.#half.set(value, fresh)
       this.#float.set(value, value)
     } else {
-      retype(value, 'float16')
+      retype(value, this.#type)
       this.#half.set(value, value)
     }
   }
@@ -113,7 +116,7 @@ export class Conversion {
   #asHalf(value: Value): Value {
     let half = this.#half.get(value)
     if (!half) {
-      half = isConstant(value) ? this.#halfConstant(value) : this.#cast(value, 'float16')
+      half = isConstant(value) ? this.#halfConstant(value) : this.#cast(value, this.#type)
       this.#half.set(value, half)
     }
     return half
@@ -134,15 +137,15 @@ export class Conversion {
     const tensor = this.#constants.of(value)!
     const { graph, producer } = value
     const others = [...value.uses].some(({ node, index }) => !this.#plan.wantsHalf(node, index))
-    if (others || value.isOutput) return graph.addInitializer(`${value.name}_float16`, tensor)
+    if (others || value.isOutput) return graph.addInitializer(`${value.name}_${this.#type}`, tensor)
     if (producer) {
       producer.attributes.clear()
       producer.attributes.set('value', tensorAttribute(tensor))
-      retype(value, 'float16')
+      retype(value, this.#type)
     } else {
       if (value.isInput) graph.removeInput(value)
       graph.setInitializer(value, tensor)
-      retype(value, 'float16')
+      retype(value, this.#type)
     }
     return value
   }
@@ -152,7 +155,7 @@ export class Conversion {
     const { producer } = value
     // A Cast of a Cast from integers is one Cast from integers.
     const source =
-      dtype === 'float16' && producer?.is('Cast') && producer.input(0)?.dtype?.includes('int')
+      dtype === this.#type && producer?.is('Cast') && producer.input(0)?.dtype?.includes('int')
         ? producer.input(0)!
         : value
     return this.#castNode(source, dtype, producer, `${value.name}_${dtype}`, value.graph, value).output()

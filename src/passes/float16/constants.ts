@@ -1,7 +1,15 @@
 import { withFloats } from '../../graph/float-data.ts'
 import { Tensor } from '../../graph/tensor.ts'
 import type { Value } from '../../graph/value.ts'
-import { FLOAT16_MAX, FLOAT16_SMALLEST, minMax, sliceFloats, toFloat16, writeFloat16 } from '../../kernels/index.ts'
+import {
+  FLOAT16_MAX,
+  FLOAT16_SMALLEST,
+  minMax,
+  sliceFloats,
+  toBfloat16,
+  toFloat16,
+  writeFloat16,
+} from '../../kernels/index.ts'
 import { PiecewiseBytes } from '../../onnx/bytes.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { Note } from '../pass.ts'
@@ -10,13 +18,23 @@ import type { Float16Options } from './index.ts'
 /** Smallest normal half: below it precision falls off. */
 const SMALLEST_NORMAL = 2 ** -14
 
-/** The float16 form of a float32 constant, or undefined if it has to stay float32. */
+/** What becomes of float32. */
+export type HalfType = 'float16' | 'bfloat16'
+
+/** Largest finite bfloat16. */
+export const BFLOAT16_MAX: number = 2 ** 128 - 2 ** 120
+
+/** The float16 (or bfloat16) form of a float32 constant, or undefined if it has to stay float32. */
 export class HalfConstants {
   readonly #known = new Map<Value, Tensor | undefined>()
   readonly #notes = new Map<Value, Note>()
   readonly #overflow: Float16Options['overflow']
 
-  constructor(overflow: Float16Options['overflow']) {
+  /** @param type the type to convert to; in bfloat16 all numbers of float32 fit */
+  constructor(
+    overflow: Float16Options['overflow'],
+    readonly type: HalfType = 'float16',
+  ) {
     this.#overflow = overflow
   }
 
@@ -32,6 +50,7 @@ export class HalfConstants {
   }
 
   #convert(value: Value, tensor: Tensor): Tensor | undefined {
+    if (this.type === 'bfloat16') return bfloats(tensor)
     const later = halvesLater(tensor)
     if (later) return later
     const result = withFloats(tensor, (data) => toFloat16(data))
@@ -89,6 +108,18 @@ function halvesLater(tensor: Tensor): Tensor | undefined {
     withFloats(tensor, (data) => writeFloat16(sliceFloats(data, offset / 2, target.length / 2), target)),
   )
   return Tensor.of('float16', tensor.dims, bytes)
+}
+
+/** Finite numbers stay finite. */
+function bfloats(tensor: Tensor): Tensor {
+  const values = withFloats(tensor, (data) => toBfloat16(data))
+  const isInfinite = values.some((bits) => (bits & 0x7fff) === 0x7f80)
+  if (isInfinite) {
+    const source = tensor.float32()
+    for (const [i, bits] of values.entries())
+      if ((bits & 0x7fff) === 0x7f80 && Number.isFinite(source[i])) values[i] = bits - 1
+  }
+  return Tensor.of('bfloat16', tensor.dims, new Uint8Array(values.buffer))
 }
 
 function halves(tensor: Tensor, values: Uint16Array): Tensor {

@@ -88,11 +88,20 @@ export const float16: Pass<typeof params> = {
   doc: 'Converts float32 to float16',
   params,
   lossless: false,
-  enabled: ({ precision }) => precision === 'float16' || precision === 'mixed',
-  check(_options, device) {
+  enabled: ({ precision }) => precision !== 'float32',
+  check({ precision, keepIoTypes }, device) {
     if (device === 'tensorrt')
       throw new OnnxError('FLOAT16_TARGET', 'TensorRT chooses the precision of each layer itself', {
-        hint: 'Leave the model in float32 and set the provider option trt_fp16_enable.',
+        hint: 'Leave the model in float32 and set the provider option trt_fp16_enable or trt_bf16_enable.',
+      })
+    if (precision !== 'bfloat16') return
+    if (device !== 'cuda')
+      throw new OnnxError('BFLOAT16_TARGET', `nothing on ${device} computes in bfloat16`, {
+        hint: 'Of the devices only CUDA has kernels for it. Use precision=float16, or mixed where its range is too small.',
+      })
+    if (!keepIoTypes)
+      throw new OnnxError('BFLOAT16_IO', 'JavaScript has no arrays of bfloat16 for inputs and outputs', {
+        hint: 'Leave keep_io_types on: inputs and outputs stay float32.',
       })
   },
   dependencies: ({ precision, mixedInputs, mixedValidate }, file) =>

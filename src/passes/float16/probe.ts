@@ -4,6 +4,8 @@ import type { Node } from '../../graph/node.ts'
 import type { DType } from '../../onnx/dtypes.ts'
 import { encodeToBytes } from '../../onnx/encode.ts'
 import { openSession } from '../../ort/session.ts'
+import { runsInBfloat16, WRITTEN_OUT } from './bfloat16.ts'
+import type { HalfType } from './constants.ts'
 import { halfAttributes } from './retarget.ts'
 
 /** How a node takes float16. */
@@ -39,14 +41,22 @@ export class Prober {
   readonly #known = new Map<string, Acceptance | undefined>()
   readonly #trusted: boolean
   readonly #staysFloat: (node: Node, index: number) => boolean
+  readonly #type: HalfType
   /** How many sessions were opened. */
   sessions = 0
 
   /**
    * @param device decides about operators that have a float32 kernel but no float16 one on the CPU: elsewhere they are trusted
    * @param staysFloat inputs that are not even tried
+   * @param type what is asked for: float16, or bfloat16, of which ONNX Runtime only says here whether operators may have it
    */
-  constructor(model: Model, device: string, staysFloat: (node: Node, index: number) => boolean = () => false) {
+  constructor(
+    model: Model,
+    device: string,
+    staysFloat: (node: Node, index: number) => boolean = () => false,
+    type: HalfType = 'float16',
+  ) {
+    this.#type = type
     this.#model = model
     this.#trusted = device !== 'cpu' && device !== 'wasm'
     this.#staysFloat = staysFloat
@@ -58,8 +68,13 @@ export class Prober {
     for (const node of nodes) {
       const key = keyOf(node)
       if (key === undefined || this.#known.has(key) || probes.has(key)) continue
+      if (this.#type === 'bfloat16' && !runsInBfloat16(node, this.#model.opset)) continue
       const types = node.inputs.map((value) => value?.dtype ?? ('' as const))
       const half = types.map((dtype, i) => dtype === 'float32' && !this.#staysFloat(node, i))
+      if (this.#type === 'bfloat16' && WRITTEN_OUT.has(node.opType)) {
+        this.#known.set(key, { inputs: half, outputs: node.outputs.map((value) => value?.dtype === 'float32') })
+        continue
+      }
       probes.set(key, { key, name: `probe${probes.size}`, node, types, half, asFloat: false })
     }
     await this.#ask([...probes.values()])
@@ -113,7 +128,7 @@ export class Prober {
   async #open(probes: Iterable<Probe>): Promise<string | ((probe: Probe) => Acceptance)> {
     const model = new Model({ irVersion: this.#model.irVersion, name: 'probes' })
     for (const [domain, version] of this.#model.opsets) model.opsets.set(domain, version)
-    for (const probe of probes) addProbe(model, probe)
+    for (const probe of probes) addProbe(model, probe, this.#type)
     const proto = modelToProto(model)
     if (this.#model.functions.length) proto.functions = modelToProto(this.#model).functions ?? []
     this.sessions++
@@ -123,10 +138,19 @@ export class Prober {
       await session.release()
       return ({ name, node, half }) => ({
         inputs: half,
-        outputs: node.outputs.map((value, i) => value?.dtype === 'float32' && found.get(`${name}_o${i}`) === 'float16'),
+        outputs: node.outputs.map(
+          (value, i) => value?.dtype === 'float32' && found.get(`${name}_o${i}`) === this.#type,
+        ),
       })
     } catch (error) {
-      return (error as Error).message
+      const { message } = error as Error
+      // Node can't say what type an output of bfloat16 has, so there is one, and the model has been loaded.
+      if (this.#type === 'bfloat16' && /Unsupported data type: 16\b/.test(message))
+        return ({ node, half }) => ({
+          inputs: half,
+          outputs: node.outputs.map((value) => value?.dtype === 'float32'),
+        })
+      return message
     }
   }
 }
@@ -145,17 +169,17 @@ function keyOf(node: Node): string | undefined {
   ].join()
 }
 
-function addProbe(model: Model, { name, node, types, half, asFloat }: Probe): void {
+function addProbe(model: Model, { name, node, types, half, asFloat }: Probe, type: HalfType): void {
   const inputs = types.map((dtype, i) => {
     if (dtype === '') return null
     const constant = node.input(i)?.constant
     const input = `${name}_i${i}`
     // Small integers (shapes, axes) are given, since operators check them.
     if (constant && dtype === 'int64' && constant.byteLength <= 1024) return model.graph.addInitializer(input, constant)
-    return model.graph.addInput(input, { kind: 'tensor', dtype: half[i] && !asFloat ? 'float16' : dtype })
+    return model.graph.addInput(input, { kind: 'tensor', dtype: half[i] && !asFloat ? type : dtype })
   })
   const producesHalf = !asFloat && (half.some(Boolean) || !types.includes('float32'))
-  const attributes = Object.fromEntries([...node.attributes, ...(producesHalf ? halfAttributes(node) : [])])
+  const attributes = Object.fromEntries([...node.attributes, ...(producesHalf ? halfAttributes(node, type) : [])])
   const outputs = node.outputs.map((value, i) => (value ? `${name}_o${i}` : null))
   const probe = model.graph.insert({ op: node.opType, domain: node.domain, inputs, attributes, outputs, name })
   for (const value of probe.outputs) if (value) model.graph.addOutput(value)

@@ -15,9 +15,10 @@ import { Prober } from './probe.ts'
 export async function run(model: Model, options: Float16Options, context: PassContext): Promise<PassResult> {
   const inlined = inlineFunctions(model)
   await context.ort.inferTypes(model, { scalars: false })
-  const constants = new HalfConstants(options.overflow)
+  const type = options.precision === 'bfloat16' ? 'bfloat16' : 'float16'
+  const constants = new HalfConstants(options.overflow, type)
   const keep = keepIo(options)
-  const prober = new Prober(model, context.device, float32Inputs(options))
+  const prober = new Prober(model, context.device, float32Inputs(options), type)
   const parts = nodesOfParts(model, options.float32Parts ?? [])
   const planWith = (float32: Iterable<Node>): Promise<Plan> =>
     makePlan(model, options, prober, constants, keep, new Set([...parts, ...float32]))
