@@ -4,6 +4,7 @@ import { Tensor } from '../../../graph/tensor.ts'
 import { tensorType } from '../../../graph/types.ts'
 import type { Use, Value } from '../../../graph/value.ts'
 import { nameOf } from '../select.ts'
+import { zeroPointTensor } from './float8.ts'
 import type { ActivationParameters } from './parameters.ts'
 import type { QdqContext } from './qdq.ts'
 
@@ -137,7 +138,7 @@ export class ActivationPairs {
     const { scaleType, scale, type, zeroPoint } = parameters
     const made = {
       scale: graph.addInitializer(`${name}_scale${suffix}`, Tensor.from(scaleType, [], [scale])),
-      zeroPoint: graph.addInitializer(`${name}_zero_point${suffix}`, Tensor.from(type, [], [zeroPoint])),
+      zeroPoint: graph.addInitializer(`${name}_zero_point${suffix}`, zeroPointTensor(type, zeroPoint)),
     }
     this.#parameters.set(parameters, made)
     return made

@@ -7,11 +7,11 @@ import {
   codeReader,
   type FloatInput,
   type QuantizedBlocks,
-  type QuantizedType,
   quantizeBlocks,
   toFloat32,
 } from '../../../kernels/index.ts'
 import type { QuantizedConstant } from './constants.ts'
+import { type CodeType, isFloat8 } from './float8.ts'
 
 /** A matrix with a scale for every so many elements along one axis. */
 export interface Blocks extends QuantizedBlocks {
@@ -29,8 +29,8 @@ export function blockAxis(op: string, dims: readonly number[]): number | undefin
   return op === 'MatMul' || op === 'Gemm' ? 0 : undefined
 }
 
-export function isBlockType(type: QuantizedType): type is BlockType {
-  return !type.endsWith('16')
+export function isBlockType(type: CodeType): type is BlockType {
+  return !type.endsWith('16') && !isFloat8(type)
 }
 
 /** Quantizes a matrix in blocks; scales are found from the range of each. Signed types are symmetric. */
@@ -80,7 +80,7 @@ export function dequantizeBlocks(constant: QuantizedConstant): Float32Array {
   const [codes, scales, zeroPoints] = blockTensors(constant)
   const { axis, size, blocks: count } = blocks!
   const { channels, inner } = channelLayout(tensor.dims, axis)
-  const [codeAt, zeroAt] = [codes, zeroPoints].map((part) => codeReader(part!.bytes(), request.type))
+  const [codeAt, zeroAt] = [codes, zeroPoints].map((part) => codeReader(part!.bytes(), request.type as BlockType))
   const scaleAt = withFloats(scales, (data) => toFloat32(data))
   return Float32Array.from({ length: tensor.elementCount }, (_, i) => {
     const [outer, along, within] = [Math.floor(i / (channels * inner)), Math.floor(i / inner) % channels, i % inner]

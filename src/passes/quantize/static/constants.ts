@@ -6,19 +6,20 @@ import {
   type ChannelScales,
   channelLayout,
   minMaxPerChannel,
-  type QuantizedType,
   quantizePerChannel,
   scaleZeroPoints,
+  toFloat32,
 } from '../../../kernels/index.ts'
 import { ComputedBytes } from '../../../onnx/bytes.ts'
 import { byteLengthOf } from '../../../onnx/dtypes.ts'
 import { MASKS } from '../calibrate/statistics.ts'
 import { type Blocks, blockAxis, blockTensors, inBlocks, isBlockType } from './blocks.ts'
+import { type CodeType, float8Codes, float8Scale, isFloat8, standardDeviationOf, zeroPointTensor } from './float8.ts'
 import { safePairs } from './pairs.ts'
 
 /** How to quantize a constant. */
 export interface ConstantRequest {
-  type: QuantizedType
+  type: CodeType
   symmetric: boolean
   /** `safe`: as many codes as cannot saturate sums of two neighbouring products with uint8. */
   range: 'full' | 'reduced' | 'safe'
@@ -81,6 +82,16 @@ export function planConstant(root: Value, request: ConstantRequest): QuantizedCo
     if (nan + infinite > 0) return 'its constant has values that are not finite'
     if (request.refuseMasks && (min.some((x) => x <= MASKS.low) || max.some((x) => x >= MASKS.high)))
       return 'its constant is a mask'
+    if (isFloat8(type)) {
+      const scale = float8Scale(standardDeviationOf(toFloat32(data)))
+      return {
+        root,
+        tensor,
+        request,
+        layout,
+        scales: { scales: Float32Array.of(scale), zeroPoints: new Int32Array(1) },
+      }
+    }
     const along = request.blockSize === undefined ? undefined : blockAxis(request.op, dims)
     if (along !== undefined && isBlockType(type)) {
       const blocks = inBlocks(data, dims, along, request.blockSize!, { type, symmetric, scaleType })
@@ -141,12 +152,18 @@ export function emitConstant(constant: QuantizedConstant, name: string = constan
     }
   }
   const length = byteLengthOf(type, tensor.elementCount)
-  const compute = (): Uint8Array => withFloats(tensor, (data) => quantizePerChannel(data, layout, type, scales))
+  const compute = (): Uint8Array =>
+    withFloats(tensor, (data) =>
+      isFloat8(type) ? float8Codes(toFloat32(data), scales.scales[0]!) : quantizePerChannel(data, layout, type, scales),
+    )
   const bytes = tensor.elementCount < SMALL ? compute() : new ComputedBytes(length, compute)
   const dims = axis === undefined || tensor.dims.length === 0 ? [] : [layout.channels]
   return {
     data: graph.addInitializer(`${name}_quantized`, Tensor.of(type, tensor.dims, bytes)),
     scale: graph.addInitializer(`${name}_scale`, Tensor.from(scaleType, dims, [...scales.scales])),
-    zeroPoint: graph.addInitializer(`${name}_zero_point`, Tensor.from(type, dims, [...scales.zeroPoints])),
+    zeroPoint: graph.addInitializer(
+      `${name}_zero_point`,
+      isFloat8(type) ? zeroPointTensor(type, 0) : Tensor.from(type, dims, [...scales.zeroPoints]),
+    ),
   }
 }

@@ -1,4 +1,5 @@
 import { OnnxError } from '../../../onnx/errors.ts'
+import type { ParamOutput } from '../../../params/spec.ts'
 import type { Pass } from '../../pass.ts'
 import { dataFiles, locate } from '../calibrate/data/files.ts'
 import { staticParams } from './params.ts'
@@ -22,7 +23,7 @@ export const staticQuantization: Pass<typeof staticParams> = {
         `${device} has no kernels for integer operators`,
         'Use quantFormat qdq there, or precision float16.',
       )
-    if (device === 'tensorrt' && (options.activationType !== 'int8' || !options.activationSymmetric))
+    if (device === 'tensorrt' && !isTensorrtType(options))
       throw invalid('TensorRT takes symmetric int8 activations only', 'Use preset=tensorrt.')
     if (options.lossSamples && (!options.calibration || options.quantFormat === 'qoperator'))
       throw invalid('lossSamples needs calibration data and quantFormat qdq', 'Leave it out, or give both.')
@@ -40,6 +41,27 @@ export const staticQuantization: Pass<typeof staticParams> = {
       )
     if (options.blockSize !== undefined && (options.pairOnWeights || options.contribOps))
       throw invalid('blockSize goes neither with pairOnWeights nor with contribOps', 'Leave one of them out.')
+    if (activationType === 'float8e4m3fn') {
+      if (
+        options.quantFormat === 'qoperator' ||
+        weightType ||
+        options.reduceRange ||
+        options.contribOps ||
+        options.blockSize
+      )
+        throw invalid(
+          'float8 is for pairs, weights included, and has neither integer types, reduced ranges nor blocks',
+          'Leave out weightType, reduceRange, contribOps and blockSize, and use quantFormat qdq.',
+        )
+      // On the CPU ONNX Runtime 1.30 makes integer operators of whatever stands between pairs, and refuses float8 there.
+      if (device !== 'cuda' && device !== 'tensorrt')
+        throw invalid(
+          `${device} has no operators for float8`,
+          'Use it for cuda or tensorrt; elsewhere uint8 or uint16.',
+        )
+      if (!options.calibration || options.ranges)
+        throw invalid('float8 needs calibration data', 'Ranges do not tell how values are spread.')
+    }
     if (restrictedAsymmetric && (activationType !== 'uint8' || activationSymmetric))
       throw invalid('restrictedAsymmetric is for uint8 activations that are not symmetric', 'Leave one of them out.')
     if (options.quantFormat === 'qoperator' && activationType.endsWith('16'))
@@ -52,4 +74,9 @@ export const staticQuantization: Pass<typeof staticParams> = {
     ...(tensorOverrides ? [locate(tensorOverrides, file)] : []),
   ],
   run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
+}
+
+/** TensorRT has no zero points. */
+function isTensorrtType({ activationType, activationSymmetric }: ParamOutput<typeof staticParams>): boolean {
+  return activationType === 'float8e4m3fn' || (activationType === 'int8' && activationSymmetric)
 }

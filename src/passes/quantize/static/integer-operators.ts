@@ -3,6 +3,7 @@ import type { Node } from '../../../graph/node.ts'
 import { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
 import { CODE_RANGES, type QuantizedType, roundHalfEven } from '../../../kernels/index.ts'
+import type { CodeType } from './float8.ts'
 import { CONTRIB_DOMAIN } from './versions.ts'
 
 /** The quantized form of a tensor. */
@@ -10,7 +11,7 @@ export interface Quantized {
   data: Value
   scale: Value
   zeroPoint: Value
-  type: QuantizedType
+  type: CodeType
 }
 
 type Parameters = { scale: Value; zeroPoint: Value }
@@ -166,7 +167,7 @@ export const INTEGER_OPERATORS: Readonly<Record<string, Integer>> = {
 function fillOf(node: Node, { scale, zeroPoint, type }: Quantized): Value | null {
   if (node.string('mode', 'constant') !== 'constant') return null
   const fill = node.input(2)?.constant?.scalar() ?? 0
-  const [first, last] = CODE_RANGES[type].full
+  const [first, last] = CODE_RANGES[type as QuantizedType].full
   const code = roundHalfEven(Math.fround(fill / scale.tensor!.scalar()!)) + zeroPoint.tensor!.scalar()!
   const tensor = Tensor.from(type, [], [Math.max(first, Math.min(last, code))])
   return node.graph.addInitializer(`${node.output().name}_fill`, tensor)

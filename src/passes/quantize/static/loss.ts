@@ -3,12 +3,20 @@ import type { Model } from '../../../graph/model.ts'
 import type { Node } from '../../../graph/node.ts'
 import { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
-import { compare, dequantize, type FloatType, quantizePerChannel, toFloat32 } from '../../../kernels/index.ts'
+import {
+  compare,
+  dequantize,
+  type FloatInput,
+  type FloatType,
+  quantizePerChannel,
+  toFloat32,
+} from '../../../kernels/index.ts'
 import type { CalibrationData } from '../calibrate/data/index.ts'
 import type { Range } from '../calibrate/methods/types.ts'
 import { type Observer, observe } from '../calibrate/observe.ts'
 import { dequantizeBlocks } from './blocks.ts'
 import type { QuantizedConstant } from './constants.ts'
+import { float8Codes, fromFloat8, isFloat8 } from './float8.ts'
 
 /** What quantization costs one tensor, as signal to noise ratios in dB; null where nothing is lost. */
 export interface TensorLoss {
@@ -134,10 +142,16 @@ function weightLoss(constant: QuantizedConstant): TensorLoss {
   return withFloats(tensor, (data) => {
     const found = constant.blocks
       ? dequantizeBlocks(constant)
-      : dequantize(quantizePerChannel(data, layout, request.type, scales), request.type, layout, scales)
+      : isFloat8(request.type)
+        ? float8Values(data, scales.scales[0]!)
+        : dequantize(quantizePerChannel(data, layout, request.type, scales), request.type, layout, scales)
     const { sqnr, maxDifference } = compare(toFloat32(data), found)
     return { name: root.name, rounding: sqnr === Number.POSITIVE_INFINITY ? null : round(sqnr), maxDifference }
   })
+}
+
+function float8Values(data: FloatInput, scale: number): Float32Array {
+  return Float32Array.from(float8Codes(toFloat32(data), scale), (code) => fromFloat8(code) * scale)
 }
 
 function clamped(tensor: Tensor, limits: Range | undefined): Tensor {

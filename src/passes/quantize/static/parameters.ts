@@ -1,16 +1,11 @@
-import {
-  CODE_RANGES,
-  type QuantizedType,
-  roundHalfEven,
-  type ScaleZeroPoint,
-  scaleZeroPoint,
-} from '../../../kernels/index.ts'
+import { CODE_RANGES, type ScaleZeroPoint, scaleZeroPoint } from '../../../kernels/index.ts'
 import type { Range } from '../calibrate/methods/types.ts'
+import { type CodeType, FLOAT8_MAX, float8Scale, isFloat8 } from './float8.ts'
 import type { StaticOptions, TensorOverride } from './settings.ts'
 
 /** Scale and zero point of an activation. */
 export interface ActivationParameters extends ScaleZeroPoint {
-  type: QuantizedType
+  type: CodeType
   scaleType: 'float32' | 'float16'
   /** Integer products read the activation by these instead. */
   narrow?: ActivationParameters
@@ -26,6 +21,7 @@ export function activationParameters(
   override: TensorOverride = {},
 ): ActivationParameters {
   const type = override.type ?? options.activationType
+  if (isFloat8(type)) return { type, scaleType, scale: float8Scale(range.deviation ?? 0), zeroPoint: 0 }
   if (override.scale !== undefined)
     return { type, scaleType, scale: [override.scale].flat()[0]!, zeroPoint: [override.zeroPoint ?? 0].flat()[0]! }
   const min = override.min ?? range.min
@@ -49,13 +45,7 @@ function restricted(min: number, max: number, minimumRealRange = 0): ScaleZeroPo
 
 /** The values that the codes of these parameters stand for. */
 export function representable({ type, scale, zeroPoint }: ActivationParameters): Range {
+  if (isFloat8(type)) return { min: -FLOAT8_MAX * scale, max: FLOAT8_MAX * scale }
   const [first, last] = CODE_RANGES[type].full
   return { min: (first - zeroPoint) * scale, max: (last - zeroPoint) * scale }
-}
-
-/** The nearest value that a code stands for. */
-export function roundTrip(value: number, parameters: ActivationParameters): number {
-  const [first, last] = CODE_RANGES[parameters.type].full
-  const code = roundHalfEven(Math.fround(value / parameters.scale)) + parameters.zeroPoint
-  return (Math.max(first, Math.min(last, code)) - parameters.zeroPoint) * parameters.scale
 }

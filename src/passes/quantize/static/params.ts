@@ -83,8 +83,8 @@ const ownParams = {
   },
   activationType: {
     type: 'enum',
-    doc: 'Static quantization: type of activations; 16 bits are float in ONNX Runtime',
-    values: ['uint8', 'int8', 'uint16', 'int16'],
+    doc: 'Static quantization: type of activations; 16 bits are float in ONNX Runtime, and so is float8, which weights have then too',
+    values: ['uint8', 'int8', 'uint16', 'int16', 'float8e4m3fn'],
     default: 'uint8',
   },
   activationSymmetric: { type: 'boolean', doc: 'Zero point of activations in the middle', default: false },

@@ -1,8 +1,8 @@
 import type { Node } from '../../../graph/node.ts'
 import type { Value } from '../../../graph/value.ts'
-import type { QuantizedType } from '../../../kernels/index.ts'
 import { makeRoomForBias } from './bias.ts'
 import { type ConstantRequest, planConstant, type QuantizedConstant } from './constants.ts'
+import { type CodeType, isFloat8 } from './float8.ts'
 import type { ConstantMark, Marks } from './marks.ts'
 import type { ActivationParameters } from './parameters.ts'
 import type { StaticOptions, TensorOverrides } from './settings.ts'
@@ -65,6 +65,8 @@ export function planConstants(
       const found = input && parameters.get(input)
       const scale = found?.narrow ?? found
       if (mark.kind !== 'bias' || !weight || weight.blocks || !scale || mark.weight.transposed) continue
+      // What float8 gives is float: its bias too.
+      if (isFloat8(scale.type) || isFloat8(weight.request.type)) continue
       if (scale.type.endsWith('16') && weight.request.type.endsWith('16')) continue
       const { root } = mark.weight
       // QGemm multiplies the integer sum by alpha after it has added the bias.
@@ -85,7 +87,7 @@ function requestFor(
 ): ConstantRequest {
   const override = overrides.get(mark.kind === 'bias' ? '' : mark.weight.root.name) ?? {}
   const isWeight = mark.kind === 'weight'
-  const type: QuantizedType = override.type ?? (isWeight ? weightTypeOf(node, options) : options.activationType)
+  const type: CodeType = override.type ?? (isWeight ? weightTypeOf(node, options) : options.activationType)
   const symmetric =
     override.symmetric ?? (isWeight ? (options.weightSymmetric ?? type.startsWith('int')) : options.activationSymmetric)
   const isProduct = isWeight && mark.product
@@ -112,7 +114,7 @@ function requestFor(
         : reduced
           ? 'reduced'
           : 'full',
-    axis: axis === undefined ? undefined : axis < 0 ? axis + rank : axis,
+    axis: axis === undefined || isFloat8(type) ? undefined : axis < 0 ? axis + rank : axis,
     op: isProduct ? (node.opType === 'Gemm' && node.int('transB', 0) ? 'Gemm:transB' : node.opType) : '',
     scaleType: dtype === 'float16' ? 'float16' : 'float32',
     minimumRealRange: options.minimumRealRange,
@@ -126,7 +128,8 @@ function requestFor(
  * Convolutions of uint8 activations get uint8 weights with a zero point: all 8 bits, and no sum of products saturates. Other products
  * get int8, which is multiplied faster; there `safe` codes cost next to nothing. Tables have nothing to multiply.
  */
-function weightTypeOf(node: Node, { weightType, activationType }: StaticOptions): QuantizedType {
+function weightTypeOf(node: Node, { weightType, activationType }: StaticOptions): CodeType {
   if (node.opType === 'Gather') return weightType ?? 'uint8'
+  if (isFloat8(activationType)) return activationType
   return weightType ?? (/^Conv/.test(node.opType) && activationType === 'uint8' ? 'uint8' : 'int8')
 }

@@ -6,6 +6,7 @@ import type { Value } from '../../../graph/value.ts'
 import { prune } from '../weight.ts'
 import { quantizedBias } from './bias.ts'
 import { emitConstant, type QuantizedConstant } from './constants.ts'
+import { zeroPointTensor } from './float8.ts'
 import { gatherCodes } from './gather-codes.ts'
 import { INTEGER_OPERATORS, type Integer, MATMUL_TO_FLOAT, type Quantized } from './integer-operators.ts'
 import type { ActivationParameters } from './parameters.ts'
@@ -206,7 +207,7 @@ class Writer {
     const { graph: main } = graph.model
     const made = {
       scale: main.addInitializer(`${name}_scale`, Tensor.from(parameters.scaleType, [], [parameters.scale])),
-      zeroPoint: main.addInitializer(`${name}_zero_point`, Tensor.from(parameters.type, [], [parameters.zeroPoint])),
+      zeroPoint: main.addInitializer(`${name}_zero_point`, zeroPointTensor(parameters.type, parameters.zeroPoint)),
     }
     this.#parameters.set(parameters, made)
     return made

@@ -8,6 +8,7 @@ import { openData } from '../calibrate/data/index.ts'
 import { type Calibration, calibrate, type MethodOptions } from '../calibrate/index.ts'
 import { selector } from '../select.ts'
 import { foldBatchNorms } from './batch-norm.ts'
+import { isFloat8 } from './float8.ts'
 import { readOverrides, readRanges } from './json-files.ts'
 import { LossMeter } from './loss.ts'
 import { constantOf, Marks } from './marks.ts'
@@ -45,7 +46,9 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   const candidates = new Map<Node, Operator>()
   for (const node of model.graph.allNodes()) {
     const operator = operatorOf(node)
-    if (operator && isSelected(node) && isAsked(node, operator, asked)) candidates.set(node, operator)
+    // Of values in bodies only the extremes are known, which say nothing for float8.
+    const known = !isFloat8(asked.activationType) || !node.graph.owner
+    if (operator && known && isSelected(node) && isAsked(node, operator, asked)) candidates.set(node, operator)
   }
   if (!candidates.size) return { changes: 0 }
   const { opset } = model
@@ -53,7 +56,8 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   if (!options) return { changes: 0 }
   await context.ort.inferTypes(model)
   // A raised operator set stays: nodes were adapted to it.
-  const raised = options.blockSize !== undefined && model.opset !== opset ? 1 : 0
+  const adapted = options.blockSize !== undefined || isFloat8(options.activationType)
+  const raised = adapted && model.opset !== opset ? 1 : 0
   let prepared = foldBatchNorms(model) + raised
   if (options.smoothNorms ?? options.perChannel) prepared += smooth([...candidates.keys()].filter(isProduct))
   // Now that values are those that will be quantized.
@@ -69,7 +73,8 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
     const data = openData(model, { ...options, calibration: options.calibration })
     calibration = await calibrate(model, values, data, {
       ...methodOptions(options),
-      method: options.calibrationMethod,
+      // What counts for float8 is how far values are spread.
+      method: isFloat8(options.activationType) ? 'distribution' : options.calibrationMethod,
       masks: options.maskAware,
       threads: context.threads,
       signal: context.signal,
@@ -94,7 +99,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
       node: node.label,
     })
   const ranges = new Map([...calibration.ranges, ...given])
-  adjustRanges(marks, ranges, options)
+  if (!isFloat8(options.activationType)) adjustRanges(marks, ranges, options)
   if (integers) sharePads(marks, ranges)
   const wide = wideActivations(marks, ranges, calibration.statistics, options, overrides)
   if (wide.size) noteWide(wide, options, note)

@@ -2,6 +2,7 @@ import type { Model } from '../../../graph/model.ts'
 import type { PassContext } from '../../pass.ts'
 import { blockersOf } from '../opset.ts'
 import { raiseOpset } from '../raise-opset.ts'
+import { isFloat8 } from './float8.ts'
 import type { Plan } from './plan.ts'
 import type { StaticOptions } from './settings.ts'
 
@@ -12,6 +13,8 @@ export const CONTRIB_DOMAIN = 'com.microsoft'
 const LEAST_OPSET = 11
 /** QuantizeLinear has an axis from here on. */
 const AXIS_OPSET = 13
+/** And float8 from here on. */
+const FLOAT8_OPSET = 19
 /** And blocks from here on. */
 const BLOCK_OPSET = 21
 
@@ -40,6 +43,18 @@ export async function fitVersion(
     model.opsets.delete('ai.onnx')
     model.opsets.set('', LEAST_OPSET)
   }
+  if (isFloat8(options.activationType) && model.opset < FLOAT8_OPSET) {
+    await ort.inferTypes(model)
+    const blockers = raiseOpset(model, FLOAT8_OPSET)
+    if (blockers.length) {
+      note({
+        level: 'warn',
+        code: 'quantize/opset-too-old',
+        message: `float8 needs opset ${FLOAT8_OPSET}, and ${blockers.join(', ')} mean something else in opset ${opset}: the model stays as it is`,
+      })
+      return undefined
+    }
+  }
   if (options.blockSize !== undefined && model.opset < BLOCK_OPSET) {
     await ort.inferTypes(model)
     const blockers = raiseOpset(model, BLOCK_OPSET)
@@ -67,7 +82,7 @@ export function domainFor(model: Model, { contribOps }: StaticOptions, plan: Pla
     ...[...plan.parameters.values()].flatMap(({ type, convert }) => [type, convert?.parameters.type ?? type]),
     ...plan.constants.map(({ constant }) => constant.request.type),
   ]
-  const wide = types.some((type) => !type.endsWith('int8'))
+  const wide = types.some((type) => !type.endsWith('int8') && !isFloat8(type))
   const half = [...model.graph.allNodes()].some((node) => node.outputs.some((value) => value?.dtype === 'float16'))
   const domain = contribOps || model.opset < (wide ? 21 : half ? 19 : 10) ? CONTRIB_DOMAIN : ''
   if (domain && types.length) model.useDomain(domain)

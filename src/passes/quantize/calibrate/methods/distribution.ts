@@ -16,6 +16,6 @@ export const distribution: Method = {
     const mean = sum / total
     const deviation = Math.sqrt(Math.max(0, squares / total - mean * mean))
     const clamp = (value: number): number => Math.max(min, Math.min(max, value))
-    return { min: clamp(mean - 3 * deviation), max: clamp(mean + 3 * deviation) }
+    return { min: clamp(mean - 3 * deviation), max: clamp(mean + 3 * deviation), deviation }
   },
 }

@@ -4,6 +4,8 @@ import type { Statistics } from '../statistics.ts'
 export interface Range {
   min: number
   max: number
+  /** Standard deviation, where the method finds it. */
+  deviation?: number
 }
 
 /** How to find a range. */
