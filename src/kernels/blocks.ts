@@ -2,6 +2,7 @@ import { CHUNK, type FloatInput, lengthOf } from './floats.ts'
 import { bytesAt, floatsAt, frame } from './memory.ts'
 import { wasm } from './module.ts'
 import { type BlockLayout, forEachTile, type Tile, tileCapacity } from './tiles.ts'
+import { transpose } from './transpose.ts'
 
 /**
  * How the scale and zero point of a block are found:
@@ -187,6 +188,60 @@ export function packCodes(codes: Uint8Array<ArrayBuffer>, bits: 2 | 4 | 8): Uint
       result.set(bytesAt(packed, Math.ceil((piece.length * bits) / 8)), (start * bits) / 8)
     }
   })
+  return result
+}
+
+/** What was quantized elsewhere, a byte per code. */
+export interface LooseBlocks {
+  /** [blocks * blockSize, columns]: row by row along the blocked axis, filled up with zero points. */
+  readonly codes: Uint8Array<ArrayBuffer>
+  /** [columns, blocks]. */
+  readonly scales: Float32Array<ArrayBuffer>
+  /** [columns, blocks]. */
+  readonly zeroPoints: Uint8Array<ArrayBuffer>
+  readonly blocks: number
+}
+
+/** Packs codes as `quantizeBlocks` does. One of `outer` and `inner` of the layout is 1. */
+export function packBlocks(
+  { codes, scales, zeroPoints, blocks }: LooseBlocks,
+  { outer, length, inner }: BlockLayout,
+  { bits, symmetric = false, order = 'blocks', signed = false }: BlockOptions,
+): QuantizedBlocks {
+  const columns = outer * inner
+  const padded = codes.length / columns
+  const byColumn = (): Uint8Array<ArrayBuffer> => transpose(codes, padded, columns, 1)
+  if (order === 'blocks') {
+    const result = { codes: packCodes(byColumn(), bits), scales, blocks }
+    return symmetric ? result : { ...result, zeroPoints: packRows(zeroPoints, columns, bits) }
+  }
+  const own = inner > 1 ? codes.slice(0, length * columns) : cropRows(byColumn(), padded, length)
+  const packed = packCodes(own, bits)
+  if (signed) flipSign(packed, bits)
+  const inOrder = <T extends Float32Array | Uint8Array>(values: T): T =>
+    inner > 1 ? toInner(values, outer, blocks, inner) : values
+  const result = { codes: packed, scales: inOrder(scales), blocks }
+  return symmetric ? result : { ...result, zeroPoints: packCodes(inOrder(zeroPoints), bits) }
+}
+
+/** The first `kept` of every `width` elements. */
+function cropRows(values: Uint8Array<ArrayBuffer>, width: number, kept: number): Uint8Array<ArrayBuffer> {
+  if (width === kept) return values
+  const result = new Uint8Array((values.length / width) * kept)
+  for (let row = 0; row * kept < result.length; row++)
+    result.set(values.subarray(row * width, row * width + kept), row * kept)
+  return result
+}
+
+/** Zero points of `blocks` order, a byte each: [channels, blocks]. */
+export function unpackZeroPoints(packed: Uint8Array, channels: number, blocks: number, bits: 2 | 4 | 8): Uint8Array {
+  const perByte = 8 / bits
+  const width = packed.length / channels
+  const mask = 2 ** bits - 1
+  const result = new Uint8Array(channels * blocks)
+  for (let c = 0; c < channels; c++)
+    for (let b = 0; b < blocks; b++)
+      result[c * blocks + b] = (packed[c * width + Math.floor(b / perByte)]! >> ((b % perByte) * bits)) & mask
   return result
 }
 

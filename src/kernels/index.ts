@@ -3,7 +3,16 @@
  * lies, in whatever float type and at whatever offset, or read it piece by piece from a file. Memory use is a few
  * megabytes plus the result. All functions are synchronous; each thread has its own instance.
  */
-export { type BlockMethod, type BlockOptions, packCodes, type QuantizedBlocks, quantizeBlocks } from './blocks.ts'
+export {
+  type BlockMethod,
+  type BlockOptions,
+  type LooseBlocks,
+  packBlocks,
+  packCodes,
+  type QuantizedBlocks,
+  quantizeBlocks,
+  unpackZeroPoints,
+} from './blocks.ts'
 export { type Bnb4, quantizeBnb4 } from './bnb4.ts'
 export { codeReader, dequantize } from './dequantize.ts'
 export { withFactors } from './factors.ts'

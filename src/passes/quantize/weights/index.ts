@@ -1,6 +1,7 @@
 import { OnnxError } from '../../../onnx/errors.ts'
 import type { ParamOutput } from '../../../params/spec.ts'
 import type { Pass } from '../../pass.ts'
+import { dataFiles } from '../calibrate/data/files.ts'
 import { weightParams } from './params.ts'
 
 export type WeightOptions = ParamOutput<typeof weightParams>
@@ -12,14 +13,22 @@ export const weightQuantization: Pass<typeof weightParams> = {
   doc: 'Quantizes weights in blocks to 2, 4 or 8 bits; activations stay float',
   params: weightParams,
   enabled: ({ quantize }) => quantize === 'weights' || quantize === 'bnb4',
-  check({ quantize, bits, blockSize = 32, symmetric, algorithm, weightFormat }) {
+  check({ quantize, bits, blockSize = 32, symmetric, algorithm, weightFormat, calibration }) {
     const isBnb = quantize === 'bnb4'
     if (!isBnb && ![2, 4, 8].includes(bits))
       throw new OnnxError('OPTION_VALUE', `bits=${bits}: weights have 2, 4 or 8 bits`)
     const largest = isBnb ? 4096 : 256
     if (!Number.isInteger(Math.log2(blockSize)) || blockSize > largest)
       throw new OnnxError('OPTION_VALUE', `block_size=${blockSize} is no power of two from 16 to ${largest}`)
+    if (algorithm === 'gptq' && isBnb)
+      throw new OnnxError('OPTION_CONFLICT', 'algorithm=gptq is for quantize=weights: bnb4 has codes of its own', {
+        hint: 'Use quantize=weights, or leave algorithm out.',
+      })
     if (isBnb) return
+    if (algorithm === 'gptq' && !calibration)
+      throw new OnnxError('OPTION_INVALID', 'algorithm=gptq needs calibration data', {
+        hint: 'Give calibration (a file or folder of sample inputs), or use algorithm=k_quant, which needs none.',
+      })
     if (algorithm === 'hqq' && symmetric)
       throw new OnnxError('OPTION_CONFLICT', 'algorithm=hqq has zero points: it cannot be symmetric', {
         hint: 'Use algorithm=mse, or symmetric=false.',
@@ -47,5 +56,7 @@ export const weightQuantization: Pass<typeof weightParams> = {
       })
   },
   lossless: false,
+  dependencies: ({ algorithm, calibration }, file) =>
+    algorithm === 'gptq' && calibration ? dataFiles(calibration, file) : [],
   run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
 }

@@ -82,7 +82,7 @@ export class Jobs {
         signal?.throwIfAborted()
         const floats = openWeight(job.root.constant!)
         try {
-          if (!allFinite(floats.data)) continue
+          if (job.result || !allFinite(floats.data)) continue
           const { request } = job
           if ('bnb4' in request) job.result = quantizeBnb4(floats.data, request.layout, request.bnb4, request.blockSize)
           else Object.assign(job, await quantizeSafely(pool, floats.data, request))
@@ -104,7 +104,8 @@ export class Jobs {
 /** Weights up to this many bytes are read at once: blocks down the columns of a file would take a read per row and tile. */
 const READ_AT_ONCE = 2 ** 26
 
-function openWeight(tensor: Tensor): OpenFloats {
+/** The data of a weight, at once if it is not too large. */
+export function openWeight(tensor: Tensor): OpenFloats {
   if (tensor.byteLength > READ_AT_ONCE) return openFloats(tensor)
   return { data: { dtype: tensor.dtype as FloatType, bytes: tensor.bytes() }, close() {} }
 }
@@ -119,8 +120,8 @@ function costOf(request: BlockRequest | Bnb4Request): number {
 const SMALLEST_NORMAL = 2 ** -14
 
 /** Quantizes with float32 scales where halves would be too coarse for them. */
-async function quantizeSafely(
-  pool: BlockPool,
+export async function quantizeSafely(
+  pool: Pick<BlockPool, 'quantizeBlocks'>,
   data: FloatData,
   { layout, options }: BlockRequest,
 ): Promise<Pick<Job, 'result' | 'hasHalfScales'>> {

@@ -1,4 +1,5 @@
 import { precisionParam } from '../../params.ts'
+import { dataParams } from '../calibrate/params.ts'
 import { quantizeParams } from '../params.ts'
 
 const own = {
@@ -22,8 +23,8 @@ const own = {
   },
   algorithm: {
     type: 'enum',
-    doc: 'How scales are found: from the range (`rtn`), by least squared error (`mse`, with large weights counting more `k_quant`), or half-quadratic (`hqq`)',
-    values: ['rtn', 'mse', 'k_quant', 'hqq'],
+    doc: 'How scales are found: from the range (`rtn`), by least squared error (`mse`, with large weights counting more `k_quant`), half-quadratic (`hqq`), or so that errors cancel out on calibration data (`gptq`)',
+    values: ['rtn', 'mse', 'k_quant', 'hqq', 'gptq'],
     default: 'k_quant',
   },
   scaleType: {
@@ -64,10 +65,12 @@ const own = {
 
 /** Parameters of the quantization of weights alone. */
 export const weightParams: typeof own &
+  typeof dataParams &
   Pick<typeof quantizeParams, 'quantize' | 'ops' | 'excludeOps' | 'nodes' | 'excludeNodes'> & {
     readonly precision: typeof precisionParam
   } = {
   ...own,
+  ...dataParams,
   quantize: quantizeParams.quantize,
   precision: precisionParam,
   ops: quantizeParams.ops,

@@ -3,9 +3,11 @@ import type { Node } from '../../../graph/node.ts'
 import type { Value } from '../../../graph/value.ts'
 import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
+import { openData } from '../calibrate/data/index.ts'
 import { raiseOpset } from '../raise-opset.ts'
 import { selector } from '../select.ts'
 import { findWeight, prune } from '../weight.ts'
+import { quantizeOnData } from './gptq/index.ts'
 import type { WeightOptions } from './index.ts'
 import { Jobs } from './jobs.ts'
 import { chooseSensitive } from './mixed.ts'
@@ -85,6 +87,7 @@ export async function run(model: Model, options: WeightOptions, context: PassCon
       return { changes: 0 }
     }
   }
+  if (options.algorithm === 'gptq') await onData(model, planned, options, context)
   await tools.jobs.run(context)
   const counts: Record<string, number> = {}
   let done = 0
@@ -99,6 +102,30 @@ export async function run(model: Model, options: WeightOptions, context: PassCon
   }
   prune(tools.leftovers)
   return { changes: done, data: { quantized: counts } }
+}
+
+/** Quantizes weights of products on calibration data; says which are left to a search without data. */
+async function onData(
+  model: Model,
+  planned: readonly { node: Node; plan: Planned }[],
+  options: WeightOptions,
+  context: PassContext,
+): Promise<void> {
+  const isTable = ({ opType }: Node): boolean => opType === 'Gather'
+  const tables = new Set(planned.flatMap(({ node, plan }) => (isTable(node) ? [plan.job] : [])))
+  const products = planned.flatMap(({ node, plan: { job } }) =>
+    isTable(node) || tables.has(job) ? [] : [{ node, job }],
+  )
+  const data = openData(model, { ...options, calibration: options.calibration! })
+  await quantizeOnData(model, products, data, context)
+  for (const { node, job } of products)
+    if (!job.result)
+      context.note({
+        level: 'info',
+        code: 'quantize/without-data',
+        message: `the weight of ${node.opType} is quantized without data: its input was not seen, or another node reads the weight too`,
+        node: node.label,
+      })
 }
 
 /** Weights that get 8 bits where others get 4. */

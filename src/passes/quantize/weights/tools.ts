@@ -1,7 +1,7 @@
 import type { Node } from '../../../graph/node.ts'
 import { elementsIn } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
-import type { BlockLayout, BlockOptions } from '../../../kernels/index.ts'
+import type { BlockLayout, BlockMethod, BlockOptions } from '../../../kernels/index.ts'
 import type { DType } from '../../../onnx/dtypes.ts'
 import { findWeight, type Weight } from '../weight.ts'
 import type { WeightOptions } from './index.ts'
@@ -84,10 +84,16 @@ export function blockOptions({ options, sensitive }: Tools, { root, dtype }: Wei
     blockSize,
     // 256 steps are as good without zero points
     symmetric: options.symmetric || isSensitive,
-    method: algorithm === 'rtn' ? 'minmax' : algorithm === 'hqq' && isSensitive ? 'mse' : algorithm,
+    method: methodOf(algorithm, isSensitive),
     scaleType: scaleType(options, dtype),
     order: 'blocks',
   }
+}
+
+function methodOf(algorithm: WeightOptions['algorithm'], isSensitive: boolean): BlockMethod {
+  if (algorithm === 'rtn') return 'minmax'
+  if (algorithm === 'hqq' && isSensitive) return 'mse'
+  return algorithm === 'gptq' ? 'k_quant' : algorithm
 }
 
 function scaleType({ scaleType, precision, weightFormat }: Tools['options'], dtype: DType): BlockOptions['scaleType'] {
