@@ -11,7 +11,7 @@ import {
   rewrite,
   splitQualified,
 } from '../../rewrite/index.ts'
-import { attention, checkHeads, DISENTANGLED, plainAttention } from '../../rules/attention/index.ts'
+import { attention, checkHeads, DISENTANGLED, multiHead, plainAttention } from '../../rules/attention/index.ts'
 import { detectFamily } from '../../rules/families/index.ts'
 import type { ModelType } from '../../rules/families/names.ts'
 import { chosenPhases } from '../../rules/index.ts'
@@ -64,9 +64,11 @@ export async function run(
     strict,
     allows: legalityOf(device),
   })
+  const runs = (rule: Rule): boolean => phases.some((rules) => rules.includes(rule))
+  const stuck = runs(multiHead) ? explain(model, [multiHead], { allows: legalityOf(device) }) : []
   // Whatever kept an attention from getting its operator, no operator of our own may stay.
   rewrite(model, [[plainAttention]])
-  const left = phases.some((rules) => rules.includes(attention)) ? attentionLeft(model, legalityOf(device)) : []
+  const left = runs(attention) ? attentionLeft(model, legalityOf(device), stuck) : []
   forgetNames(model)
   const packed = packing ? packTokens(model, device) : 0
   if (packed instanceof Failure)
@@ -133,9 +135,9 @@ function rewriteAll(model: Model, phases: readonly (readonly Rule[])[], options:
 }
 
 /** Attention that stays in pieces, a note for each reason with one of the places. */
-function attentionLeft(model: Model, allows: RewriteOptions['allows']): Note[] {
+function attentionLeft(model: Model, allows: RewriteOptions['allows'], stuck: readonly NearMiss[]): Note[] {
   const notes = new Map<string, { miss: NearMiss; count: number }>()
-  for (const miss of explain(model, [attention], { allows })) {
+  for (const miss of [...stuck, ...explain(model, [attention], { allows })]) {
     // What has no Softmax where one is looked for is no attention.
     if (2 * miss.matched < miss.total || miss.reason.startsWith('expected ')) continue
     // Names of values differ from layer to layer.

@@ -14,6 +14,8 @@ type Tools = Build & { opset: number }
 /** What is added to the scaled product of query and key. */
 export interface Bias {
   scale: number
+  /** Scores are `softcap * tanh(scaled product / softcap)` before that. */
+  softcap: number | undefined
   /** [batch or 1, heads or 1, length or 1, total or 1]; undefined where nothing is added. */
   bias: Value | undefined
 }
@@ -23,7 +25,10 @@ export interface Bias {
  * of that fill.
  */
 export function biasOf(build: Tools, { steps }: Path, layout: Layout): Bias {
+  const { query } = layout
   let scale = 1
+  /** What the product is multiplied with before it is capped. */
+  let inner: number | undefined
   let bias: Value | undefined
   for (const [i, step] of steps.entries()) {
     const axes = layout.steps[i]!
@@ -35,6 +40,11 @@ export function biasOf(build: Tools, { steps }: Path, layout: Layout): Bias {
       const term = arranged(build, step.term, axes, layout)
       const signed = step.sign === 1 ? term : build.op.Neg(term)
       bias = bias ? build.op.Add(bias, signed) : signed
+    } else if (step.kind === 'tanh') {
+      if (bias || inner !== undefined)
+        throw no('caps scores that are masked or capped already', query.stages.at(-1)!.value)
+      inner = scale
+      scale = 1
     } else if (step.kind === 'floor') {
       if (bias) bias = build.op.Max(bias, step.number)
     } else if (step.kind === 'where') {
@@ -50,7 +60,7 @@ export function biasOf(build: Tools, { steps }: Path, layout: Layout): Bias {
       bias.type = tensorType(dtype, kept.rank === 4 ? [null, null, null, null] : condition.shape)
     }
   }
-  return { scale, bias }
+  return inner === undefined ? { scale, softcap: undefined, bias } : { scale: inner * scale, softcap: scale, bias }
 }
 
 /** A mask over axes of the scores as [batch or 1, heads or 1, length or 1, total or 1]. */

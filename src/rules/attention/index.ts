@@ -13,6 +13,7 @@ import { standardAttention, standardPast } from './standard.ts'
 import { collapseViews } from './views.ts'
 
 export { checkHeads } from './heads.ts'
+export { multiHead } from './multi-head.ts'
 export { plain as plainAttention } from './plain.ts'
 export { DISENTANGLED, sdpa as attention } from './sdpa.ts'
 

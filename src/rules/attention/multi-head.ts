@@ -1,3 +1,4 @@
+import type { Node } from '../../graph/node.ts'
 import { Tensor } from '../../graph/tensor.ts'
 import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
@@ -15,6 +16,7 @@ export const multiHead: Rule = rule({
   emits: ['com.microsoft:MultiHeadAttention'],
   match: ({ oneOf, any, ifGiven }) =>
     oneOf(SDPA, any('query'), any('key'), any('value'), ifGiven(any('bias')), ifGiven(any('mask'))),
+  check: ({ node }) => !isCapped(node) || no(CAPPED, node),
   replace: (match) => {
     const { query, bias, mask, node, create } = match
     const [key, value] = [spread(match, query, match.key), spread(match, query, match.value)]
@@ -45,6 +47,13 @@ export const multiHead: Rule = rule({
     return split(match, node.int('guard') ? guarded(match, attention!) : attention!, query, value)
   },
 })
+
+/** Scores that are bounded: only the standard Attention and GroupQueryAttention do that. */
+export const CAPPED =
+  'bounds its scores (softcap), which takes the Attention of opset 23, or GroupQueryAttention by name'
+export function isCapped(attention: Node): boolean {
+  return attention.attributes.has('softcap')
+}
 
 /** [batch, length, heads and size] of a value that is [batch, heads, length, size]. */
 export function flat(stages: readonly Stage[]): Axes {

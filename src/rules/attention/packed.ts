@@ -1,7 +1,7 @@
 import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { no, type Rule, rule } from '../../rewrite/index.ts'
-import { flat, guarded, isDefault, split, wholeRows } from './multi-head.ts'
+import { CAPPED, flat, guarded, isCapped, isDefault, split, wholeRows } from './multi-head.ts'
 import { maskInput } from './padding-mask.ts'
 import { isPrivate, packedBias, packedWeights, projectionOf } from './projection.ts'
 import { SDPA } from './sdpa.ts'
@@ -14,7 +14,8 @@ export const packed: Rule = rule({
   emits: ['com.microsoft:Attention'],
   match: ({ oneOf, any, ifGiven }) =>
     oneOf(SDPA, any('query'), any('key'), any('value'), ifGiven(any('bias')), ifGiven(any('mask'))),
-  check: ({ query, key, value }) => {
+  check: ({ query, key, value, node }) => {
+    if (isCapped(node)) return no(CAPPED, node)
     if (query.shape?.[1] !== key.shape?.[1]) return no('has heads of keys that several of the query share', key)
     const parts = [query, key, value].map((operand) => {
       const source = sourceOf(operand)

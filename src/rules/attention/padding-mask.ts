@@ -20,7 +20,7 @@ export const paddingMask: Rule = rule({
     const [attention] = create({
       op: SDPA,
       inputs: [query, key, value, null, raw],
-      attributes: { scale: node.float('scale', 1), guard: node.int('guard', 0), mask_filter_value: fill },
+      attributes: { ...Object.fromEntries(node.attributes), mask_filter_value: fill },
     })
     attention!.type = root.type
     return attention!
@@ -28,7 +28,7 @@ export const paddingMask: Rule = rule({
 })
 
 /** What stands for a padding mask [batch, total]: itself, its length, or its end and start. */
-const MASK_FORMS = { raw: 0, lengths: 1, ranges: 2 } as const
+export const MASK_FORMS = { raw: 0, lengths: 1, ranges: 2 } as const
 
 function maskForm(name: string, form: 'lengths' | 'ranges', doc: string): Rule {
   return rule({
@@ -82,8 +82,8 @@ export const noMask: Rule = rule({
   doc: 'padding mask of attention -> none',
   match: ({ oneOf, any, absent }) => oneOf(SDPA, any('query'), any('key'), any('value'), absent(), any('mask')),
   replace: ({ create, query, key, value, node, root }) => {
-    const scale = node.float('scale', 1)
-    const [attention] = create({ op: SDPA, inputs: [query, key, value], attributes: { scale, guard: 0 } })
+    const attributes = { ...Object.fromEntries(node.attributes), guard: 0 }
+    const [attention] = create({ op: SDPA, inputs: [query, key, value], attributes })
     attention!.type = root.type
     return attention!
   },

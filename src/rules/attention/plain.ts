@@ -16,7 +16,10 @@ export const plain: Rule = rule({
     const [key, value] = [spread(match, query, match.key), spread(match, query, match.value)]
     const product = op.MatMul(query, op.Transpose(key, { perm: [0, 1, 3, 2] }))
     const scale = node.float('scale', 1)
-    const scaled = scale === 1 ? product : op.Mul(product, scale)
+    const softcap = node.float('softcap')
+    const [factor, cap] = softcap === undefined ? [scale, 1] : [scale / softcap, softcap]
+    const multiplied = factor === 1 ? product : op.Mul(product, factor)
+    const scaled = softcap === undefined ? multiplied : op.Mul(op.Tanh(multiplied), cap)
     const dtype = root.dtype ?? 'float32'
     const zero = constant(Tensor.from(dtype, [], [0]), 'zero')
     const added = bias ? op.Add(scaled, bias) : scaled

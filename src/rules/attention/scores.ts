@@ -9,6 +9,7 @@ export type Step =
   | { kind: 'scale'; factor: number }
   | { kind: 'reshape'; to: Value }
   | { kind: 'add'; term: Value; sign: 1 | -1 }
+  | { kind: 'tanh' }
   /** Scores below this number become it. */
   | { kind: 'floor'; number: number }
   /** Where `condition` is (or is not) true the score is kept, elsewhere it becomes `fill`. */
@@ -58,6 +59,8 @@ function walk(value: Value, length: number): Path | undefined {
       const factor = factorOf(node)
       return factor === undefined ? undefined : (up(0, { kind: 'scale', factor }) ?? up(1, { kind: 'scale', factor }))
     }
+    case 'Tanh':
+      return up(0, { kind: 'tanh' })
     case 'Add':
       return added(node, up)
     case 'Sub': {

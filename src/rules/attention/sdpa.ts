@@ -9,7 +9,7 @@ import { arrange } from './view.ts'
 
 /**
  * Scaled dot-product attention, the common ground of all families: query [B, N, S, h], key [B, K, T, h], value [B, K, T, v]
- * (N / K query heads in a row share one), bias? [B or 1, N or 1, S or 1, T or 1] -> [B, N, S, v]. `scale` multiplies q·kᵀ; with `guard` rows of NaN become zeros.
+ * (N / K query heads in a row share one), bias? [B or 1, N or 1, S or 1, T or 1] -> [B, N, S, v]. `scale` multiplies q·kᵀ, `softcap` bounds it; with `guard` rows of NaN become zeros.
  */
 export const SDPA: string = `${INTERNAL_DOMAIN}:SDPA`
 
@@ -50,11 +50,11 @@ export const sdpa: Rule = rule({
   replace: (match) => {
     const { create, layout, path, form } = match
     const [query, key, value] = [layout.query, layout.key, layout.value].map((operand) => standing(match, operand))
-    const { scale, bias } = biasOf(match, path, layout)
+    const { scale, softcap, bias } = biasOf(match, path, layout)
     const [attention] = create({
       op: SDPA,
       inputs: [query!.value, key!.value, value!.value, bias],
-      attributes: { scale: scale * query!.factor * key!.factor, guard: form === 'guarded' ? 1 : 0 },
+      attributes: { scale: scale * query!.factor * key!.factor, softcap, guard: form === 'guarded' ? 1 : 0 },
     })
     const { batch, heads, length, value: v, result } = layout
     const axes = [batch, heads, length, leavesOf(v.size)]

@@ -4,6 +4,7 @@ import type { Value } from '../../graph/value.ts'
 import { codeOf } from '../../onnx/dtypes.ts'
 import { type Build, type Failure, no, type Replacement, type Rule, rule } from '../../rewrite/index.ts'
 import { flat, isDefault, split } from './multi-head.ts'
+import { MASK_FORMS } from './padding-mask.ts'
 import { isAppended, isLength, type Past } from './past.ts'
 import { isFixed, isInfinite } from './scores.ts'
 import { SDPA } from './sdpa.ts'
@@ -54,7 +55,7 @@ export const standardPast: Rule = rule({
 })
 
 function fits(node: Match['node'], bias: Value | undefined): true | Failure {
-  if (node.int('lengths')) return no('has lengths in place of a mask', node)
+  if (node.int('form', MASK_FORMS.raw) !== MASK_FORMS.raw) return no('has lengths in place of a mask', node)
   return !!node.int('guard') || !isInfinite(node, bias) || no('has rows of NaN that would become zeros', node)
 }
 

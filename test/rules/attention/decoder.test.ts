@@ -3,8 +3,8 @@ import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
 import type { Value } from '../../../src/graph/value.ts'
 import { codeOf } from '../../../src/onnx/dtypes.ts'
-import type { Rule } from '../../../src/rewrite/index.ts'
-import { attentionPhases } from '../../../src/rules/attention/index.ts'
+import { type Rule, rewrite } from '../../../src/rewrite/index.ts'
+import { attentionPhases, plainAttention } from '../../../src/rules/attention/index.ts'
 import { difference, type Feeds, fuseAttention, ort, withMasks } from '../../support/attention.ts'
 import { draw, randomFeeds, type Sketch } from '../../support/rules.ts'
 
@@ -51,6 +51,10 @@ function masks(s: Sketch, key: Value, query: Value, mask: Value): [Value, Value]
 
 const fill = (s: Sketch, seen: Value, number: number): Value => s.op.Where(seen, scalar(s, 0), scalar(s, number))
 const causalOnly: Decoder['masked'] = (s, scores, causal) => s.op.Add(scores, fill(s, causal, MINIMUM))
+const capped: Decoder['masked'] = (s, scores, causal, mask) => {
+  const bounded = s.op.Mul(s.op.Tanh(s.op.Div(scores, scalar(s, 1.5))), scalar(s, 1.5))
+  return s.op.Add(bounded, fill(s, s.op.And(causal, mask), MINIMUM))
+}
 const guarded: Pick<Decoder, 'masked' | 'softmax'> = {
   masked: (s, scores, causal, mask) => s.op.Add(scores, fill(s, s.op.And(causal, mask), Number.NEGATIVE_INFINITY)),
   softmax: (s, scores) => {
@@ -182,6 +186,9 @@ describe('GroupQueryAttention', () => {
     expect(operators).toEqual([GQA])
     expect(worst).toBeLessThanOrEqual(1e-4)
     const isStep = (feeds: Feeds): boolean => isSeen(feeds) && (feeds['x']!.dims[0] === 1 || feeds['x']!.dims[1] === 1)
+    const [bounded, error] = await fused({ masked: capped }, asked, isSeen)
+    expect(bounded).toEqual([GQA])
+    expect(error).toBeLessThanOrEqual(1e-4)
     const [appended, difference] = await fused({ past: true }, asked, isStep)
     expect(appended).toEqual([GQA])
     expect(difference).toBeLessThanOrEqual(1e-4)
@@ -207,6 +214,7 @@ describe('Attention of the standard', () => {
     ['shared heads after earlier tokens', { past: true }],
     ['heads of their own after earlier tokens', { shared: HEADS, past: true }],
     ['rows without keys that become zeros', guarded],
+    ['scores that are bounded', { masked: capped }],
     ['a mask of padding alone', { masked: (s, x, _, mask) => s.op.Add(x, fill(s, mask, MINIMUM)) }],
   ] as [string, Decoder][])('%s', async (_, options) => {
     const [operators, worst] = await fused({ ...options, opset: 23 })
@@ -220,6 +228,20 @@ describe('Attention of the standard', () => {
     const { nearMisses } = await fuseAttention(model)
     expect(model.histogram()[MHA]).toBe(1)
     expect(nearMisses.map(({ message }) => message).join()).toContain('has rows of NaN that would become zeros')
+  })
+
+  test('bounded scores stay as they are below opset 23, and are said to', async () => {
+    const options = { masked: capped }
+    const model = await decoder(options)
+    const { nearMisses } = await fuseAttention(model)
+    expect(nearMisses.map(({ message }) => message).join()).toContain('bounds its scores (softcap)')
+    const original = await ort.open(await decoder(options))
+    rewrite(model, [[plainAttention]])
+    const session = await ort.open(model)
+    for (const feeds of casesOf(model, options))
+      expect(difference(await original.run(feeds), await session.run(feeds))).toBeLessThanOrEqual(1e-4)
+    await original.release()
+    await session.release()
   })
 
   test('not below opset 23', async () => {
