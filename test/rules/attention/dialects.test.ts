@@ -177,7 +177,7 @@ describe('attention as exporters write it', () => {
 const misses: Record<string, [string, Dialect]> = {
   'a Softmax over another axis': ['normalises another axis', { softmax: ({ op }, x) => op.Softmax(x, { axis: 2 }) }],
   'scores that something else reads': ['is read by', { scores: ({ op }, x) => op.Add(x, op.Sigmoid(x)) }],
-  'scores that are no product': ['is not made of a product', { scores: ({ op }, x) => op.Tanh(x) }],
+  'scores that are no product': ['is not made of a product', { scores: ({ op }, x) => op.Sigmoid(x) }],
   'positions that depend on the query': [
     'disentangled attention',
     {
