@@ -10,6 +10,7 @@ import type { ParamOutput } from '../../params/spec.ts'
 import { run as runClean } from '../clean/run.ts'
 import type { PassContext, PassResult } from '../pass.ts'
 import { type Attempt, attempt } from './attempt.ts'
+import { wouldChange } from './forecast.ts'
 import type { ortOptimize } from './index.ts'
 import { AVOIDED } from './optimizers.ts'
 import { findCulprits } from './search.ts'
@@ -72,14 +73,15 @@ async function runOnce(
   const { ort, device, note } = context
   const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-ort-'))
   try {
-    const file = join(folder, 'model.onnx')
-    await writeModel(model, file, { location: 'model.onnx.data' })
-    const baseline = await readBaseline(model, folder, context)
-    if (!baseline) return NOTHING
     const suspected = suspects(model)
     const avoided = level === 'basic' ? [] : (AVOIDED[device] ?? AVOIDED['webnn']!)
     // Whether it changes anything depends on the processor, and sessions do it again where it helps.
     const known = new Set(['QDQS8ToU8Transformer', ...disabled, ...avoided, ...suspected.keys()])
+    if (!(await wouldChange({ model, level, folder, ort }, known))) return NOTHING
+    const baseline = await readBaseline(model, folder, context)
+    if (!baseline) return NOTHING
+    const file = join(folder, 'model.onnx')
+    await writeModel(model, file, { location: 'model.onnx.data' })
     const trial = await makeTrial(model, file, ort)
     const input = {
       baseline,

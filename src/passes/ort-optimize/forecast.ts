@@ -1,0 +1,109 @@
+import { closeSync, ftruncateSync, openSync, rmSync, symlinkSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { modelToProto } from '../../graph/export.ts'
+import { modelFromProto } from '../../graph/import.ts'
+import type { Model } from '../../graph/model.ts'
+import { decodeFile, forEachTensor } from '../../onnx/decode.ts'
+import { dtypeOf } from '../../onnx/dtypes.ts'
+import { encodeToBytes } from '../../onnx/encode.ts'
+import { OnnxError } from '../../onnx/errors.ts'
+import type { TensorProto } from '../../onnx/proto.ts'
+import type { OrtService } from '../../ort/service.ts'
+import { differences } from './differences.ts'
+import { FAST } from './trial.ts'
+
+/** Tensors from this size on are weights: what the optimizer does does not depend on their numbers, but for folding them. */
+const LARGE = 1 << 16
+/** With fewer bytes of weights than this the optimizer itself takes no time. */
+const WORTHWHILE = 1 << 24
+const ZEROS = 'zeros'
+/** `TensorProto.data_location` for data in another file. */
+const EXTERNAL = 1
+
+/**
+ * Whether ONNX Runtime's optimizer would change a large model at all, without its weights: they are all the same empty part of a
+ * file. Takes the time of the graph, not of the weights.
+ *
+ * @param folder where files can be made
+ */
+export async function wouldChange(
+  { model, level, folder, ort }: Input,
+  disabled: ReadonlySet<string>,
+): Promise<boolean> {
+  const proto = modelToProto(model)
+  let [weights, longest] = [0, 0]
+  const initializer = proto.graph!.initializer?.map((tensor): TensorProto => {
+    const length = tensor.rawData?.length ?? 0
+    if (length < LARGE || !dtypeOf(tensor.dataType ?? 0)) return tensor
+    weights += length
+    longest = Math.max(longest, length)
+    const { rawData: _, ...rest } = tensor
+    const externalData = Object.entries({ location: ZEROS, offset: 0, length }).map(([key, value]) => ({
+      key,
+      value: String(value),
+    }))
+    return { ...rest, dataLocation: EXTERNAL, externalData }
+  })
+  if (weights < WORTHWHILE) return true
+  const file = join(folder, 'forecast.onnx')
+  await writeFile(file, encodeToBytes({ ...proto, graph: { ...proto.graph!, initializer: initializer ?? [] } }))
+  makeEmpty(join(folder, ZEROS), longest)
+  // What is written differs from the original in more than what was optimized: both ways are written alike.
+  const written = async (graphOptimizationLevel: Input['level'] | 'disabled'): Promise<Model> => {
+    const [target, data] = ['optimized', 'data'].map((name) => join(folder, `forecast-${name}`))
+    discard(data!)
+    const session = await ort.open(file, {
+      graphOptimizationLevel,
+      optimizedModelFilePath: target!,
+      extra: {
+        session: { ...FAST.extra.session, optimized_model_external_initializers_file_name: 'forecast-data' },
+        optimization: { disable_specified_optimizers: [...disabled].join(';') },
+      },
+    })
+    await session.release()
+    const model = nodesOf(target!)
+    for (const path of [target!, data!]) rmSync(path, { force: true })
+    return model
+  }
+  try {
+    return differences(await written('disabled'), await written(level)) > 0
+  } catch (error) {
+    if (error instanceof OnnxError) return true
+    throw error
+  }
+}
+
+/** A model whose weights do not matter, and need not be there. */
+function nodesOf(file: string): Model {
+  const proto = decodeFile(file)
+  forEachTensor(proto, (tensor) => {
+    if (tensor.dataLocation !== EXTERNAL) return
+    Object.assign(tensor, { dims: [0], dataLocation: 0, externalData: [], rawData: new Uint8Array() })
+  })
+  return modelFromProto(proto)
+}
+
+interface Input {
+  model: Model
+  level: 'basic' | 'extended' | 'all'
+  folder: string
+  ort: OrtService
+}
+
+/** A file of zeros that takes no room where the file system knows holes. */
+function makeEmpty(path: string, length: number): void {
+  const file = openSync(path, 'w')
+  ftruncateSync(file, length)
+  closeSync(file)
+}
+
+/** Lets what is written to a path go nowhere, where the system can do that. */
+function discard(path: string): void {
+  if (process.platform === 'win32') return
+  try {
+    symlinkSync('/dev/null', path)
+  } catch {
+    // Then it is written, and removed.
+  }
+}
