@@ -47,6 +47,23 @@ function linear(dim: number | string): Map<string, number> {
   )
 }
 
+/**
+ * a divided by a number, rounded down. What can't be told gets a name: the same for the same quotient, however the sum is written
+ * that is divided.
+ *
+ * @param nameOf gives the name of a quotient
+ */
+export function floorDim(a: Dim, divisor: number, nameOf: (quotient: string) => Dim): Dim {
+  if (a === null || divisor <= 0) return null
+  if (typeof a === 'number') return Math.floor(a / divisor)
+  const exact = divideDims([a], [divisor])
+  if (exact !== null) return exact
+  const number = linear(a).get('') ?? 0
+  const whole = Math.floor(number / divisor)
+  const rest = addDims(a, whole * divisor, -1)
+  return addDims(nameOf(`${rest}/${divisor}`), whole)
+}
+
 /** Product of dimensions. */
 export function multiplyDims(dims: readonly Dim[]): Dim {
   const all = factorsOf(dims)
@@ -111,5 +128,6 @@ export function sliceLength(size: Dim, start: Dim, end: Dim, isCertain = false):
   if (isCertain) return start === 0 && isOpen ? size : null
   if (typeof start === 'number' && start < 0 && typeof size !== 'number') return isOpen ? -start : null
   if (isOpen) return addDims(size, start, -1)
+  if (typeof end === 'number' && end < 0) return addDims(addDims(size, end), start, -1)
   return typeof end === 'string' ? addDims(end, start, -1) : null
 }

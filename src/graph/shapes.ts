@@ -1,6 +1,6 @@
 import { dtypeOf } from '../onnx/dtypes.ts'
 import { OnnxError } from '../onnx/errors.ts'
-import { addDims, broadcast, divideDims, multiplyDims, sliceLength } from './dims.ts'
+import { addDims, broadcast, divideDims, floorDim, multiplyDims, sliceLength } from './dims.ts'
 import type { Graph } from './graph.ts'
 import type { Model } from './model.ts'
 import type { Node } from './node.ts'
@@ -40,7 +40,12 @@ export interface PropagateOptions {
  * Run it after `inferTypes`.
  */
 export function propagateShapes(model: Model, { named = false, certain = false }: PropagateOptions = {}): void {
-  const known: Known = { shapes: new Map(), contents: new Map(), names: named ? { count: 0 } : undefined, certain }
+  const known: Known = {
+    shapes: new Map(),
+    contents: new Map(),
+    names: named ? { count: 0, derived: new Map() } : undefined,
+    certain,
+  }
   for (const graph of model.allGraphs()) visit(graph, known)
 }
 
@@ -58,8 +63,8 @@ interface Known {
   shapes: Map<Value, readonly Dim[]>
   /** Elements of small integer tensors. */
   contents: Map<Value, readonly Dim[]>
-  /** How many names were given to unknown sizes, if they are to get some. */
-  names: { count: number } | undefined
+  /** How many names were given to unknown sizes, if they are to get some, and which to what is computed from others. */
+  names: { count: number; derived: Map<string, string> } | undefined
   certain: boolean
 }
 
@@ -202,12 +207,35 @@ class Reader {
       case 'Mul':
         return this.#combine((a, b) => multiplyDims([a, b]))
       case 'Div':
-        return this.#combine((a, b) =>
-          typeof a === 'number' && typeof b === 'number' && b !== 0 ? Math.trunc(a / b) : divideDims([a], [b]),
-        )
+        return this.#combine((a, b) => {
+          if (typeof b !== 'number') return divideDims([a], [b])
+          return typeof a === 'number' && b !== 0 ? Math.trunc(a / b) : floorDim(a, b, (name) => this.#derived(name))
+        })
+      case 'Min':
+      case 'Max':
+        return this.#combine((a, b) => {
+          if (a === null || b === null) return null
+          const pick = node.opType === 'Min' ? Math.min : Math.max
+          const isKnown = typeof a === 'number' && typeof b === 'number'
+          return isKnown ? pick(a, b) : a === b ? a : this.#derived(`${node.opType} ${[a, b].sort().join()}`)
+        })
+      case 'Mod':
+        return this.#combine((a, b) => {
+          if (a === null || typeof b !== 'number' || b <= 0) return null
+          return typeof a === 'number' ? a % b : this.#derived(`${a}%${b}`)
+        })
       default:
         return undefined
     }
+  }
+
+  /** The name of what a computation comes to: the same wherever it is made. */
+  #derived(computation: string): Dim {
+    const { names } = this.#known
+    if (!names) return null
+    const known = names.derived.get(computation) ?? `?${++names.count}`
+    names.derived.set(computation, known)
+    return known
   }
 
   #combine(merge: (a: Dim, b: Dim) => Dim): readonly Dim[] | undefined {
@@ -282,6 +310,18 @@ class Reader {
         const repeats = this.#contentsOf(1)
         return first && repeats && first.map((dim, i) => multiplyDims([dim, repeats[i] ?? null]))
       }
+      case 'Pad':
+        return first && this.#padded(first)
+      case 'AveragePool':
+      case 'MaxPool': {
+        const kernel = node.ints('kernel_shape')
+        if (!first || !kernel) return undefined
+        return node.int('ceil_mode')
+          ? first.map((dim, i) => (i < 2 ? dim : null))
+          : this.#convolved(first, [0, first[1]!, ...kernel])
+      }
+      case 'Einsum':
+        return this.#contracted()
       case 'Conv':
         return first && second && this.#convolved(first, second)
       case 'Resize':
@@ -324,8 +364,11 @@ class Reader {
     const shape = [...from]
     for (const [i, axis] of axes.entries()) {
       const at = axis < 0 ? axis + from.length : axis
-      const length = sliceLength(from[at] ?? null, starts?.[i] ?? null, ends?.[i] ?? null, this.#known.certain)
       const step = steps[i]!
+      const [start, end] = [starts?.[i] ?? null, ends?.[i] ?? null]
+      // All of it, backwards.
+      if (step === -1 && start === -1 && typeof end === 'number' && end < -(2 ** 31)) continue
+      const length = sliceLength(from[at] ?? null, start, end, this.#known.certain)
       shape[at] = step === 1 ? length : step > 1 && typeof length === 'number' ? Math.ceil(length / step) : null
     }
     return shape
@@ -339,17 +382,44 @@ class Reader {
     const isPlain = this.#node.string('auto_pad', 'NOTSET') === 'NOTSET'
     const spatial = from.slice(2).map((size, i): Dim => {
       const kernel = weight[i + 2]
-      if (!isPlain || strides[i] !== 1 || typeof kernel !== 'number') return null
-      return addDims(size, pads[i]! + pads[i + rank]! - dilations[i]! * (kernel - 1))
+      if (!isPlain || typeof kernel !== 'number') return null
+      const steps = addDims(size, pads[i]! + pads[i + rank]! - dilations[i]! * (kernel - 1) - 1)
+      return addDims(
+        floorDim(steps, strides[i]!, (name) => this.#derived(name)),
+        1,
+      )
     })
-    return [from[0]!, weight[0]!, ...spatial]
+    return [from[0]!, (this.#node.is('Conv') ? weight[0] : weight[1])!, ...spatial]
   }
 
   /** Whole factors alone; in opset 10 they are the second input. */
   #resized(from: readonly Dim[]): readonly Dim[] | undefined {
+    const sizes = this.#contentsOf(3)
+    if (sizes?.length === from.length && this.#node.string('keep_aspect_ratio_policy', 'stretch') === 'stretch')
+      return this.#node.attributes.has('axes') ? from.map(() => null) : sizes
     const scales = this.#node.input(this.#node.inputCount === 2 ? 1 : 2)?.constant?.toNumbers()
-    if (scales?.length !== from.length || this.#node.attributes.has('axes')) return undefined
+    if (scales?.length !== from.length || this.#node.attributes.has('axes'))
+      return this.#node.output().shape ? undefined : from.map(() => null)
     return from.map((dim, i) => (Number.isInteger(scales[i]) ? multiplyDims([dim, scales[i]!]) : null))
+  }
+
+  #padded(from: readonly Dim[]): readonly Dim[] {
+    const pads = this.#node.ints('pads') ?? this.#contentsOf(1)
+    const isWhole = !this.#node.input(3) && pads?.length === 2 * from.length
+    return from.map((dim, i) => (isWhole ? addDims(addDims(dim, pads[i]!), pads[i + from.length]!) : null))
+  }
+
+  #contracted(): readonly Dim[] | undefined {
+    const [inputs, output] = this.#node.string('equation', '').replaceAll(' ', '').split('->')
+    if (!inputs || output === undefined || /[^a-zA-Z,]/.test(inputs + output)) return undefined
+    const sizes = new Map<string, Dim>()
+    for (const [i, labels] of inputs.split(',').entries())
+      for (const [axis, label] of [...labels].entries()) {
+        const size = this.#shapeOf(i)?.[axis] ?? null
+        if (typeof size === 'number' ? size !== 1 : size !== null && !sizes.get(label)) sizes.set(label, size)
+        else if (!sizes.has(label)) sizes.set(label, size)
+      }
+    return [...output].map((label) => sizes.get(label) ?? null)
   }
 
   /** The shape of each output. */

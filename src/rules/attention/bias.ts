@@ -1,147 +1,113 @@
 import { Tensor } from '../../graph/tensor.ts'
 import { type Dim, tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
-import { type Build, no } from '../../rewrite/index.ts'
-import { type Atom, type Axes, leavesOf, sizeOf } from './atoms.ts'
+import { codeOf, type DType } from '../../onnx/dtypes.ts'
+import { no } from '../../rewrite/index.ts'
 import type { Layout } from './layout.ts'
+import { isGatedMask } from './mask-content.ts'
+import { arranged, type Tools } from './mask-layout.ts'
 import { uniformOf } from './numbers.ts'
-import { absorbs, isFixed, type Path } from './scores.ts'
-import { joined, reshape, sizeAlong } from './view.ts'
+import { absorbs, isFixed, type Path, type Step } from './scores.ts'
 
-/** What replacements build with. */
-type Tools = Build & { opset: number }
-
-/** What is added to the scaled product of query and key. */
+/** What happens to the product of query and key. */
 export interface Bias {
   scale: number
   /** Scores are `softcap * tanh(scaled product / softcap)` before that. */
   softcap: number | undefined
-  /** [batch or 1, heads or 1, length or 1, total or 1]; undefined where nothing is added. */
+  /** Added to the scaled product: [batch or 1, heads or 1, length or 1, total or 1]; undefined where nothing is added. */
   bias: Value | undefined
+  /** Multiplies the rows of the query: [batch or 1, heads or 1, length or 1, 1]. */
+  rows: Value | undefined
 }
+
+/** The lowest number that adding a score to leaves as it is. */
+const SWALLOWING = -3.4028234663852886e38
 
 /**
  * Makes one additive mask of everything that happens to the scores. A Where with a fill that swallows any score is the addition
  * of that fill.
  */
 export function biasOf(build: Tools, { steps }: Path, layout: Layout): Bias {
-  const { query } = layout
   let scale = 1
   /** What the product is multiplied with before it is capped. */
   let inner: number | undefined
   let bias: Value | undefined
-  for (const [i, step] of steps.entries()) {
+  let rows: Value | undefined
+  const { op } = build
+  for (let i = 0; i < steps.length; i++) {
+    const step = steps[i]!
     const axes = layout.steps[i]!
     if (step.kind === 'scale') {
       scale *= step.factor
-      if (bias) bias = build.op.Mul(bias, step.factor)
+      if (bias) bias = op.Mul(bias, step.factor)
+    } else if (step.kind === 'rows') {
+      if (inner !== undefined) throw no('multiplies scores that are capped', step.factor)
+      const factor = arranged(build, step.factor, axes, layout)
+      const own = step.divides ? op.Div(one(build, factor), factor) : factor
+      rows = rows ? op.Mul(rows, own) : own
+      if (bias) bias = op.Mul(bias, own)
     } else if (step.kind === 'add') {
       if (uniformOf(step.term) === 0) continue
       const term = arranged(build, step.term, axes, layout)
-      const signed = step.sign === 1 ? term : build.op.Neg(term)
-      bias = bias ? build.op.Add(bias, signed) : signed
+      const signed = step.sign === 1 ? term : op.Neg(term)
+      bias = bias ? op.Add(bias, signed) : signed
     } else if (step.kind === 'tanh') {
-      if (bias || inner !== undefined)
-        throw no('caps scores that are masked or capped already', query.stages.at(-1)!.value)
+      if (bias || rows || inner !== undefined)
+        throw no('caps scores that are masked or capped already', layout.query.stages.at(-1)!.value)
       inner = scale
       scale = 1
     } else if (step.kind === 'floor') {
-      if (bias) bias = build.op.Max(bias, step.number)
+      if (bias) bias = op.Max(bias, step.number)
     } else if (step.kind === 'where') {
       const { dtype } = step.fill
       const number = uniformOf(step.fill)
       if (number === undefined || !dtype) throw no('fills scores with more than one number', step.fill)
-      if (!absorbs(number, dtype) && !(number <= -1e4 && isFixed(step.condition)))
+      const fill = step.isZeroed ? Number.NEGATIVE_INFINITY : fillOf(number, dtype, step.condition, steps.slice(i + 1))
+      if (fill === undefined)
         throw no(`fills scores with ${number}, which rows that are masked as a whole would feel`, step.fill)
-      const condition = arranged(build, step.condition, axes, layout)
-      const fill = build.constant(Tensor.from(dtype, [], [number]), 'fill')
-      const kept = bias ?? build.constant(Tensor.from(dtype, [], [0]), 'zero')
-      bias = step.keeps ? build.op.Where(condition, kept, fill) : build.op.Where(condition, fill, kept)
-      bias.type = tensorType(dtype, kept.rank === 4 ? [null, null, null, null] : condition.shape)
+      bias = filled(build, arranged(build, step.condition, axes, layout), step.keeps, dtype, fill, bias)
+    } else if (step.kind === 'gate') {
+      const next = steps[i + 1]
+      const { dtype } = step.gate
+      const isMask = next?.kind === 'add' && isGatedMask(step.gate, next.term, next.sign, axes)
+      if (!isMask || !dtype) throw no('is multiplied into the scores and is no mask of 0 and 1', step.gate)
+      const fill = fillOf(-1e4, dtype, step.gate, steps.slice(i + 2))
+      if (fill === undefined) throw no('masks scores that something else is added to', step.gate)
+      const condition = op.Cast(arranged(build, step.gate, axes, layout), { to: codeOf('bool') })
+      bias = filled(build, condition, true, dtype, fill, bias)
+      i++
     }
   }
-  return inner === undefined ? { scale, softcap: undefined, bias } : { scale: inner * scale, softcap: scale, bias }
+  return inner === undefined
+    ? { scale, softcap: undefined, bias, rows }
+    : { scale: inner * scale, softcap: scale, bias, rows }
 }
 
-/** A mask over axes of the scores as [batch or 1, heads or 1, length or 1, total or 1]. */
-function arranged(build: Tools, given: Value, axes: Axes, layout: Layout): Value {
-  const mask = withoutExpand(build, given)
-  const { batch, heads, length, total } = layout
-  const groups = [batch, heads, length, total].map((group) => leavesOf(group))
-  const shape = mask.shape
-  if (!shape || shape.length > axes.length) throw no('is a mask of unknown or higher rank than the scores', mask)
-  const dims: Dim[] = [...axes.slice(shape.length).map(() => 1), ...shape]
-  let value = mask
-  if (shape.length < axes.length) {
-    const missing = axes.slice(shape.length).map((_, at) => at)
-    value = build.opset < 13 ? build.op.Unsqueeze(mask, { axes: missing }) : build.op.Unsqueeze(mask, missing)
-  }
-  value.type = tensorType(mask.dtype, dims)
-  const stage = axes.map((axis) => leavesOf(axis))
-  if (stage.length === 4 && stage.every((axis, i) => isSame(axis, groups[i]!))) return value
-  const isFull = new Map<Atom, boolean>()
-  for (const [i, axis] of stage.entries()) for (const atom of axis) isFull.set(atom, dims[i] !== 1)
-  // An axis that stays whole keeps the name that the mask has for it.
-  const own = new Map(stage.flatMap((axis, i) => (axis.length === 1 ? [[axis[0]!, dims[i]!]] : [])))
-  const size = (atom: Atom): Dim => (isFull.get(atom) ? (own.get(atom) ?? atom.size) : 1)
-  const order = groups.flat()
-  if (!isSame(stage.flat(), order)) throw no('is added to scores whose axes are in another order', mask)
-  if (stage.some((axis) => axis.length !== 1)) value = reshape(build, value, order.map(size))
-  const sizes = order.map((): number | Value => 1)
-  for (const group of groups) {
-    const open = group.filter((atom) => !isFull.get(atom))
-    if (!open.length || open.length === group.length) continue
-    // Part of an axis is broadcast: what the rest of it leaves must be filled before they become one axis.
-    if (open.length > 1) throw no('is broadcast in several parts of one axis', mask)
-    const own = group.filter((atom) => isFull.get(atom)).map((atom) => sizeAlong(build, value, order.indexOf(atom)))
-    sizes[order.indexOf(open[0]!)] = quotient(build, sizeOfGroup(build, layout, group), own)
-    isFull.set(open[0]!, true)
-  }
-  if (sizes.some((size) => size !== 1)) {
-    value = build.op.Expand(value, joined(build, sizes))
-    value.type = tensorType(
-      mask.dtype,
-      order.map((atom) => (isFull.get(atom) ? atom.size : 1)),
-    )
-  }
-  return reshape(
-    build,
-    value,
-    groups.map((group) => {
-      const full = group.filter((atom) => isFull.get(atom))
-      return full.length === 1 && group.length === 1 ? size(full[0]!) : full.length ? sizeOf(group) : 1
-    }),
-  )
+/**
+ * The number to add where a fill takes a score's place. One that is out of every score's reach, but does not swallow it, means the
+ * same as one that does: hidden keys get nothing, and in a row without any key all are equal.
+ */
+function fillOf(number: number, dtype: DType, condition: Value, later: readonly Step[]): number | undefined {
+  if (absorbs(number, dtype)) return number
+  if (number > -1e4) return undefined
+  if (isFixed(condition)) return number
+  return dtype === 'float32' && later.every(({ kind }) => kind === 'reshape') ? SWALLOWING : undefined
 }
 
-/** The size of several pieces together when the model runs: that of an axis of the query. */
-function sizeOfGroup(build: Build, { query }: Layout, group: readonly Atom[]): number | Value {
-  for (const { value, axes } of query.stages)
-    for (const [i, axis] of axes.entries()) if (isSame(leavesOf(axis), group)) return sizeAlong(build, value, i)
-  throw no(`has a size ${sizeOf(group)} that can't be computed`, query.stages.at(-1)!.value)
+function filled(
+  build: Tools,
+  condition: Value,
+  keeps: boolean,
+  dtype: DType,
+  number: number,
+  bias: Value | undefined,
+): Value {
+  const fill = build.constant(Tensor.from(dtype, [], [number]), 'fill')
+  const kept = bias ?? build.constant(Tensor.from(dtype, [], [0]), 'zero')
+  const result = keeps ? build.op.Where(condition, kept, fill) : build.op.Where(condition, fill, kept)
+  const open: readonly Dim[] = [null, null, null, null]
+  result.type = tensorType(dtype, kept.rank === 4 ? open : condition.shape)
+  return result
 }
 
-function quotient(build: Build, whole: number | Value, parts: readonly (number | Value)[]): number | Value {
-  const as = (size: number | Value): Value =>
-    typeof size === 'number' ? build.constant(Tensor.int64([size]), 'size') : size
-  return parts.reduce<number | Value>(
-    (rest, part) =>
-      typeof rest === 'number' && typeof part === 'number' ? rest / part : build.op.Div(as(rest), as(part)),
-    whole,
-  )
-}
-
-/** The mask before any Expand: it is broadcast anyway. */
-function withoutExpand(build: Build, mask: Value): Value {
-  const node = mask.producer
-  const source = node?.input(0)
-  if (!source?.shape) return mask
-  if (node!.is('Expand')) return withoutExpand(build, source)
-  if (!node!.is('Cast')) return mask
-  const inner = withoutExpand(build, source)
-  if (inner === source || inner.dtype === mask.dtype) return inner === source ? mask : inner
-  return build.op.Cast(inner, { to: node!.int('to', 1) })
-}
-
-const isSame = (a: readonly Atom[], b: readonly Atom[]): boolean =>
-  a.length === b.length && a.every((atom, i) => atom === b[i])
+const one = (build: Tools, like: Value): Value => build.constant(Tensor.from(like.dtype ?? 'float32', [], [1]), 'one')

@@ -5,6 +5,7 @@ import { multiHead } from './multi-head.ts'
 import { packed } from './packed.ts'
 import { maskIndex, maskRange, noMask, paddingMask } from './padding-mask.ts'
 import { past } from './past.ts'
+import { transposedProbabilities, weightedProbabilities } from './probabilities.ts'
 import { rotaryJoined, rotarySum } from './rotary/index.ts'
 import { rotaryWide } from './rotary/wide.ts'
 import { sdpa } from './sdpa.ts'
@@ -22,7 +23,7 @@ export { DISENTANGLED, sdpa as attention } from './sdpa.ts'
  * operator for it, then clear what led in and out.
  */
 export const attentionPhases: readonly { group: string; rules: readonly Rule[]; onRequest?: boolean }[] = [
-  { group: 'attention', rules: [sizes, einsum] },
+  { group: 'attention', rules: [sizes, einsum, transposedProbabilities, weightedProbabilities] },
   { group: 'rotary-embedding', rules: [rotaryJoined] },
   { group: 'rotary-embedding', rules: [rotarySum, rotaryWide] },
   { group: 'attention', rules: [sdpa] },
@@ -36,4 +37,5 @@ export const attentionPhases: readonly { group: string; rules: readonly Rule[]; 
   { group: 'attention', rules: [packed, multiHead] },
   { group: 'attention', rules: [past] },
   { group: 'attention', rules: [collapseViews, sizes] },
+  { group: 'attention', rules: [sizes] },
 ]

@@ -3,7 +3,7 @@ import type { Dim } from '../../graph/types.ts'
 import { type Failure, no } from '../../rewrite/index.ts'
 import { type Atom, type Axes, leavesOf, partition, sizeOf } from './atoms.ts'
 import type { Step } from './scores.ts'
-import { type Stage, viewOf } from './view.ts'
+import { type Stage, viewOf, viewWithOrigins } from './view.ts'
 
 /** Query, key and value as batch, heads, sequence and head size, each made of pieces of their axes. */
 export interface Layout {
@@ -36,17 +36,14 @@ export interface Operand {
 export function layoutOf(product: Node, steps: readonly Step[], weighted: Node): Layout | Failure {
   const [q, k, v] = [product.input(0), product.input(1), weighted.input(1)]
   if (!q || !k || !v) return no('lacks an input', product)
-  const views = [
-    viewOf(q, { scaled: true }),
-    viewOf(k, { scaled: true, repeated: true }),
-    viewOf(v, { repeated: true }),
-  ]
+  const whole = viewWithOrigins(q, { scaled: true })
+  const views = [whole?.stages, viewOf(k, { scaled: true, repeated: true }), viewOf(v, { repeated: true })]
   const [query, key, value] = views
   if (!query || !key || !value) return no('has an operand of unknown rank', product)
   const [qAxes, kAxes, vAxes] = [query.at(-1)!.axes, key.at(-1)!.axes, value.at(-1)!.axes]
   if (qAxes.length < 3 || qAxes.length !== kAxes.length)
     return no(`multiplies ranks ${qAxes.length} and ${kAxes.length}`, product)
-  const heads = new Set(headsOf(query))
+  const heads = new Set(headsOf([...whole!.origins, ...query]))
   const batchAxes = qAxes.slice(0, -2)
   const batch = leavesOf(...batchAxes).filter((atom) => !heads.has(atom))
   const own = leavesOf(...batchAxes).filter((atom) => heads.has(atom))
@@ -106,8 +103,13 @@ function headsOf(query: readonly Stage[]): Atom[] {
   for (const stage of query) {
     const hidden = leavesOf(stage.axes.at(-1) ?? [])
     const before = hidden.slice(0, hidden.length - size.length)
-    if (isSame(hidden.slice(before.length), size) && before.length && before.every((atom) => batch.has(atom)))
-      return before
+    if (!isSame(hidden.slice(before.length), size)) continue
+    const own = before.slice(before.findLastIndex((atom) => !batch.has(atom)) + 1)
+    if (own.length) return own
+  }
+  for (const stage of [...query].reverse()) {
+    const own = leavesOf(stage.axes.at(-3) ?? [])
+    if (stage.axes.length > 3 && typeof sizeOf(own) === 'number' && own.every((atom) => batch.has(atom))) return own
   }
   if (axes.length > 3) return leavesOf(axes.at(-3)!)
   const length = leavesOf(axes.at(-2)!)

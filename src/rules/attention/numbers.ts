@@ -63,3 +63,13 @@ function sizeFrom(node: Node): number | undefined {
   const size = sizes.at(index[0]!)
   return typeof size === 'number' ? size : undefined
 }
+
+/** The ReduceMax that makes a value the largest of each row of another, with the last axis kept as 1. */
+export function isMaximum(value: Value, of: Value | undefined): Node | undefined {
+  if (!of || value.shape?.at(-1) !== 1 || value.rank !== of.rank) return undefined
+  let node = value.producer
+  while (node && ['Unsqueeze', 'Reshape', 'Identity'].includes(node.opType)) node = node.input(0)?.producer
+  if (!node?.is('ReduceMax') || node.input(0) !== of) return undefined
+  const axes = node.ints('axes') ?? integersOf(node.input(1))
+  return axes?.length === 1 && (axes[0] === -1 || axes[0] === of.rank! - 1) ? node : undefined
+}

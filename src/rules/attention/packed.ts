@@ -1,11 +1,13 @@
 import { tensorType } from '../../graph/types.ts'
-import type { Value } from '../../graph/value.ts'
 import { no, type Rule, rule } from '../../rewrite/index.ts'
-import { CAPPED, flat, guarded, isCapped, isDefault, split, wholeRows } from './multi-head.ts'
+import type { Atom } from './atoms.ts'
+import { leavesOf } from './atoms.ts'
+import { CAPPED, guarded, isCapped, isDefault, split, wholeRows } from './multi-head.ts'
+import { packedBias, packedWeights } from './packed-weights.ts'
 import { maskInput } from './padding-mask.ts'
-import { isPrivate, packedBias, packedWeights, projectionOf } from './projection.ts'
+import { type InputAxes, projectionOf, readElsewhere } from './projection.ts'
 import { SDPA } from './sdpa.ts'
-import { planOf, viewOf } from './view.ts'
+import { arrange } from './view.ts'
 
 /** Self-attention whose three projections have constant weights -> Attention, which does the projections too. */
 export const packed: Rule = rule({
@@ -17,24 +19,28 @@ export const packed: Rule = rule({
   check: ({ query, key, value, node }) => {
     if (isCapped(node)) return no(CAPPED, node)
     if (query.shape?.[1] !== key.shape?.[1]) return no('has heads of keys that several of the query share', key)
-    const parts = [query, key, value].map((operand) => {
-      const source = sourceOf(operand)
-      return source && projectionOf(source)
-    })
+    const known: InputAxes = new Map()
+    const parts = [query, key, value].map((operand) => projectionOf(operand, known))
     const [q, k, v] = parts
     if (!q || !k || !v)
       return no('is no projection with constant weights', [query, key, value][parts.findIndex((part) => !part)])
-    if (q.input !== k.input || q.input !== v.input) return no('is projected from another input than the query', key)
-    if (q.weight.dtype !== k.weight.dtype || q.weight.dtype !== v.weight.dtype)
-      return no('has weights of another type', key)
-    const open = [query, key, value].find((operand) => !isPrivate(operand))
-    if (open) return no('is read by something else too', open)
-    return { parts: [q, k, v] }
+    for (const [part, operand] of [
+      [k, key],
+      [v, value],
+    ] as const) {
+      if (part.input !== q.input) return no('is projected from another input than the query', operand)
+      if (!isSame(part.batch, q.batch) || !isSame(part.length, q.length))
+        return no('has other rows than the query', operand)
+      if (part.weight.dtype !== q.weight.dtype) return no('has weights of another type', operand)
+    }
+    const open = readElsewhere([q, k, v], node)
+    return open ? no('is read by something else too', open) : { parts: [q, k, v] }
   },
   replace: (match) => {
     const { node, parts, bias, mask, constant, create, root } = match
-    const { input } = parts[0]!
-    const widths = parts.map(({ from, to }) => to - from)
+    const { input: stage, batch, length, width } = parts[0]!
+    const input = arrange(match, [stage], [batch, length, width])
+    const widths = parts.map(({ columns }) => columns.length)
     const headSize = match.query.shape![3] as number
     const scale = node.float('scale', 1)
     const [attention] = create({
@@ -59,10 +65,7 @@ export const packed: Rule = rule({
   },
 })
 
-/** [batch, length, hidden] that a [batch, heads, length, size] is only another view of. */
-function sourceOf(operand: Value): Value | undefined {
-  const stages = viewOf(operand)
-  if (!stages) return undefined
-  const { from, nodes } = planOf(stages, flat(stages))
-  return nodes === 0 ? stages[from]!.value : undefined
+function isSame(a: readonly Atom[], b: readonly Atom[]): boolean {
+  const [x, y] = [leavesOf(a), leavesOf(b)]
+  return x.length === y.length && x.every((atom, i) => atom === y[i])
 }

@@ -4,6 +4,7 @@ import { codeOf } from '../../onnx/dtypes.ts'
 import { type Build, no, type Rule, rule } from '../../rewrite/index.ts'
 import { Atom, leavesOf } from './atoms.ts'
 import { elementAt, type Unknown } from './element.ts'
+import { isTruth } from './mask-content.ts'
 import { SDPA } from './sdpa.ts'
 
 /**
@@ -111,10 +112,9 @@ function maskIn(bias: Value): { mask: Value; fill: number } | undefined {
 /** Truth values [batch, total], or numbers that the caller gives. */
 function isMask({ value, axes }: Unknown, batch: Atom, total: Atom): boolean {
   const [rows, keys] = axes.map((axis) => leavesOf(axis))
-  const isTruth = value.dtype === 'bool' || /^u?int/.test(value.dtype ?? '') || (value.isFloat && value.isInput)
   const only = (found: readonly Atom[] | undefined, wanted: Atom): boolean => {
     const leaves = leavesOf([wanted])
     return found?.length === leaves.length && leaves.every((leaf, i) => leaf === found[i])
   }
-  return isTruth && axes.length === 2 && only(rows, batch) && only(keys, total)
+  return isTruth(value) && axes.length === 2 && only(rows, batch) && only(keys, total)
 }

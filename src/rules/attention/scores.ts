@@ -1,19 +1,26 @@
 import type { Node } from '../../graph/node.ts'
 import type { Value } from '../../graph/value.ts'
 import { type Failure, no, numberOf } from '../../rewrite/index.ts'
-import { uniformOf } from './numbers.ts'
+import { isMaximum, uniformOf } from './numbers.ts'
 import { factorOf } from './view.ts'
 
 /** What happens to the product of query and key on its way to the probabilities, first to last. */
 export type Step =
   | { kind: 'scale'; factor: number }
+  /** Each row times (or divided by) a number of its own. */
+  | { kind: 'rows'; factor: Value; divides: boolean }
+  /** Times a mask of 0 and 1, as part of `x * mask - 10000 * (1 - mask)`. */
+  | { kind: 'gate'; gate: Value }
   | { kind: 'reshape'; to: Value }
   | { kind: 'add'; term: Value; sign: 1 | -1 }
   | { kind: 'tanh' }
   /** Scores below this number become it. */
   | { kind: 'floor'; number: number }
-  /** Where `condition` is (or is not) true the score is kept, elsewhere it becomes `fill`. */
-  | { kind: 'where'; condition: Value; keeps: boolean; fill: Value }
+  /**
+   * Where `condition` is (or is not) true the score is kept, elsewhere it becomes `fill`; with `isZeroed` what is hidden so gets no
+   * weight even in rows where nothing else is.
+   */
+  | { kind: 'where'; condition: Value; keeps: boolean; fill: Value; isZeroed?: boolean }
 
 export interface Path {
   /** The MatMul of query and transposed key. */
@@ -21,6 +28,8 @@ export interface Path {
   steps: Step[]
   /** The product and what it becomes: values that go with the fusion. */
   values: Value[]
+  /** What else reads them and goes too. */
+  helpers: Node[]
 }
 
 /** How many operators may stand between the product and the probabilities. */
@@ -42,11 +51,11 @@ function walk(value: Value, length: number): Path | undefined {
   const up = (input: number, ...steps: Step[]): Path | undefined => {
     const source = node.input(input)
     const path = source && walk(source, length - 1)
-    return path && { product: path.product, steps: [...path.steps, ...steps], values: [...path.values, value] }
+    return path && { ...path, steps: [...path.steps, ...steps], values: [...path.values, value] }
   }
   switch (node.opType) {
     case 'MatMul':
-      return { product: node, steps: [], values: [value] }
+      return { product: node, steps: [], values: [value], helpers: [] }
     case 'Identity':
     case 'Cast':
       return node.input(0)?.isFloat ? up(0) : undefined
@@ -57,7 +66,9 @@ function walk(value: Value, length: number): Path | undefined {
     case 'Mul':
     case 'Div': {
       const factor = factorOf(node)
-      return factor === undefined ? undefined : (up(0, { kind: 'scale', factor }) ?? up(1, { kind: 'scale', factor }))
+      if (factor !== undefined) return up(0, { kind: 'scale', factor }) ?? up(1, { kind: 'scale', factor })
+      const [a, b] = [node.input(0), node.input(1)]
+      return a && b && (up(0, multiplied(node, b)) ?? (node.is('Mul') ? up(1, multiplied(node, a)) : undefined))
     }
     case 'Tanh':
       return up(0, { kind: 'tanh' })
@@ -65,7 +76,10 @@ function walk(value: Value, length: number): Path | undefined {
       return added(node, up)
     case 'Sub': {
       const term = node.input(1)
-      return term && up(0, { kind: 'add', term, sign: -1 })
+      // The same number less in a whole row changes no probability: it keeps exponentials small.
+      const maximum = term && isMaximum(term, node.input(0))
+      const path = term && (maximum ? up(0) : up(0, { kind: 'add', term, sign: -1 }))
+      return path && maximum ? { ...path, helpers: [...path.helpers, maximum] } : path
     }
     case 'Max':
     case 'Clip': {
@@ -93,6 +107,11 @@ function floorOf(node: Node): number | undefined {
   if (node.inputCount > 2 && (node.is('Max') || node.input(2))) return undefined
   const number = uniformOf(node.input(1)) ?? (node.is('Max') ? uniformOf(node.input(0)) : node.float('min', Number.NaN))
   return number !== undefined && number <= -1e4 ? number : undefined
+}
+
+function multiplied(node: Node, factor: Value): Step {
+  const divides = node.is('Div')
+  return factor.shape?.at(-1) === 1 || divides ? { kind: 'rows', factor, divides } : { kind: 'gate', gate: factor }
 }
 
 /** Of two terms the one that leads to a product is the score; where both do, the one that is a product of what is not constant. */
@@ -127,17 +146,22 @@ export function isFixed(condition: Value): boolean {
   return true
 }
 
+/** What may stand between such a term and the sum. */
+const ON_THE_WAY = new Set([
+  ...['Add', 'Sub', 'Mul', 'Div', 'Where', 'Cast', 'Identity'],
+  ...['Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Expand', 'If'],
+])
+
 /**
- * True for a term that picks elements by position out of a product, as disentangled attention (DeBERTa) does: what it adds depends
- * on query and key, and no operator of attention computes it.
+ * True for scores with a term that picks elements by position out of a product, as disentangled attention (DeBERTa) does: what it
+ * adds depends on query and key, and no operator of attention computes it.
  */
-export function isDisentangled(term: Value): boolean {
-  const seen = new Set<Value>([term])
-  for (const value of seen) {
-    if (seen.size > CONDITION) return false
-    if (value.producer?.is('GatherElements')) return true
-    for (const input of value.producer?.inputs ?? [])
-      if (input && !input.constant && (input.rank ?? 0) > 2) seen.add(input)
+export function isDisentangled(scores: Value): boolean {
+  const seen = new Set<Value>([scores])
+  for (const { producer } of seen) {
+    if (producer?.is('GatherElements')) return true
+    if (seen.size > CONDITION || !ON_THE_WAY.has(producer?.opType ?? '')) continue
+    for (const input of producer!.inputs) if (input && !input.constant) seen.add(input)
   }
   return false
 }

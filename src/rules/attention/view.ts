@@ -18,41 +18,82 @@ const RESHAPES = new Set(['Reshape', 'Squeeze', 'Unsqueeze', 'Flatten'])
 /** How many nodes a view may be made of. */
 const LENGTH = 16
 
+/** How far views go. */
+export interface ViewOptions {
+  /** Past multiplications with a number. */
+  scaled?: boolean
+  /** Past elements that are repeated along an axis, which gives the axis a piece that the stages before lack. */
+  repeated?: boolean
+}
+
 /**
  * Follows a value up through the operators that only move its elements (Reshape, Transpose, ...): the same elements in other
  * layouts, oldest first, the value itself last.
  *
- * @param options scaled: go past multiplications with a number too; repeated: and past elements that are repeated along an axis,
- *   which gives the axis a piece that the stages before lack
  * @returns undefined where the rank is unknown
  */
-export function viewOf(value: Value, options: { scaled?: boolean; repeated?: boolean } = {}): Stage[] | undefined {
-  const nodes: Node[] = []
+export function viewOf(value: Value, options: ViewOptions = {}): Stage[] | undefined {
+  return viewWithOrigins(value, options)?.stages
+}
+
+/**
+ * The same with what the elements were a part of before: `origins` are stages too, but of more elements. They tell of which pieces
+ * axes are made.
+ */
+export function viewWithOrigins(
+  value: Value,
+  options: ViewOptions = {},
+): { stages: Stage[]; origins: readonly Stage[] } | undefined {
+  const nodes: { node: Node; output: Value }[] = []
   let at = value
   while (nodes.length < LENGTH) {
     const node = at.producer
-    const source = node && node.graph === value.graph ? sourceOf(node, options) : undefined
+    const source = node && node.graph === value.graph ? (sourceOf(node, options) ?? wholeOf(node)) : undefined
     if (!source?.shape) break
-    nodes.unshift(node!)
+    nodes.unshift({ node: node!, output: at })
     at = source
   }
   if (!at.shape) return undefined
+  let origins: Stage[] = []
   let stages: Stage[] = [{ value: at, axes: axesOf(at.shape), factor: 1 }]
-  for (const node of nodes) {
-    const output = node.output()
+  for (const { node, output } of nodes) {
     const stage = stages.at(-1)!
-    const axes = output.shape && next(node, stage.axes, output.shape)
     if (!output.shape) return undefined
-    if (axes) stages.push({ value: output, axes, factor: stage.factor * (factorOf(node) ?? 1) })
-    else stages = [{ value: output, axes: axesOf(output.shape), factor: 1 }]
+    const isPart = wholeOf(node) !== undefined
+    const axes = (isPart ? pickedAxes : axesAfter)(node, stage.axes, output.shape)
+    if (axes && !isPart) stages.push({ value: output, axes, factor: stage.factor * (factorOf(node) ?? 1) })
+    else {
+      origins = axes ? [...origins, ...stages] : []
+      stages = [{ value: output, axes: axes ?? axesOf(output.shape), factor: 1 }]
+    }
   }
-  return stages
+  return { stages, origins }
 }
 
-function sourceOf(node: Node, { scaled, repeated }: { scaled?: boolean; repeated?: boolean }): Value | undefined {
+/** What a node picks a part of. */
+function wholeOf(node: Node): Value | undefined {
+  return node.domain === '' && ['Split', 'Slice', 'Gather'].includes(node.opType) ? node.input(0) : undefined
+}
+
+/** Axes of a part: the axis along which it was picked has new pieces. */
+function pickedAxes(node: Node, axes: Axes, shape: readonly Dim[]): Axes | undefined {
+  const positive = (axis: number): number => (axis < 0 ? axis + axes.length : axis)
+  if (node.is('Gather')) return node.input(1)?.rank === 0 ? axes.toSpliced(positive(node.int('axis', 0)), 1) : undefined
+  const picked = node.is('Split') ? [node.int('axis', 0)] : (node.ints('axes') ?? integersOf(node.input(3)))
+  if (picked?.length !== 1 || axes.length !== shape.length) return undefined
+  const at = positive(picked[0]!)
+  return axes.with(at, axesOf([shape[at]!])[0]!)
+}
+
+/** True for an operator that moves the elements of its first input and does nothing else. */
+export function isMoving({ opType, domain }: Node): boolean {
+  return domain === '' && (RESHAPES.has(opType) || opType === 'Transpose' || opType === 'Identity')
+}
+
+function sourceOf(node: Node, { scaled, repeated }: ViewOptions): Value | undefined {
+  if (isMoving(node)) return node.input(0)
   if (node.domain !== '') return undefined
   if (repeated && (node.opType === 'Expand' || node.opType === 'Tile')) return repeatedBy(node)
-  if (RESHAPES.has(node.opType) || node.opType === 'Transpose' || node.opType === 'Identity') return node.input(0)
   if (!scaled || factorOf(node) === undefined) return undefined
   const [a, b] = [node.input(0), node.input(1)]
   const source = uniformOf(b) === undefined ? b : a
@@ -76,7 +117,8 @@ export function factorOf(node: Node): number | undefined {
   return node.is('Mul') ? (uniformOf(node.input(1)) ?? uniformOf(node.input(0))) : undefined
 }
 
-function next(node: Node, axes: Axes, shape: readonly Dim[]): Axes | undefined {
+/** Axes of the output of shape `shape` of an operator that moves elements, from those of its input. */
+export function axesAfter(node: Node, axes: Axes, shape: readonly Dim[]): Axes | undefined {
   if (node.opType === 'Transpose') {
     const perm = node.ints('perm') ?? axes.map((_, i) => axes.length - 1 - i)
     return perm.map((axis) => axes[axis]!)
@@ -94,6 +136,8 @@ interface Plan {
   /** Sizes before the Transpose, where pieces must be set free. */
   cut?: Dim[]
   perm?: number[]
+  /** Axes before it. */
+  free?: Axes
   isReshaped: boolean
   cost: number
 }
@@ -106,19 +150,28 @@ export function planOf(stages: readonly Stage[], wanted: Axes): { from: number; 
 
 /** Lays out elements in axes made of these pieces, starting from the stage that needs the fewest nodes. */
 export function arrange(build: Build, stages: readonly Stage[], wanted: Axes): Value {
-  const { stage, cut, perm, isReshaped } = best(stages, wanted)
+  const { stage, cut, perm, free, isReshaped } = best(stages, wanted)
   let { value } = stage
   if (cut) value = reshape(build, value, cut)
   if (perm) {
-    const shape = value.shape!
+    const sizes = sizesOf({ ...stage, value, axes: free! }, free!)
     value = build.op.Transpose(value, { perm })
     value.type = tensorType(
       value.dtype,
-      perm.map((axis) => shape[axis]!),
+      perm.map((axis) => sizes[axis]!),
     )
   }
-  if (isReshaped) value = reshape(build, value, wanted.map(sizeOf))
+  if (isReshaped) value = reshape(build, value, sizesOf(stage, wanted))
   return value
+}
+
+/** Sizes of axes; those that are axes of the value already are what they are there, which may be a number where the pieces have names. */
+function sizesOf({ value, axes }: Stage, wanted: Axes): Dim[] {
+  return wanted.map((axis) => {
+    const at = axes.findIndex((own) => isSame(leavesOf(own), leavesOf(axis)))
+    const size = value.shape?.[at]
+    return typeof size === 'number' ? size : sizeOf(axis)
+  })
 }
 
 function best(stages: readonly Stage[], wanted: Axes): Plan {
@@ -143,7 +196,7 @@ function planFrom(stage: Stage, wanted: Axes): Plan {
     goal,
   )
   const cost = (isCut ? 1 : 0) + 1 + (isReshaped ? 1 : 0)
-  return { stage, perm, isReshaped, cost, ...(isCut ? { cut: axes.flat().map(({ size }) => size) } : {}) }
+  return { stage, perm, free, isReshaped, cost, ...(isCut ? { cut: axes.flat().map(({ size }) => size) } : {}) }
 }
 
 /** The order of `free` axes (one piece or none each) that gives the pieces the order of `goal`; empty ones where they fit. */
