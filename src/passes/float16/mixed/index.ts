@@ -146,16 +146,35 @@ async function findIn(
   const indices = new Map(units.map((node, i) => [node, i]))
   const { large, odd } = outOfRange(plan, largest)
   const unitsOf = (nodes: Iterable<Node>): number[] => [...nodes].flatMap((node) => indices.get(node) ?? [])
+  const sure = [...large.keys()].filter((node) => !mayBeInfinite(node))
   const chosen = await search({
     count: units.length,
     start: unitsOf(large.keys()),
     doubtful: new Set(unitsOf([...large.keys()].filter(mayBeInfinite))),
+    groups: connected(sure).map(unitsOf),
     passes: (float32) => trial.passes(float32),
     rank: async (float32) => [...new Set([...unitsOf(odd.keys()), ...(await trial.rank(float32))])],
     ...(trial.isGraded ? { error: (float16: ReadonlySet<number>) => trial.share(float16) } : {}),
     maxRuns: options.mixedRuns,
   })
   return chosen && { plan, units, chosen, magnitudes: new Map([...odd, ...large]) }
+}
+
+/** Nodes by what hangs together through values. */
+function connected(nodes: readonly Node[]): Set<Node>[] {
+  const left = new Set(nodes)
+  return nodes.flatMap((start) => {
+    if (!left.delete(start)) return []
+    const group = new Set([start])
+    for (const node of group) {
+      const near = [
+        ...node.inputs.flatMap((value) => value?.producer ?? []),
+        ...node.outputs.flatMap((value) => value?.users ?? []),
+      ]
+      for (const other of near) if (left.delete(other)) group.add(other)
+    }
+    return [group]
+  })
 }
 
 /** Where rescaled values are to lie: with room for larger ones, or for their squares, which costs digits of the smallest ones. */

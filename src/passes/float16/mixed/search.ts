@@ -6,8 +6,10 @@ export interface Problem {
   count: number
   /** Units that are float32 from the start. */
   start: readonly number[]
-  /** Those of them that are worth a try in float16 at the end. */
+  /** Those of them that are worth a try in float16 one by one. */
   doubtful: ReadonlySet<number>
+  /** The others, by what hangs together: each group is tried in float16 as a whole at the end. */
+  groups: readonly (readonly number[])[]
   /** Whether the model is good enough when these units are float32 and all others float16. */
   passes(float32: ReadonlySet<number>): Promise<boolean>
   /** All units, most suspicious first, seen from a choice that is not good enough. */
@@ -34,34 +36,50 @@ export async function search(problem: Problem): Promise<Set<number> | undefined>
   }
   let chosen = new Set(problem.start)
   const fixed = new Set(problem.start.filter((unit) => !problem.doubtful.has(unit)))
+  /** Gives back in pieces, the last added first: halves, then quarters, ... down to single units. True if it came to the end. */
+  const giveBack = async (until: number): Promise<boolean> => {
+    const open = (): number[] => [...chosen].reverse().filter((unit) => !fixed.has(unit))
+    for (let piece = Math.ceil(open().length / 2); piece >= 1; piece = piece > 1 ? Math.ceil(piece / 2) : 0) {
+      const order = open()
+      for (let at = 0; at < order.length; at += piece) {
+        if (runs >= until) return false
+        const without = new Set(chosen)
+        for (const unit of order.slice(at, at + piece)) without.delete(unit)
+        if (without.size < chosen.size && (await passes(without))) chosen = without
+      }
+    }
+    return true
+  }
   if (!(await passes(chosen))) {
     const found = await grow(chosen, problem, passes)
     if (!found) return undefined
     chosen = found
-    if (chosen.size > problem.start.length + FEW) {
-      chosen = await shortest(chosen, false, problem, passes)
-      chosen = await shortest(chosen, true, problem, passes)
-      const error = (float16: ReadonlySet<number>): Promise<number> => {
-        runs++
-        return problem.error!(float16)
-      }
-      const isOver = (share: number): boolean => runs >= problem.maxRuns * share
-      if (problem.error) chosen = await pack(chosen, { count: problem.count, error, passes, isOver })
-    }
   }
-  // Give back in pieces, the last added first: halves, then quarters, ... down to single units.
-  const open = (): number[] => [...chosen].reverse().filter((unit) => !fixed.has(unit))
-  for (let piece = Math.ceil(open().length / 2); piece >= 1; piece = piece > 1 ? Math.ceil(piece / 2) : 0) {
-    const order = open()
-    for (let at = 0; at < order.length; at += piece) {
-      if (runs >= problem.maxRuns) return chosen
-      const without = new Set(chosen)
-      for (const unit of order.slice(at, at + piece)) without.delete(unit)
-      if (without.size < chosen.size && (await passes(without))) chosen = without
+  const isBroad = chosen.size > problem.count / 2
+  const isDone = !isBroad && (await giveBack(Math.min(problem.maxRuns, runs + QUICK)))
+  if (!isDone && chosen.size > problem.start.length + FEW) {
+    chosen = await shortest(chosen, false, problem, passes)
+    chosen = await shortest(chosen, true, problem, passes)
+    const error = (float16: ReadonlySet<number>): Promise<number> => {
+      runs++
+      return problem.error!(float16)
     }
+    const isOver = (share: number): boolean => runs >= problem.maxRuns * share
+    if (problem.error) chosen = await pack(chosen, { count: problem.count, error, passes, isOver })
+  }
+  if (!isDone) await giveBack(problem.maxRuns)
+  // What is out of range may be so without harm: it is masked, or ends in something that saturates.
+  for (const group of problem.groups) {
+    if (runs >= problem.maxRuns) break
+    const without = new Set(chosen)
+    for (const unit of group) without.delete(unit)
+    if (without.size < chosen.size && (await passes(without))) chosen = without
   }
   return chosen
 }
+
+/** If few units are needed, so many runs find them. */
+const QUICK = 20
 
 /** So few units more are taken as they are. */
 const FEW = 8
