@@ -188,23 +188,27 @@ function planFrom(stage: Stage, wanted: Axes): Plan {
     const isReshaped = !sameAxes(axes, goal)
     return { stage, isReshaped, cost: isReshaped ? 1 : 0 }
   }
-  const isCut = axes.some(({ length }) => length > 1)
-  const free = isCut ? axes.flat().map((atom) => [atom]) : axes
+  // An axis whose pieces stay side by side moves as a whole.
+  const stays = (axis: readonly Atom[]): boolean =>
+    goal.some((own) => isSame(own.slice(own.indexOf(axis[0]!)).slice(0, axis.length), axis))
+  const isCut = axes.some((axis) => axis.length > 1 && !stays(axis))
+  const free = isCut ? axes.flatMap((axis) => (stays(axis) ? [axis] : axis.map((atom) => [atom]))) : axes
   const perm = permutation(free, goal)
   const isReshaped = !sameAxes(
     perm.map((axis) => free[axis]!),
     goal,
   )
   const cost = (isCut ? 1 : 0) + 1 + (isReshaped ? 1 : 0)
-  return { stage, perm, free, isReshaped, cost, ...(isCut ? { cut: axes.flat().map(({ size }) => size) } : {}) }
+  return { stage, perm, free, isReshaped, cost, ...(isCut ? { cut: free.map(sizeOf) } : {}) }
 }
 
-/** The order of `free` axes (one piece or none each) that gives the pieces the order of `goal`; empty ones where they fit. */
+/** The order of `free` axes that gives the pieces the order of `goal`; those of one element go where they fit. */
 function permutation(free: Axes, goal: Axes): number[] {
   const empty = free.flatMap((axis, i) => (axis.length ? [] : [i]))
-  const perm = goal.flatMap((axis) =>
-    axis.length ? axis.map((atom) => free.findIndex(([own]) => own === atom)) : empty.length ? [empty.shift()!] : [],
-  )
+  const perm = goal.flatMap((axis) => {
+    if (!axis.length) return empty.length ? [empty.shift()!] : []
+    return axis.map((atom) => free.findIndex(([first]) => first === atom)).filter((at) => at >= 0)
+  })
   return [...perm, ...empty]
 }
 

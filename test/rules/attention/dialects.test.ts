@@ -43,6 +43,9 @@ function additive({ op }: Sketch, mask: Value, fill: number): Value {
   return op.Mul(op.Sub(1, op.Cast(wide, { to: codeOf('float32') })), fill)
 }
 
+const hidden = (s: Sketch, mask: Value): Value =>
+  s.op.Equal(s.op.Unsqueeze(mask, [1, 2]), s.constant(Tensor.int64([0], [])))
+
 function attention(dialect: Dialect, options: { opset?: number; length?: number } = {}): Promise<Model> {
   return draw((s) => {
     const { op } = s
@@ -133,6 +136,67 @@ const dialects: Record<string, [string, Dialect, { opset?: number; length?: numb
     'com.microsoft:Attention',
     { key: ({ op }, k) => op.Transpose(op.Transpose(k, { perm: [0, 2, 1, 3] }), { perm: [0, 2, 3, 1] }) },
   ],
+  'times a mask, less 10000 where it is 0': [
+    'Cast, com.microsoft:Attention',
+    {
+      scores: (s, x, mask) => {
+        const seen = s.op.Cast(s.op.Unsqueeze(mask, [1, 2]), { to: codeOf('float32') })
+        return s.op.Sub(s.op.Mul(x, seen), s.op.Mul(s.op.Sub(1, seen), 10000))
+      },
+    },
+  ],
+  'times a causal mask that is constant': [
+    'Cast, Where, com.microsoft:Attention',
+    {
+      scores: (s, x) => {
+        const triangle = s.constant(Tensor.float32([1, 1, 3, 3], [1, 0, 0, 1, 1, 0, 1, 1, 1]))
+        return s.op.Add(s.op.Mul(x, triangle), s.op.Mul(s.op.Sub(triangle, 1), 10000))
+      },
+    },
+    { length: 3 },
+  ],
+  'filled with -10000 where the mask is 0': [
+    'Cast, com.microsoft:Attention',
+    {
+      scores: (s, x, mask) =>
+        s.op.Where(s.op.Cast(s.op.Unsqueeze(mask, [1, 2]), { to: codeOf('bool') }), x, constant(s, -10000)),
+    },
+  ],
+  'less the largest of each row': [
+    'com.microsoft:Attention',
+    { softmax: ({ op }, x) => op.Softmax(op.Sub(x, op.ReduceMax(x, { axes: [-1], keepdims: 1 })), { axis: -1 }) },
+  ],
+  'probabilities of hidden keys set to zero': [
+    'Cast, IsNaN, Where, com.microsoft:Attention',
+    {
+      scores: (s, x, mask) => s.op.Where(hidden(s, mask), constant(s, MINIMUM), x),
+      softmax: (s, x) => s.op.Where(x.producer!.input(0)!, constant(s, 0), s.op.Softmax(x, { axis: -1 })),
+    },
+  ],
+  'probabilities weighed by head': [
+    '3 Add, 3 MatMul, Mul, 2 Reshape, 2 Transpose, com.microsoft:MultiHeadAttention',
+    { softmax: (s, x) => s.op.Mul(s.op.Softmax(x, { axis: -1 }), s.weight([1, HEADS, 1, 1])) },
+  ],
+  'each head scaled by a number of its own': [
+    '3 Add, 3 MatMul, Mul, 2 Reshape, 2 Transpose, Unsqueeze, com.microsoft:MultiHeadAttention',
+    { scores: (s, x) => s.op.Mul(x, s.weight([HEADS, 1, 1], { around: 2 })) },
+  ],
+  'values times transposed probabilities': [
+    'com.microsoft:Attention',
+    {
+      weighted: ({ op }, p, v) => {
+        const turn = (value: Value): Value => op.Transpose(value, { perm: [0, 1, 3, 2] })
+        return turn(op.MatMul(turn(v), turn(p)))
+      },
+    },
+  ],
+  'a mask that is read backwards': [
+    'Cast, Slice, com.microsoft:Attention',
+    {
+      scores: (s, x, mask) => s.op.Add(x, additive(s, s.op.Slice(mask, [-1], [-9], [1], [-1]), MINIMUM)),
+    },
+    { length: 3 },
+  ],
   'products as Einsum, heads never transposed': [
     'com.microsoft:Attention',
     {
@@ -147,6 +211,15 @@ const dialects: Record<string, [string, Dialect, { opset?: number; length?: numb
     { project: (s, x) => s.op.Relu(linear(s, x)) },
   ],
 }
+
+const WHOLE_ROWS = [
+  'additive mask',
+  'filled where the mask is 0',
+  'rows without keys become zeros',
+  'times a mask, less 10000 where it is 0',
+  'filled with -10000 where the mask is 0',
+  'probabilities of hidden keys set to zero',
+]
 
 describe('attention as exporters write it', () => {
   test.each(Object.entries(dialects))('%s', async (_, [ops, dialect, options]) => {
@@ -164,7 +237,7 @@ describe('attention as exporters write it', () => {
   })
 
   test('rows that are masked as a whole', async () => {
-    for (const name of ['additive mask', 'filled where the mask is 0', 'rows without keys become zeros']) {
+    for (const name of WHOLE_ROWS) {
       const model = await attention(dialects[name]![1])
       const feeds = { ...randomFeeds(model, { batch: 2, sequence: 3 }), mask: Tensor.int64([0, 0, 0, 1, 1, 0], [2, 3]) }
       const expected = await ort.evaluate(model, feeds)
@@ -196,6 +269,17 @@ const misses: Record<string, [string, Dialect]> = {
         return s.op.Where(seen, x, constant(s, -50))
       },
     },
+  ],
+  'probabilities set to zero where scores count': [
+    'zeroes probabilities of scores that count',
+    {
+      softmax: (s, x) =>
+        s.op.Where(hidden(s, s.input('other', ['batch', 'sequence'], 'int64')), constant(s, 0), s.op.Softmax(x)),
+    },
+  ],
+  'scores times what is no mask': [
+    'no mask of 0 and 1',
+    { scores: (s, x) => s.op.Add(s.op.Mul(x, s.weight([1, HEADS, 3, 3])), s.weight([3])) },
   ],
   'a fill that differs from place to place': [
     'more than one number',
