@@ -17,6 +17,7 @@ const tool = {
   index: 'src/plugin/index.ts',
   api: 'src/api.ts',
   'kernels-worker': 'src/kernels/worker.ts',
+  'calibration-worker': 'src/passes/quantize/calibrate/worker.ts',
 }
 /** Leaves out what only worker threads run: most of the code, which would take its time to parse. */
 const withoutBuilds = {

@@ -12,6 +12,7 @@ import { openSession, type Session } from '../../../ort/session.ts'
 import { exposeSummary } from './bodies.ts'
 import type { CalibrationData } from './data/index.ts'
 import { type MaskLimits, NO_MASKS } from './statistics.ts'
+import type { Watched } from './worker.ts'
 
 /** A model that shows the values inside it. */
 export interface Observer {
@@ -22,6 +23,10 @@ export interface Observer {
    * @returns number of samples
    */
   run(data: CalibrationData, see: (value: Value, tensor: Tensor, sample: number, name: string) => void): Promise<number>
+  /** The values, for another thread that opens `file`. */
+  readonly watched: readonly Watched[]
+  /** Writes the model with all its outputs to a file, which goes with `release`. */
+  file(): Promise<string>
   release(): Promise<void>
 }
 
@@ -62,6 +67,12 @@ export async function observe(
     isInput: value.isInput && !value.graph.owner,
   }))
   const wanted = seen.flatMap(({ output, isInput }) => (isInput ? [] : [output]))
+  let folder: string | undefined
+  const watched = seen.map(({ output, isInput, value }) => ({
+    name: isInput ? value.name : output,
+    isInput,
+    isSummary: value.graph.owner !== undefined,
+  }))
   // A run must ask for something.
   const asked = wanted.length ? wanted : session.outputs.slice(0, 1).map(({ name }) => name)
   return {
@@ -78,8 +89,16 @@ export async function observe(
       }
       return samples
     },
+    watched,
+    async file() {
+      folder ??= mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
+      const path = join(folder, 'model.onnx')
+      await withOutputs(opened, fresh, () => writeModel(opened, path, { location: 'model.onnx_data' }))
+      return path
+    },
     async release() {
       await session.release()
+      if (folder) rmSync(folder, { recursive: true, force: true })
       dispose()
     },
   }
@@ -116,7 +135,8 @@ async function openModel(
   }
 }
 
-function weightBytes(model: Model): number {
+/** Bytes of all weights. */
+export function weightBytes(model: Model): number {
   let bytes = 0
   for (const graph of model.allGraphs()) for (const { tensor } of graph.initializers) bytes += tensor?.byteLength ?? 0
   return bytes

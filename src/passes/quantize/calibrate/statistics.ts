@@ -91,6 +91,24 @@ export function addSummary(into: Statistics, [min, max, masks]: Float32Array, we
   widen(into, min!, max!, weight)
 }
 
+/** Adds the statistics of one sample, as if it had been added itself. */
+export function addStatistics(into: Statistics, one: Statistics, weight?: number): void {
+  into.nan += one.nan
+  into.infinite += one.infinite
+  into.masks += one.masks
+  into.samples += one.samples
+  into.count += one.count
+  widen(into, one.min, one.max, weight)
+  addChannels(into, one.squares)
+}
+
+/** Adds the counts of one sample over the same range. */
+export function addSampleCounts(into: Statistics, counts: Float64Array, bins: number, magnitudes: boolean): void {
+  into.histogram ??= emptyHistogram(into, bins, magnitudes)
+  const own = into.histogram.counts
+  for (let i = 0; i < own.length; i++) own[i]! += counts[i]!
+}
+
 function widen(into: Statistics, min: number, max: number, weight?: number): void {
   if (!(min <= max)) return
   const first = Number.isNaN(into.min)
@@ -109,11 +127,19 @@ export function addSquares(into: Statistics, input: FloatInput, dims: readonly n
   const layout = dims.length ? channelLayout(dims, axis) : { outer: 1, channels: 1, inner: 1 }
   const means = meanSquares(input, layout)
   const each = count / layout.channels
-  if (!into.squares.length) into.squares = new Float64Array(layout.channels)
-  if (into.squares.length !== layout.channels && into.squares.length !== 1)
+  addChannels(
+    into,
+    Float64Array.from(means, (mean) => mean * each),
+  )
+}
+
+function addChannels(into: Statistics, squares: Float64Array): void {
+  if (!squares.length) return
+  if (!into.squares.length) into.squares = new Float64Array(squares.length)
+  if (into.squares.length !== squares.length && into.squares.length !== 1)
     into.squares = Float64Array.of(into.squares.reduce((sum, value) => sum + value, 0))
   const one = into.squares.length === 1
-  for (let i = 0; i < means.length; i++) into.squares[one ? 0 : i]! += means[i]! * each
+  for (let i = 0; i < squares.length; i++) into.squares[one ? 0 : i]! += squares[i]!
 }
 
 function withoutMasks(
