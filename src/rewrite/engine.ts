@@ -323,6 +323,7 @@ class Run {
       const failure = moveUp(
         created,
         [...pairs.keys()].filter((value) => search.roots.includes(value) || outside(value)),
+        rule.lifts,
       )
       if (failure) return failure
     }

@@ -47,6 +47,8 @@ export interface RuleSpec<B extends object, D extends object> {
   doc: string
   /** Operators that may come out, best first: the rule is off where the target runs none. Empty: only operators of the match. */
   emits?: readonly string[]
+  /** True if what the replacement reads may be moved up with it, where captures that it replaces are read before that. */
+  lifts?: boolean
   /** The formula. It is read once, when the rule is made. */
   match: (words: Formula) => Pattern<B> | Roots<B>
   /** True, a reason (`no(...)`), or facts that replace needs: they are added to its argument. */
@@ -59,6 +61,7 @@ export interface Rule {
   readonly name: string
   readonly doc: string
   readonly emits: readonly string[]
+  readonly lifts: boolean
   readonly patterns: readonly Pattern<object>[]
   /** Qualified operators that the first root may come from. */
   readonly anchors: ReadonlySet<string>
@@ -98,6 +101,7 @@ export function rule<B extends object, D extends object = Nothing>(spec: RuleSpe
     name: spec.name,
     doc: spec.doc,
     emits: spec.emits ?? [],
+    lifts: spec.lifts ?? false,
     patterns,
     anchors,
     size: sizeOf(patterns),

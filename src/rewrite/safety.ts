@@ -78,24 +78,34 @@ function readBy(node: Node): Set<Value> {
 
 /**
  * Moves new nodes so far up that they stand before every reader of the values they replace. What they read must stand above the
- * last of the replaced nodes, as the inputs of a match do.
+ * last of the replaced nodes, as the inputs of a match do, or (with `lifts`) go up with them.
  *
  * @returns why that is impossible, if it is
  */
-export function moveUp(created: readonly Node[], replaced: readonly Value[]): Failure | undefined {
+export function moveUp(created: readonly Node[], replaced: readonly Value[], lifts: boolean): Failure | undefined {
   const graph = created[0]!.graph
   const own = new Set(created)
   const sources = new Set<Node>()
-  for (const node of created)
+  const need = (node: Node): void => {
     for (const value of readBy(node))
       if (value.producer && value.graph === graph && !own.has(value.producer)) sources.add(value.producer)
+  }
+  for (const node of created) need(node)
   const open = new Set<Node>()
   for (const { producer } of replaced) if (producer && !own.has(producer)) open.add(producer)
+  const carried: Node[] = []
   // Walking up from the last replaced node to the first source: every replaced node passed has all its readers below.
   let at: Node | undefined = [...open].reduce((last, node) => (precedes(last, node) ? node : last))
-  for (; at && !sources.has(at); at = at.previous) open.delete(at)
-  if (open.size) return new Failure('is needed before all inputs of its replacement are known', [...open][0]!.output())
-  for (const node of created) {
+  for (; at && (open.size || !sources.has(at)); at = at.previous) {
+    if (!sources.has(at)) open.delete(at)
+    else if (!lifts || open.has(at) || replaced.some((value) => readBy(at!).has(value)))
+      return new Failure('is needed before all inputs of its replacement are known', at.output())
+    else {
+      carried.unshift(at)
+      need(at)
+    }
+  }
+  for (const node of [...carried, ...created]) {
     graph.move(node, at ? { after: at } : { before: graph.firstNode === node ? node.next : graph.firstNode })
     at = node
   }

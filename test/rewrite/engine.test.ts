@@ -174,6 +174,34 @@ describe('what the engine guarantees', () => {
     expect(model.opsets.get('com.microsoft')).toBe(1)
   })
 
+  test('what the replacement reads goes up with it where the rule says so', async () => {
+    const add = (lifts: boolean): Rule =>
+      rule({
+        name: 'lifted',
+        doc: 'test',
+        lifts,
+        match: ({ op, any }) => op.Mul(op.Add(any('a'), any('b')).as('sum').replaced(), any('late')),
+        replace: ({ op, a, b, late }) => {
+          const sum = op.Sum(a, b, op.Mul(late, 0))
+          return { root: op.Sum(op.Mul(sum, late), sum, op.Neg(sum)), sum }
+        },
+      })
+    const model = (): ReturnType<typeof draw> =>
+      draw(({ op, input }) => {
+        const sum = op.Add(input('a', [2]), input('b', [2]))
+        const early = op.Relu(sum)
+        return [early, op.Mul(sum, op.Exp(op.Abs(input('c', [2]))))]
+      })
+    await expectFusion(await model(), add(true), 'Abs, Exp, 2 Mul, Neg, Relu, 2 Sum')
+    const { nearMisses } = rewrite(await model(), [[add(false)]])
+    expect(nearMisses[0]!.reason).toContain('is needed before all inputs of its replacement are known')
+    const cyclic = await draw(({ op, input }) => {
+      const sum = op.Add(input('a', [2]), input('b', [2]))
+      return op.Mul(sum, op.Exp(op.Relu(sum)))
+    })
+    expect(rewrite(cyclic, [[add(true)]]).changes).toBe(0)
+  })
+
   test('graph outputs keep their names and types', async () => {
     const model = await draw(({ op, input, weight }) => {
       const sum = op.Add(input('a', [1, 'S', 8]), input('b', [1, 'S', 8]))

@@ -32,6 +32,7 @@ const found = (name: string, exact: boolean, appended: boolean): Rule =>
       ? 'SDPA of keys and values that are appended to those of earlier steps -> GroupQueryAttention with past and present'
       : 'causal SDPA in which query heads share keys and values -> GroupQueryAttention',
     emits: ['com.microsoft:GroupQueryAttention'],
+    lifts: appended,
     match: ({ oneOf, op, any, absent }) => {
       if (!appended) return oneOf(SDPA, any('query'), any('key'), any('value'), any('bias'), absent())
       const keys = op.Concat(any('pastKey'), any('newKey'), { axis: isLength }).as('key').replaced()

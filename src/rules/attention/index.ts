@@ -4,7 +4,7 @@ import { groupQuery, groupQueryAsked, groupQueryAskedPast, groupQueryPast } from
 import { multiHead } from './multi-head.ts'
 import { packed } from './packed.ts'
 import { maskIndex, maskRange, noMask, paddingMask } from './padding-mask.ts'
-import { past } from './past.ts'
+import { appendedKeys, past } from './past.ts'
 import { transposedProbabilities, weightedProbabilities } from './probabilities.ts'
 import { rotaryJoined, rotarySum } from './rotary/index.ts'
 import { rotaryWide } from './rotary/wide.ts'
@@ -27,7 +27,7 @@ export const attentionPhases: readonly { group: string; rules: readonly Rule[]; 
   { group: 'rotary-embedding', rules: [rotaryJoined] },
   { group: 'rotary-embedding', rules: [rotarySum, rotaryWide] },
   { group: 'attention', rules: [sdpa] },
-  { group: 'attention', rules: [collapseViews, paddingMask] },
+  { group: 'attention', rules: [appendedKeys, collapseViews, paddingMask] },
   { group: 'mask-index', rules: [maskIndex], onRequest: true },
   { group: 'mask-range', rules: [maskRange], onRequest: true },
   { group: 'mask-none', rules: [noMask], onRequest: true },

@@ -1,3 +1,4 @@
+import { tensorType, type ValueType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { type Failure, no, type Rule, rule } from '../../rewrite/index.ts'
 import { flat } from './multi-head.ts'
@@ -17,6 +18,7 @@ export interface Past {
  */
 export const past: Rule = rule({
   name: 'attention-past',
+  lifts: true,
   doc: 'MultiHeadAttention(q, Concat(past, k), Concat(past, v)) -> MultiHeadAttention with past and present',
   emits: ['com.microsoft:MultiHeadAttention'],
   match: ({ op, ms, any, ifGiven, absent }) => {
@@ -48,6 +50,34 @@ export const past: Rule = rule({
   },
 })
 
+/** Keys that are appended while they lie transposed, [batch, heads, size, length]: the other way about, transposes cancel out. */
+export const appendedKeys: Rule = rule({
+  name: 'appended-keys',
+  doc: 'Concat of transposed keys along the last axis -> transposed Concat of keys',
+  match: ({ op, any }) => op.Concat(any('pastKey'), any('newKey'), { axis: isLast }),
+  check: ({ root, pastKey, newKey }) => {
+    if (root.rank !== 4 || root.isOutput) return no('has an unknown rank', root)
+    const turned = [pastKey, newKey].find((part) => !part.producer?.is('Transpose'))
+    if (turned) return no('is not transposed', turned)
+    const reader = root.users.find((node) => !(node.is('Transpose') && `${node.ints('perm')}` === `${TURN}`))
+    return reader ? no('is read as it is', reader) : true
+  },
+  replace: ({ op, pastKey, newKey, root }) => {
+    const turned = (type: Value): ValueType =>
+      tensorType(root.dtype, type.shape && TURN.map((axis) => type.shape![axis]!))
+    const parts = [pastKey, newKey].map((part) => {
+      const turn = op.Transpose(part, { perm: TURN })
+      turn.type = turned(part)
+      return turn
+    })
+    const joined = op.Concat(...parts, { axis: 2 })
+    joined.type = turned(root)
+    return op.Transpose(joined, { perm: TURN })
+  },
+})
+
+const TURN = [0, 1, 3, 2]
+
 /** Whether keys and values are appended to what earlier steps left. */
 export function isAppended({ pastKey, pastValue, newKey, newValue }: Past): true | Failure {
   if (!isGiven(pastKey) || !isGiven(pastValue)) return no('is no past of earlier steps', pastKey)
@@ -58,6 +88,10 @@ export function isAppended({ pastKey, pastValue, newKey, newValue }: Past): true
 /** For the attribute `axis` of a Concat of [batch, heads, length, size]. */
 export function isLength(node: { int(name: string, fallback: number): number }): boolean {
   return [2, -2].includes(node.int('axis', 0))
+}
+
+function isLast(node: { int(name: string, fallback: number): number }): boolean {
+  return [3, -1].includes(node.int('axis', 0))
 }
 
 /** True for an input of the graph, or a part of one. */

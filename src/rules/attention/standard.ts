@@ -40,6 +40,7 @@ export const standardAttention: Rule = rule({
 
 export const standardPast: Rule = rule({
   name: 'standard-attention-past',
+  lifts: true,
   doc: 'SDPA of keys and values that are appended to those of earlier steps -> Attention with past and present',
   emits: ['Attention'],
   match: ({ oneOf, op, any, ifGiven }) => {
