@@ -16,6 +16,7 @@ const tool = {
   ...Object.fromEntries(bundlers.map((name) => [name, `plugins/${name}.ts`])),
   index: 'src/plugin/index.ts',
   api: 'src/api.ts',
+  processing: 'src/processing.ts',
   'kernels-worker': 'src/kernels/worker.ts',
   'calibration-worker': 'src/passes/quantize/calibrate/worker.ts',
 }

@@ -9,6 +9,7 @@ import { BUILT_IN_TARGETS } from '../../src/options/targets.ts'
 import { snakeCase } from '../../src/params/case.ts'
 import type { ParamSpec, ParamTable } from '../../src/params/spec.ts'
 import { allPasses } from '../../src/passes/index.ts'
+import { stepTable } from '../../src/passes/processing/table.ts'
 
 /** The parts of the README that come from the tables of the source, by the name in their markers. */
 export const sections: Readonly<Record<string, () => string>> = {
@@ -31,6 +32,17 @@ export const sections: Readonly<Record<string, () => string>> = {
       })
       .join('\n\n')
   },
+  steps: () =>
+    table(
+      ['step', 'arguments', 'what it does'],
+      Object.entries(stepTable).map(([name, { doc, params }]) => [
+        `\`${name}\``,
+        Object.entries(params)
+          .map(([key, spec]) => `\`${key}\`${spec.default === undefined ? '' : ` (${rounded(spec.default)})`}`)
+          .join(', '),
+        doc,
+      ]),
+    ),
   dtypes: () =>
     table(
       ['dtype', 'file suffix', 'stands for'],
@@ -120,6 +132,10 @@ function valuesText(spec: ParamSpec): string {
   if (spec.type === 'enum') return (spec.values ?? []).map((value) => `\`${value}\``).join(' ')
   if (spec.type === 'boolean') return 'boolean'
   return `\`${valueShape(spec).slice(1, -1)}\``
+}
+
+function rounded(value: string | number | boolean): string {
+  return typeof value === 'number' ? String(Math.round(value * 1e5) / 1e5) : String(value)
 }
 
 function withDefault({ doc, default: value }: ParamSpec): string {

@@ -53,6 +53,10 @@ export function valueShape(spec: ParamSpec): string {
       return `<${spec.placeholder ?? 'item'},...>`
     case 'map':
       return `<${spec.placeholder ?? 'name:value'},...>`
+    case 'numbers':
+      return `<${spec.placeholder ?? 'n,...'}>`
+    case 'steps':
+      return `<${spec.placeholder ?? 'step(...),...'}>`
     case 'string':
       return `<${spec.placeholder ?? 'text'}>`
   }

@@ -10,9 +10,11 @@ export interface ParamSpec {
    * - `number` / `integer`: within `min..max`
    * - `string`: any text
    * - `list`: comma-separated texts (names, globs); an array in JS; repeated keys add up
+   * - `numbers`: comma-separated numbers, or one; an array, or one, in JS
    * - `map`: comma-separated `name:value` pairs (`input_ids:1x128`); an object of strings in JS
+   * - `steps`: comma-separated steps with arguments (`resize(256),centerCrop(224)`); an array of objects in JS
    */
-  type: 'enum' | 'boolean' | 'number' | 'integer' | 'string' | 'list' | 'map'
+  type: 'enum' | 'boolean' | 'number' | 'integer' | 'string' | 'list' | 'numbers' | 'map' | 'steps'
   /** What the parameter means, in one line of plain words. */
   doc: string
   /** Value when nobody sets it; `undefined` means "off" or "decided by the pass". */
@@ -22,9 +24,23 @@ export interface ParamSpec {
   max?: number
   /** Text shown for the value in help, e.g. `glob`, `name:1x128`. */
   placeholder?: string
+  /** For `steps`: what there is, by camelCase name. */
+  steps?: StepTable
   /** True if two builds that differ only here give the same bytes: such a parameter is no part of the cache key. */
   presentation?: boolean
 }
+
+/** Steps that a parameter of type `steps` takes, each with a table of its arguments. */
+export type StepTable = { readonly [name: string]: { readonly doc: string; readonly params: ParamTable } }
+
+/** One step as it is after reading: its name, and the arguments that were given. */
+export interface StepValue {
+  readonly step: string
+  readonly [argument: string]: unknown
+}
+
+/** What may be written for steps: text, a step, or several; `{ CenterCrop: { height: 224 } }` is a step too. */
+export type StepsInput = string | StepValue | { readonly [step: string]: object } | readonly StepsInput[]
 
 export type ParamTable = { readonly [key: string]: ParamSpec }
 
@@ -39,9 +55,13 @@ export type ParamValue<S extends ParamSpec> = S['type'] extends 'enum'
       ? number
       : S['type'] extends 'list'
         ? readonly string[]
-        : S['type'] extends 'map'
-          ? { readonly [name: string]: string }
-          : string
+        : S['type'] extends 'numbers'
+          ? number | readonly number[]
+          : S['type'] extends 'steps'
+            ? StepsInput
+            : S['type'] extends 'map'
+              ? { readonly [name: string]: string }
+              : string
 
 /** What a user may write: every key optional. */
 export type ParamInput<T extends ParamTable> = { [K in keyof T]?: ParamValue<T[K]> | undefined }

@@ -19,6 +19,12 @@ export function splitOutside(text: string, separator: string): string[] {
   return parts
 }
 
+/** A text without the brackets around it: `[1,2]` is `1,2`. */
+export function unwrap(text: string): string {
+  const trimmed = text.trim()
+  return trimmed.startsWith('[') && trimmed.endsWith(']') ? trimmed.slice(1, -1) : trimmed
+}
+
 /** Percent-decoding that leaves a stray `%` as it is. A `+` is a plus, not a space. */
 export function percentDecode(text: string): string {
   try {

@@ -2,7 +2,8 @@ import { inspect } from 'node:util'
 import { OnnxError } from '../onnx/errors.ts'
 import { nearest } from './nearest.ts'
 import type { ParamSpec } from './spec.ts'
-import { splitOutside } from './split.ts'
+import { splitOutside, unwrap } from './split.ts'
+import { parseSteps } from './steps.ts'
 
 /** A value as some surface hands it over; `true` stands for a key without a value. */
 export type RawValue = string | true | readonly string[]
@@ -34,6 +35,10 @@ export function describeValues(spec: ParamSpec): string {
       return `a comma-separated list${spec.placeholder ? ` (${spec.placeholder},...)` : ''}`
     case 'map':
       return `comma-separated pairs (${spec.placeholder ?? 'name:value'},...)`
+    case 'numbers':
+      return 'a number or a comma-separated list of numbers'
+    case 'steps':
+      return `steps such as ${spec.placeholder ?? 'step(argument:value)'}: ${Object.keys(spec.steps ?? {}).join(', ')}`
     case 'string':
       return spec.placeholder ?? 'a text'
   }
@@ -77,8 +82,19 @@ export function parseValue(spec: ParamSpec, key: string, raw: unknown, { decode,
       return decode(scalar(spec, key, raw))
     case 'list':
       return listItems(spec, key, raw, { decode, literalItems })
+    case 'numbers': {
+      const texts = [raw]
+        .flat()
+        .flatMap((part) => (typeof part === 'string' ? splitOutside(unwrap(decode(part)), ',') : part))
+      const numbers = texts.map((part) => (typeof part === 'string' ? toNumber(part) : part))
+      if (!numbers.length || !numbers.every((value) => typeof value === 'number' && Number.isFinite(value)))
+        throw invalid(spec, key, raw)
+      return numbers
+    }
     case 'map':
       return mapEntries(spec, key, raw, decode)
+    case 'steps':
+      return parseSteps(spec.steps ?? {}, key, raw, { decode, literalItems })
   }
 }
 
@@ -145,7 +161,7 @@ function mapEntries(
 }
 
 function invalid(spec: ParamSpec, key: string, raw: unknown, near?: string): OnnxError {
-  const repeated = Array.isArray(raw) && spec.type !== 'list' && spec.type !== 'map'
+  const repeated = Array.isArray(raw) && !['list', 'map', 'numbers'].includes(spec.type)
   const what =
     raw === true || raw === ''
       ? `\`${key}\` needs a value`

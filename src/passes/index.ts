@@ -7,6 +7,7 @@ import { inputInt32 } from './input-int32/index.ts'
 import { legality } from './legality/index.ts'
 import { ortOptimize } from './ort-optimize/index.ts'
 import type { AnyPass } from './pass.ts'
+import { processing } from './processing/index.ts'
 import { dynamicQuantization } from './quantize/dynamic/index.ts'
 import { staticQuantization } from './quantize/static/index.ts'
 import { weightQuantization } from './quantize/weights/index.ts'
@@ -30,6 +31,7 @@ export const passes: readonly [
   typeof float16,
   typeof legality,
   typeof verify,
+  typeof processing,
 ] = [
   fixedShape,
   adapters,
@@ -43,6 +45,7 @@ export const passes: readonly [
   float16,
   legality,
   verify,
+  processing,
 ]
 
 /** The same list where passes are treated alike. */

@@ -37,6 +37,9 @@ export interface ModelAdapters {
   adapters: readonly { name: string; tensors: ReadonlyMap<string, Tensor> }[]
 }
 
+/** What may be passed for an input besides tensors. */
+export type Media = { kind: 'image' } | { kind: 'sound'; sampleRate: number }
+
 export interface PassResult {
   /** How many edits were made. 0 promises that the model is exactly as before: nothing to encode again. */
   changes: number
@@ -44,6 +47,8 @@ export interface PassResult {
   fused?: Record<string, number>
   /** Files that go with the model. */
   adapters?: ModelAdapters
+  /** Inputs that take images or sound, by name. */
+  media?: Readonly<Record<string, Media>>
   /** Anything else worth showing or keeping, as plain JSON. */
   data?: unknown
 }

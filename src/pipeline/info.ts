@@ -1,15 +1,24 @@
 import type { Model } from '../graph/model.ts'
 import { describeType } from '../graph/types.ts'
 import type { Value } from '../graph/value.ts'
+import type { Media } from '../passes/pass.ts'
 import type { IoInfo, ModelInfo } from './types.ts'
 
 /** What the users of a model need to know of it. Before IR version 4 initializers are listed as inputs, but are none. */
-export function modelInfo(model: Model, adapterInputs: readonly string[] = []): ModelInfo {
+export function modelInfo(
+  model: Model,
+  adapterInputs: readonly string[] = [],
+  media: Readonly<Record<string, Media>> = {},
+): ModelInfo {
   const isAdapter = ({ name }: Value) => adapterInputs.includes(name)
   return {
     inputs: model.graph.inputs
       .filter((value) => (!hasDefault(value) || model.initializersAreOverridable) && !isAdapter(value))
-      .map((value) => (hasDefault(value) ? { ...ioInfo(value), optional: true } : ioInfo(value))),
+      .map((value) => ({
+        ...ioInfo(value),
+        ...(hasDefault(value) ? { optional: true } : {}),
+        ...(Object.hasOwn(media, value.name) ? { media: media[value.name]! } : {}),
+      })),
     ...(adapterInputs.length ? { adapterInputs: model.graph.inputs.filter(isAdapter).map(ioInfo) } : {}),
     outputs: model.graph.outputs.map(ioInfo),
     opsets: Object.fromEntries(model.opsets),

@@ -9,7 +9,7 @@ import { writeModel } from '../graph/write.ts'
 import { GPU_DEVICES } from '../lint/devices.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import { createOrtService } from '../ort/service.ts'
-import type { AnyOptions, AnyPass, ModelAdapters, Note, PassContext, PassResult } from '../passes/pass.ts'
+import type { AnyOptions, AnyPass, Media, ModelAdapters, Note, PassContext, PassResult } from '../passes/pass.ts'
 import { writeAdapters } from './adapters.ts'
 import { type EntryReport, SIDECAR } from './cache/entry.ts'
 import { externalTensorFiles } from './external-tensors.ts'
@@ -33,6 +33,7 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
   const ort = createOrtService()
   let changes = 0
   let adapters: ModelAdapters | undefined
+  const media: Record<string, Media> = {}
   for (const { name, params } of job.passes) {
     // Lets a 'cancel' in, which waits in the queue while passes compute.
     await nextTurn()
@@ -52,6 +53,7 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
     })
     changes += result.changes
     adapters = result.adapters ?? adapters
+    Object.assign(media, result.media)
     for (const [op, count] of Object.entries(result.fused ?? {})) fused[op] = (fused[op] ?? 0) + count
     const { data } = result
     const ms = Math.round((performance.now() - start) * 10) / 10
@@ -76,7 +78,7 @@ export async function runPasses(job: BuildJob, context: JobContext): Promise<Bui
     model: written!,
     external: data,
     ...(delivered ? { adapters: delivered.files } : {}),
-    info: modelInfo(model, delivered?.inputs),
+    info: modelInfo(model, delivered?.inputs, media),
     report: {
       bytesBefore: total(sizes),
       bytesAfter: total(files.map(({ bytes }) => bytes)),

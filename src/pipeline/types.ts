@@ -1,6 +1,6 @@
 import type { DType } from '../onnx/dtypes.ts'
 import type { ResolvedOptions } from '../options/types.ts'
-import type { Note } from '../passes/pass.ts'
+import type { Media, Note } from '../passes/pass.ts'
 
 export type { ResolvedOptions }
 
@@ -15,6 +15,8 @@ export interface IoInfo {
   shape?: (number | string | null)[]
   /** True for an input that has a default value (an initializer of the same name) and may be left out. */
   optional?: boolean
+  /** What else may be passed: an image or sound, for an input with steps behind it. */
+  media?: Media
 }
 
 /** One adapter of a model. */

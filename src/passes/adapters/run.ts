@@ -90,7 +90,7 @@ function unscale({ scalings }: Branch): void {
 }
 
 /** Before IR version 4 all initializers stood among the inputs: from then on that would let callers replace them. */
-function makeOverridable(model: Model): void {
+export function makeOverridable(model: Model): void {
   if (model.initializersAreOverridable) return
   for (const input of [...model.graph.inputs]) if (input.tensor || input.sparse) model.graph.removeInput(input)
   model.irVersion = 4

@@ -29,7 +29,7 @@ const params = {
 
 export type VerifyOptions = ParamOutput<typeof params>
 
-/** Proves that what the other passes made still computes what the original does. Runs last, changes nothing. */
+/** Proves that what the other passes made still computes what the original does. Runs after them, changes nothing. */
 export const verify: Pass<typeof params> = {
   name: 'verify',
   version: 1,

@@ -1,0 +1,44 @@
+import type { Model } from '../../graph/model.ts'
+import type { Value } from '../../graph/value.ts'
+import { OnnxError } from '../../onnx/errors.ts'
+import type { Flow, Image } from './flow.ts'
+import type { ImageInput } from './model-input.ts'
+import type { Operators } from './operators.ts'
+
+/** What steps know of each other besides what they hand on. */
+export interface Context {
+  model: Model
+  file: string
+  ops: Operators
+  /** What the model takes, where an image goes in. */
+  target?: ImageInput | undefined
+  /** The image as it came in: boxes are drawn on it, and scaled to it. */
+  original?: Image
+  /** A position in the original, as float32 [y, x], is this far into what the model sees: position * scale + offset. */
+  scale?: Value
+  offset?: Value
+  /** Colour planes that do not go through the model. */
+  planes?: { cb: Image; cr: Image }
+}
+
+/** Arguments of a step after reading, defaults filled in. */
+export type Arguments = Readonly<Record<string, unknown>>
+
+/** Adds one step. What it does not take of the flows it hands on. */
+export type Step = (flows: readonly Flow[], args: Arguments, context: Context, name: string) => readonly Flow[]
+
+/** One number or two as [height, width]. */
+export function sizeOf(step: string, argument: string, value: unknown): readonly [number, number] | undefined {
+  if (value === undefined) return undefined
+  const list = [value].flat() as number[]
+  if (list.length > 2 || !list.every((size) => Number.isInteger(size) && size > 0))
+    throw new OnnxError('PROCESSING_SIZE', `\`${argument}\` of the step '${step}' is ${list.join('x') || 'empty'}`, {
+      hint: 'A size is a positive whole number, or [height, width].',
+    })
+  return [list[0]!, list[1] ?? list[0]!]
+}
+
+/** A list of numbers, where a single one may be written. */
+export function numbersOf(value: unknown): readonly number[] | undefined {
+  return value === undefined ? undefined : ([value].flat() as number[])
+}
