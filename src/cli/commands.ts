@@ -103,6 +103,10 @@ export const commands: readonly Command[] = [
         max: 1,
       },
       intermediates: { type: 'boolean', doc: 'Compare the values inside that both models have, too' },
+      rounded: {
+        type: 'boolean',
+        doc: 'Round every result in float16, as GPUs do; CPUs keep float32 between many operators, which hides overflows',
+      },
       provider: {
         type: 'string',
         doc: 'Execution provider of both, e.g. `cuda`; default is the CPU',

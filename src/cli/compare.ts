@@ -42,7 +42,7 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
     roles: wantedRoles(flags),
     provider: flags['provider'] as string | undefined,
   }
-  const versus = await Versus.open(reference!, candidate!)
+  const versus = await Versus.open(reference!, candidate!, flags['rounded'] === true)
   try {
     const compared = await versus.compare({
       ...source,

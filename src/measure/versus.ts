@@ -15,6 +15,7 @@ import { feedsFor, type InputSource } from './inputs/index.ts'
 import { type Feeds, IsolatedOrt, type IsolatedSession } from './isolated.ts'
 import { exposeValues, sharedValues } from './layers.ts'
 import { asType, type Difference, difference, type Tolerance, worse } from './metrics.ts'
+import { withRounding } from './rounded.ts'
 
 /** How one value of two models differs, over all samples. */
 export interface ValueDifference extends Difference {
@@ -49,26 +50,38 @@ export class Versus {
   readonly #ort = new IsolatedOrt()
   readonly #folder: string
   readonly #files: readonly [string, string]
+  /** What errors name: a file of the user's. */
+  readonly #places: readonly [string, string]
   readonly #models: readonly [Model, Model]
   #feeds: Feeds[] | undefined
   #provider: string | undefined
 
-  /** @param candidate the changed model: a file, or a model in memory */
-  static async open(reference: string, candidate: string | Model): Promise<Versus> {
+  /**
+   * @param candidate the changed model: a file, or a model in memory
+   * @param rounded whether every result in float16 is rounded, as on a GPU
+   */
+  static async open(reference: string, candidate: string | Model, rounded = false): Promise<Versus> {
     const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
+    const fileOf = async (given: string | Model, name: string): Promise<string> => {
+      const model = rounded ? await withRounding(typeof given === 'string' ? readModel(given) : given) : undefined
+      if (model === undefined && typeof given === 'string') return given
+      return write(model ?? (given as Model), join(folder, name))
+    }
     try {
-      const file = typeof candidate === 'string' ? candidate : await write(candidate, join(folder, 'candidate.onnx'))
-      return new Versus(folder, reference, file)
+      const files = [await fileOf(reference, 'reference.onnx'), await fileOf(candidate, 'candidate.onnx')] as const
+      const places = [reference, typeof candidate === 'string' ? candidate : reference] as const
+      return new Versus(folder, files, places)
     } catch (error) {
       rmSync(folder, { recursive: true, force: true })
       throw error
     }
   }
 
-  private constructor(folder: string, reference: string, candidate: string) {
+  private constructor(folder: string, files: readonly [string, string], places: readonly [string, string]) {
     this.#folder = folder
-    this.#files = [reference, candidate]
-    this.#models = [readModel(reference), readModel(candidate)]
+    this.#files = files
+    this.#places = places
+    this.#models = [readModel(files[0]), readModel(files[1])]
     adoptShapes(...this.#models)
   }
 
@@ -84,7 +97,7 @@ export class Versus {
     const [reference, candidate] = [await this.#open(0), await this.#open(1)]
     try {
       this.#feeds ??= await feedsFor(this.#models[0], reference, options).catch((error) => {
-        throw placed(error, this.#files[0])
+        throw placed(error, this.#places[0])
       })
       const missing = candidate.inputs.find(({ name }) => this.#feeds!.some((feeds) => !feeds[name]))
       if (missing)
@@ -92,7 +105,7 @@ export class Versus {
           'INPUTS_DIFFER',
           `it takes an input "${missing.name}", which the other model does not have`,
           {
-            place: { file: this.#files[1] },
+            place: { file: this.#places[1] },
             hint: `The other one takes ${reference.inputs.map(({ name }) => name).join(', ') || 'nothing'}.`,
           },
         )
@@ -100,10 +113,10 @@ export class Versus {
       let passed = 0
       for (const feeds of this.#feeds) {
         const expected = await reference.run(feeds).catch((error) => {
-          throw placed(error, this.#files[0])
+          throw placed(error, this.#places[0])
         })
         const found = await candidate.run(feedsOf(candidate, feeds)).catch((error) => {
-          throw placed(error, this.#files[1])
+          throw placed(error, this.#places[1])
         })
         const rows = differences(found, expected, options.tolerance, feeds)
         for (const [name, row] of rows) outputs.set(name, outputs.has(name) ? worse(outputs.get(name)!, row) : row)
@@ -186,7 +199,7 @@ export class Versus {
   #open(which: 0 | 1): Promise<IsolatedSession> {
     const file = this.#files[which]
     return this.#ort.open(file, this.#options).catch((error) => {
-      throw placed(error, file)
+      throw placed(error, this.#places[which])
     })
   }
 }

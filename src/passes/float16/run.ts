@@ -1,6 +1,7 @@
 import { inlineFunctions } from '../../graph/inline-functions.ts'
 import type { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
+import { roundsResults } from '../../measure/rounded.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../pass.ts'
 import { Conversion } from './apply.ts'
@@ -46,12 +47,13 @@ export async function run(model: Model, options: Float16Options, context: PassCo
   }
   try {
     const result = carryOut(await planWith(mixed.float32))
-    // CPUs add up halves in half precision in some kernels; GPUs and browsers, for which float16 is made, do not.
     if (!(await mixed.confirms(model)))
       context.note({
         level: 'warn',
         code: 'mixed/unconfirmed',
-        message: 'rounding leaves the mixed model good enough, but the float16 kernels of this CPU do not',
+        message: roundsResults(context.device)
+          ? 'the choice of nodes was good enough, but the model made from it is not'
+          : 'rounding leaves the mixed model good enough, but the float16 kernels of this CPU do not',
       })
     context.note({ level: 'info', code: 'mixed/float32', message: summary(mixed.report, plan.nodes.size) })
     return { ...result, data: { ...(result.data as object), mixed: mixed.report } }

@@ -32,7 +32,7 @@ export type VerifyOptions = ParamOutput<typeof params>
 /** Proves that what the other passes made still computes what the original does. Runs after them, changes nothing. */
 export const verify: Pass<typeof params> = {
   name: 'verify',
-  version: 1,
+  version: 2,
   doc: 'Runs the original and the result, and compares',
   params,
   lossless: true,

@@ -1,6 +1,7 @@
 import type { Model } from '../../graph/model.ts'
 import { inputPaths } from '../../measure/inputs/files.ts'
 import { type Bars, type Difference, isWithin } from '../../measure/metrics.ts'
+import { roundsResults } from '../../measure/rounded.ts'
 import { type ValueDifference, Versus } from '../../measure/versus.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../pass.ts'
@@ -19,14 +20,14 @@ const SAMPLES = 4
 export async function run(model: Model, options: VerifyOptions, context: PassContext): Promise<PassResult> {
   const bar: Bars = { cosine: options.verifyCosine ?? COSINE, rtol: options.verifyRtol, atol: options.verifyAtol }
   const tolerance = { rtol: bar.rtol ?? 0, atol: bar.atol ?? 0 }
-  const versus = await Versus.open(context.file, model)
+  const versus = await Versus.open(context.file, model, roundsResults(context.device))
   try {
     const files = inputPaths(options.verifyInputs, context.file)
     const result = await versus.compare({ files, samples: options.verifySamples ?? SAMPLES, tolerance })
     const failed = result.outputs.filter((row) => !isWithin(row, bar))
     const random = failed.length ? await versus.randomOutputs({ rtol: 1e-3, atol: 1e-5 }) : new Set<string>()
     const wrong = failed.find(({ name }) => !random.has(name))
-    if (wrong) throw await explain(versus, wrong, bar)
+    if (wrong) throw await explain(versus, wrong, bar, hasHalves(model))
     if (random.size)
       context.note({
         level: 'warn',
@@ -47,7 +48,7 @@ export async function run(model: Model, options: VerifyOptions, context: PassCon
   }
 }
 
-async function explain(versus: Versus, row: ValueDifference, bar: Bars): Promise<OnnxError> {
+async function explain(versus: Versus, row: ValueDifference, bar: Bars, hasHalves: boolean): Promise<OnnxError> {
   const tolerance = { rtol: bar.rtol ?? 0, atol: bar.atol ?? 0 }
   // What is inside is looked at to help; if that fails (an operator that can't be watched) the verdict stands.
   const inside = await versus.lookInside({ tolerance }).catch(() => [])
@@ -59,10 +60,14 @@ async function explain(versus: Versus, row: ValueDifference, bar: Bars): Promise
     {
       ...(first ? { place: { node: versus.labelOf(first.name) } } : {}),
       hint: where
-        ? `It first goes wrong at ${where}.`
+        ? `It first goes wrong at ${where}.${first?.broken && hasHalves ? ' precision=mixed keeps float16 in range.' : ''}`
         : 'All values inside that both models have are right: the fault is in what was fused, or at the outputs.',
     },
   )
+}
+
+function hasHalves({ graph }: Model): boolean {
+  return [...graph.nodes()].some(({ outputs }) => outputs.some((value) => value?.dtype === 'float16'))
 }
 
 function describe(row: Difference, bar?: Bars): string {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { readModel } from '../../../src/graph/import.ts'
 import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
+import { tensorType } from '../../../src/graph/types.ts'
 import { writeModel } from '../../../src/graph/write.ts'
 import { createOrtService } from '../../../src/ort/service.ts'
 import type { PassResult } from '../../../src/passes/pass.ts'
@@ -17,11 +18,12 @@ async function check(
   model: Model,
   options: VerifyOptions = {},
   notes: string[] = [],
+  device = 'cpu',
 ): Promise<PassResult> {
   return verify.run(model, options, {
     ort: createOrtService(),
     file,
-    device: 'cpu',
+    device,
     threads: 1,
     note: ({ code }) => void notes.push(code),
     progress: () => {},
@@ -77,6 +79,41 @@ describe('verify', () => {
     await expect(check(file, await net(Number.NaN), { verifyCosine: -1 })).rejects.toMatchObject({
       what: expect.stringMatching(/NaN or infinite/),
     })
+  })
+
+  test('for a GPU every result in float16 is rounded: an overflow that the CPU hides fails, with the way out', async () => {
+    const make = () =>
+      draw(({ graph, input, op }) => {
+        const large = graph.insert({
+          op: 'Mul',
+          name: 'up',
+          inputs: [op.Add(op.Abs(input('x', ['n', 4])), 1), graph.addInitializer('factor', Tensor.float32([], [6e4]))],
+          outputs: ['large'],
+        })
+        large.output().type = tensorType('float32', ['n', 4])
+        return op.Div(large.output(), 6e4)
+      })
+    const file = join(temporaryFolder(), 'model.onnx')
+    await writeModel(await make(), file, { location: 'model.onnx_data' })
+    const model = readModel(file)
+    await toHalf(model)
+    await check(file, model, { verifyCosine: 0.999 })
+    await expect(check(file, model, { verifyCosine: 0.999 }, [], 'webgpu')).rejects.toMatchObject({
+      code: 'VERIFY_FAILED',
+      place: { node: 'Mul up' },
+      hint: expect.stringMatching(/first goes wrong at large .* precision=mixed/),
+    })
+    const mixed = readModel(file)
+    await toHalf(mixed, { precision: 'mixed', device: 'webgpu' })
+    await check(file, mixed, { verifyCosine: 0.999 }, [], 'webgpu')
+  })
+
+  test('a model in bfloat16, for which the CPU has no kernels, is proven all the same', async () => {
+    const file = await saved()
+    const model = readModel(file)
+    await toHalf(model, { precision: 'bfloat16', device: 'cuda' })
+    const { data } = await check(file, model, { verifyCosine: 0.999 }, [], 'cuda')
+    expect((data as { outputs: { maxAbs: number }[] }).outputs[0]!.maxAbs).toBeGreaterThan(0)
   })
 
   test('outputs that are random in the original itself are left out, with a warning', async () => {

@@ -3,6 +3,7 @@ import type { Model } from '../../../graph/model.ts'
 import type { Node } from '../../../graph/node.ts'
 import type { Value } from '../../../graph/value.ts'
 import { inputPaths } from '../../../measure/inputs/files.ts'
+import { roundsResults } from '../../../measure/rounded.ts'
 import { OnnxError } from '../../../onnx/errors.ts'
 import type { PassContext } from '../../pass.ts'
 import type { HalfConstants } from '../constants.ts'
@@ -114,7 +115,7 @@ export async function findMixed(
         clusters: clustersOf(isFloat),
         picture: pictureOf(isFloat),
       },
-      confirms: (converted) => trial.confirms(converted),
+      confirms: (converted) => trial.confirms(converted, roundsResults(context.device)),
       close: () => trial.close(),
     }
   } catch (error) {

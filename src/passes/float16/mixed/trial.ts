@@ -8,6 +8,7 @@ import type { Value } from '../../../graph/value.ts'
 import { writeModel } from '../../../graph/write.ts'
 import { feedsFor, type InputSource } from '../../../measure/inputs/index.ts'
 import { type Feeds, IsolatedOrt, type IsolatedSession } from '../../../measure/isolated.ts'
+import { withRounding } from '../../../measure/rounded.ts'
 import type { HalfConstants } from '../constants.ts'
 import type { Plan } from '../plan.ts'
 import { Instrumented, SWITCHES } from './instrument.ts'
@@ -153,10 +154,11 @@ export class Trial {
     return rankBy(this.units, errors)
   }
 
-  /** True if a converted model, as it will be shipped, is good enough on this machine. */
-  async confirms(converted: Model): Promise<boolean> {
+  /** True if a converted model, as it will be shipped, is good enough: as this machine runs it, or with every result rounded. */
+  async confirms(converted: Model, rounded: boolean): Promise<boolean> {
     this.runs++
-    const session = await openModel(this.#ort, this.#folder, converted, 'converted')
+    const model = (rounded ? await withRounding(converted) : undefined) ?? converted
+    const session = await openModel(this.#ort, this.#folder, model, 'converted')
     const found: Outputs[] = []
     for (const feed of this.#feeds) found.push(await session.run(this.#judge.feedsOf(session, feed)))
     await session.release()
