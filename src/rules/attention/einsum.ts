@@ -20,13 +20,16 @@ export const einsum: Rule = rule({
     if (!isPlain || !isProduct || output.length !== batch.length + 2) return no('is no product of matrices', node)
     if (left.rank !== a.length || right.rank !== b.length || !isInAttention(root))
       return no('is no product of an attention', node)
-    return { a, b, output, batch, summed, rows, columns }
+    // The operand that has the rows of the result goes first.
+    return output.indexOf(rows[0]!) < output.indexOf(columns[0]!)
+      ? { first: left, second: right, a, b, output, batch, summed, rows, columns }
+      : { first: right, second: left, a: b, b: a, output, batch, summed, rows: columns, columns: rows }
   },
   replace: (match) => {
-    const { op, left, right, a, b, output, batch, summed, rows, columns } = match
+    const { op, first, second, a, b, output, batch, summed, rows, columns } = match
     const product = op.MatMul(
-      ordered(match, left, a, [...batch, ...rows, ...summed]),
-      ordered(match, right, b, [...batch, ...summed, ...columns]),
+      ordered(match, first, a, [...batch, ...rows, ...summed]),
+      ordered(match, second, b, [...batch, ...summed, ...columns]),
     )
     return ordered(match, product, [...batch, ...rows, ...columns].join(''), [...output])
   },

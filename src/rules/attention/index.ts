@@ -1,5 +1,6 @@
 import type { Rule } from '../../rewrite/index.ts'
 import { einsum } from './einsum.ts'
+import { einsumProjection, partedBias } from './einsum-projection.ts'
 import { groupQuery, groupQueryAsked, groupQueryAskedPast, groupQueryPast } from './group-query.ts'
 import { multiHead } from './multi-head.ts'
 import { packed } from './packed.ts'
@@ -23,7 +24,10 @@ export { DISENTANGLED, sdpa as attention } from './sdpa.ts'
  * operator for it, then clear what led in and out.
  */
 export const attentionPhases: readonly { group: string; rules: readonly Rule[]; onRequest?: boolean }[] = [
-  { group: 'attention', rules: [sizes, einsum, transposedProbabilities, weightedProbabilities] },
+  {
+    group: 'attention',
+    rules: [sizes, einsum, einsumProjection, partedBias, transposedProbabilities, weightedProbabilities],
+  },
   { group: 'rotary-embedding', rules: [rotaryJoined] },
   { group: 'rotary-embedding', rules: [rotarySum, rotaryWide] },
   { group: 'attention', rules: [sdpa] },

@@ -79,7 +79,7 @@ function selected(product: Product, values: readonly Value[]): Projection | unde
 
 function productOf(value: Value, known: InputAxes): Product | undefined {
   const node = value.producer
-  if (node?.is('Gemm')) return gemmOf(node, known)
+  if (node?.is('Gemm')) return matrixOf(node, known)
   if (node?.is('Add')) {
     const [a, b] = [node.input(0), node.input(1)]
     const bias = vectorOf(a, value.shape?.at(-1)) ?? vectorOf(b, value.shape?.at(-1))
@@ -88,15 +88,16 @@ function productOf(value: Value, known: InputAxes): Product | undefined {
       ? { ...inner, bias, nodes: [...inner.nodes, node] }
       : undefined
   }
-  const [input, weight] = [node?.input(0), constantOf(node?.input(1))]
-  if (!node?.is('MatMul') || !input?.shape || input.rank! < 3 || weight?.dims.length !== 2) return undefined
-  if (!known.has(input)) known.set(input, { value: input, axes: axesOf(input.shape), factor: 1 })
-  const stage = known.get(input)!
+  if (!node?.is('MatMul')) return undefined
+  const [input, weight] = [node.input(0), constantOf(node.input(1))]
+  if (!input?.shape || weight?.dims.length !== 2) return undefined
+  if (input.rank === 2) return matrixOf(node, known)
+  const stage = remembered(known, { value: input, axes: axesOf(input.shape), factor: 1 })
   return { input: stage, rows: stage.axes.slice(0, -1), weight, bias: undefined, nodes: [node] }
 }
 
-/** A Gemm, for which exporters flatten batch and length. */
-function gemmOf(node: Node, known: InputAxes): Product | undefined {
+/** A Gemm or a MatMul of matrices, for which exporters flatten batch and length. */
+function matrixOf(node: Node, known: InputAxes): Product | undefined {
   const isPlain =
     node.float('alpha', 1) === 1 && node.float('beta', 1) === 1 && !node.int('transA') && !node.int('transB')
   const [input, weight] = [node.input(0), constantOf(node.input(1))]
@@ -105,9 +106,14 @@ function gemmOf(node: Node, known: InputAxes): Product | undefined {
   if (!isPlain || weight?.dims.length !== 2 || !stages || (node.input(2) && !bias)) return undefined
   const { axes } = stages.at(-1)!
   const before = stages.find((stage) => stage.axes.length === 3 && stage.axes[2]![0] === axes[1]?.[0])
-  if (!known.has(input)) known.set(input, before ?? stages.at(-1)!)
-  const stage = known.get(input)!
+  const stage = remembered(known, before ?? stages.at(-1)!)
   return { input: stage, rows: [stage.axes.slice(0, -1).flat()], weight, bias, nodes: [node] }
+}
+
+/** The pieces that the axes of an input have had from the first. */
+function remembered(known: InputAxes, stage: Stage): Stage {
+  if (!known.has(stage.value)) known.set(stage.value, stage)
+  return known.get(stage.value)!
 }
 
 /** A constant along an axis of this size. */
