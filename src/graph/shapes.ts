@@ -135,8 +135,10 @@ class Reader {
     const known = this.#known.contents.get(value)
     if (known) return known
     const tensor = value.constant
-    const whole = tensor?.dtype && /^(u?int|bool)/.test(tensor.dtype) && tensor.elementCount <= CONTENT_LIMIT
-    return whole ? tensor.toNumbers() : undefined
+    if (!tensor?.dtype || !/^(u?int|bool|float|double)/.test(tensor.dtype) || tensor.elementCount > CONTENT_LIMIT)
+      return undefined
+    const numbers = tensor.toNumbers()
+    return numbers.every(Number.isInteger) ? numbers : undefined
   }
 
   #integers(index: number, attribute: string): number[] | undefined {
@@ -153,7 +155,7 @@ class Reader {
         return shape?.slice(node.int('start', 0), node.int('end') ?? shape.length)
       }
       case 'Cast':
-        return /^(u?int|bool)/.test(dtypeOf(node.int('to', 0)) ?? '') ? first : undefined
+        return /^(u?int|bool|float|double)/.test(dtypeOf(node.int('to', 0)) ?? '') ? first : undefined
       case 'Identity':
       case 'Squeeze':
       case 'Unsqueeze':
@@ -209,15 +211,19 @@ class Reader {
       case 'Div':
         return this.#combine((a, b) => {
           if (typeof b !== 'number') return divideDims([a], [b])
-          return typeof a === 'number' && b !== 0 ? Math.trunc(a / b) : floorDim(a, b, (name) => this.#derived(name))
+          if (typeof a === 'number' && b !== 0) return this.#quotient(a, b)
+          return node.output().isFloat ? null : floorDim(a, b, (name) => this.#derived(name))
         })
       case 'Min':
+        return this.#combine((a, b) => this.#least(a, b))
       case 'Max':
         return this.#combine((a, b) => {
           if (a === null || b === null) return null
-          const pick = node.opType === 'Min' ? Math.min : Math.max
-          const isKnown = typeof a === 'number' && typeof b === 'number'
-          return isKnown ? pick(a, b) : a === b ? a : this.#derived(`${node.opType} ${[a, b].sort().join()}`)
+          return typeof a === 'number' && typeof b === 'number'
+            ? Math.max(a, b)
+            : a === b
+              ? a
+              : this.#picked('Max', a, b)
         })
       case 'Mod':
         return this.#combine((a, b) => {
@@ -236,6 +242,25 @@ class Reader {
     const known = names.derived.get(computation) ?? `?${++names.count}`
     names.derived.set(computation, known)
     return known
+  }
+
+  /** Sizes may pass through floats, for operators that take no integers. */
+  #quotient(a: number, b: number): Dim {
+    const exact = a / b
+    return Number.isInteger(exact) || !this.#node.output().isFloat ? Math.trunc(exact) : null
+  }
+
+  /** A named size is taken to fit under a number, as in slices. */
+  #least(a: Dim, b: Dim): Dim {
+    if (typeof a === 'number' && typeof b === 'number') return Math.min(a, b)
+    if (a === b) return a
+    const [name, limit] = typeof a === 'string' ? [a, b] : [b, a]
+    if (name === null || limit === null || limit === 1) return limit === 1 ? 1 : null
+    return typeof limit === 'number' && !this.#known.certain ? name : this.#picked('Min', a!, b!)
+  }
+
+  #picked(how: 'Min' | 'Max', a: number | string, b: number | string): Dim {
+    return this.#derived(`${how} ${[a, b].sort().join()}`)
   }
 
   #combine(merge: (a: Dim, b: Dim) => Dim): readonly Dim[] | undefined {

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { readModel } from '../../../src/graph/import.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
@@ -47,6 +48,54 @@ const DECISIONS: Record<string, string> = {
   transpose_matmul_4d_fusion_invalid_perm: 'MatMul, Transpose',
 }
 
+/**
+ * The other cases, whole layers and clean-ups: which operators there are of those that count (`0`: none is left). Prefix: where the
+ * case comes from.
+ */
+const COUNTS: Record<string, Record<string, number>> = {
+  fusion__attention_int32_mask: { 'com.microsoft:Attention': 1, Softmax: 0 },
+  fusion__attention_mask_no_cast: { 'com.microsoft:Attention': 1, Softmax: 0 }, // ONNX Runtime leaves it: the mask is constant
+  fusion__attention_past_unidir: { 'com.microsoft:MultiHeadAttention': 1, Softmax: 0 },
+  fusion__attention_symbolic_batch: { 'com.microsoft:Attention': 1, Softmax: 0 },
+  fusion__constant_folding_qdq_node_unit: { DequantizeLinear: 4, QuantizeLinear: 3, Transpose: 0 }, // a pair for each reader stays
+  fusion__constant_folding_with_shape_to_initializer: { Concat: 0, Div: 0, Gather: 0, Unsqueeze: 0, MatMul: 2 },
+  fusion__dynamic_quantize_matmul_bias: { MatMulInteger: 1 }, // ONNX Runtime's own optimizer does that: optimize=extended
+  fusion__embed_layer_norm_format1: { 'com.microsoft:EmbedLayerNormalization': 1, LayerNormalization: 0 },
+  fusion__embed_layer_norm_format3: { 'com.microsoft:EmbedLayerNormalization': 1, LayerNormalization: 0, Range: 0 },
+  fusion__embed_layer_norm_format5: { 'com.microsoft:EmbedLayerNormalization': 1, LayerNormalization: 0 },
+  fusion__embed_layer_norm_format9_opset13: { 'com.microsoft:EmbedLayerNormalization': 0, Range: 1 }, // one sequence's positions for all
+  fusion__embed_layer_norm_multiple: { 'com.microsoft:EmbedLayerNormalization': 2, LayerNormalization: 0 },
+  fusion__gpt2_one_layer: { 'com.microsoft:Attention': 1, 'com.microsoft:EmbedLayerNormalization': 1, Softmax: 0 },
+  fusion__gpt2_past_mask_one_layer: { 'com.microsoft:MultiHeadAttention': 1, LayerNormalization: 0, Softmax: 0 },
+  fusion__reshape: { Concat: 0, Gather: 0, Shape: 0, Unsqueeze: 0, Reshape: 1 },
+  fusion__reshape_fusion_internal_node_is_graph_output: { Concat: 0, Gather: 0, Shape: 0 },
+  fusion__reshape_fusion_overridable_initializer: { Reshape: 1 }, // its shape may be another at run time
+  fusion__reshape_fusion_with_slice1: { Concat: 0, Slice: 0, Shape: 0 },
+  fusion__skip_layer_norm: { 'com.microsoft:SkipLayerNormalization': 0, Sqrt: 1 }, // divides by a sum that is no variance
+  py__attention_mha: { 'com.microsoft:MultiHeadAttention': 1 },
+  py__attention_opt: { 'com.microsoft:Attention': 1 },
+  py__bert_3d_attention_opt: { 'com.microsoft:Attention': 1, 'com.microsoft:SkipLayerNormalization': 2, Add: 0 },
+  py__gpt2_megatron: { 'com.microsoft:FastGelu': 1, 'com.microsoft:SkipLayerNormalization': 2, Sqrt: 0 },
+  py__gpt2_past: { 'com.microsoft:MultiHeadAttention': 12, 'com.microsoft:FastGelu': 12, Softmax: 0, Sqrt: 0 },
+  td__bert_toy_optimized: {
+    'com.microsoft:Attention': 5,
+    'com.microsoft:BiasGelu': 6,
+    'com.microsoft:EmbedLayerNormalization': 1,
+    'com.microsoft:SkipLayerNormalization': 10, // the eleventh of ONNX Runtime's is part of the embeddings
+    Sqrt: 0,
+  },
+  td__dummy_t5: { 'com.microsoft:BeamSearch': 1 },
+  td__layernorm: { LayerNormalization: 1, Sqrt: 0 },
+  transform__cast_elimination: { Cast: 3 },
+  transform__constant_folding_transpose_empty_initializer: { Transpose: 0 },
+  transform__cse__cse_graph_output: { Add: 2 },
+  transform__cse__cse_subgraph: { Mul: 4, Sum: 4 },
+  transform__expand_elimination: { Expand: 3 }, // the ones left may grow their input
+  transform__insert_cast_twice: { Cast: 2 },
+  'transform__noop-add': { Add: 4 }, // these may grow their input
+  'transform__slice-v11-elim': { Slice: 3 },
+}
+
 const options = {
   fuse: 'auto',
   geluApproximation: false,
@@ -61,6 +110,22 @@ describe.skipIf(!hasShared)('models made to be fused, or not', () => {
     await clean.run(model, { optimize: 'clean' }, passContext())
     await run(model, options, passContext())
     expect(opsOf(model)).toBe(ops)
+  })
+})
+
+describe.skipIf(!hasShared)('whole layers, and clean-ups', () => {
+  test('every case is decided', () => {
+    const decided = [...Object.keys(DECISIONS).map((name) => `fusion__${name}`), ...Object.keys(COUNTS)]
+    const cases = readdirSync(shared('fusion')).flatMap((file) => (file.endsWith('.onnx') ? [file.slice(0, -5)] : []))
+    expect(decided.toSorted()).toEqual(cases.toSorted())
+  })
+
+  test.each(Object.entries(COUNTS))('%s: %o', async (name, wanted) => {
+    const model = readModel(shared(`fusion/${name}.onnx`))
+    await clean.run(model, { optimize: 'clean' }, passContext())
+    await run(model, options, passContext())
+    const ops = model.histogram()
+    expect(Object.fromEntries(Object.keys(wanted).map((op) => [op, ops[op] ?? 0]))).toEqual(wanted)
   })
 })
 

@@ -45,6 +45,20 @@ describe('embed-layer-norm', () => {
     })
   })
 
+  test('positions that were looked up when the model was made', async () => {
+    const fixed = (numbers: (count: number) => number[]): Promise<Model> =>
+      draw((s) => {
+        const [ids, segments] = ['ids', 'segments'].map((name) => s.input(name, [2, 3], 'int64'))
+        const lookup = (at: Value): Value => s.op.Gather(s.weight([4, 8]), at)
+        const rows = s.constant(Tensor.float32([2, 3, 8], numbers(48)))
+        return norm(s, s.op.Add(s.op.Add(lookup(ids!), rows), lookup(segments!)))
+      })
+    const repeated = (count: number): number[] => Array.from({ length: count }, (_, i) => (i % 24) / 24)
+    await expectFusion(await fixed(repeated), embedLayerNorm, '2 Cast, com.microsoft:EmbedLayerNormalization')
+    const different = (count: number): number[] => Array.from({ length: count }, (_, i) => i / 48)
+    await expectRefusal(await fixed(different), embedLayerNorm, 'is not one row for each position')
+  })
+
   test('not where rows come from something else', async () => {
     const model = await embeddings((s, lookup, ids) =>
       norm(s, s.op.Add(lookup(ids), s.input('x', ['batch', 'sequence', 8]))),
