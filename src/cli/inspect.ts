@@ -79,11 +79,14 @@ function fusionLines(fusion: FusionReport): string[] {
   ]
 }
 
+/** Rules that make way for others: nobody waits for them. */
+const PLUMBING = new Set(['collapse-views', 'constant-shape', 'size-from-above'])
+
 /** Attempts that came at least halfway; of those of one rule with one reason the first. */
 function worthTelling(misses: FusionReport['nearMisses']): { message: string; count: number }[] {
   const kinds = new Map<string, { message: string; count: number }>()
   for (const { rule, matched, total, message, reason } of misses) {
-    if (matched < 2 || 2 * matched < total) continue
+    if (matched < 2 || 2 * matched < total || PLUMBING.has(rule)) continue
     // Names differ from layer to layer where the reason is the same.
     const key = `${rule} ${reason.replaceAll(/"[^"]*"|\([^)]*\)|\[[^\]]*\]/g, '')}`
     const known = kinds.get(key)

@@ -63,7 +63,7 @@ const COUNTS: Record<string, Record<string, number>> = {
   fusion__embed_layer_norm_format1: { 'com.microsoft:EmbedLayerNormalization': 1, LayerNormalization: 0 },
   fusion__embed_layer_norm_format3: { 'com.microsoft:EmbedLayerNormalization': 1, LayerNormalization: 0, Range: 0 },
   fusion__embed_layer_norm_format5: { 'com.microsoft:EmbedLayerNormalization': 1, LayerNormalization: 0 },
-  fusion__embed_layer_norm_format9_opset13: { 'com.microsoft:EmbedLayerNormalization': 0, Range: 1 }, // one sequence's positions for all
+  fusion__embed_layer_norm_format9_opset13: { 'com.microsoft:EmbedLayerNormalization': 0, Range: 1 }, // two lookups: SkipLayerNormalization
   fusion__embed_layer_norm_multiple: { 'com.microsoft:EmbedLayerNormalization': 2, LayerNormalization: 0 },
   fusion__gpt2_one_layer: { 'com.microsoft:Attention': 1, 'com.microsoft:EmbedLayerNormalization': 1, Softmax: 0 },
   fusion__gpt2_past_mask_one_layer: { 'com.microsoft:MultiHeadAttention': 1, LayerNormalization: 0, Softmax: 0 },
@@ -71,7 +71,7 @@ const COUNTS: Record<string, Record<string, number>> = {
   fusion__reshape_fusion_internal_node_is_graph_output: { Concat: 0, Gather: 0, Shape: 0 },
   fusion__reshape_fusion_overridable_initializer: { Reshape: 1 }, // its shape may be another at run time
   fusion__reshape_fusion_with_slice1: { Concat: 0, Slice: 0, Shape: 0 },
-  fusion__skip_layer_norm: { 'com.microsoft:SkipLayerNormalization': 0, Sqrt: 1 }, // divides by a sum that is no variance
+  fusion__skip_layer_norm: { 'com.microsoft:SkipLayerNormalization': 0, Sqrt: 1 }, // subtracts the mean of another value
   py__attention_mha: { 'com.microsoft:MultiHeadAttention': 1 },
   py__attention_opt: { 'com.microsoft:Attention': 1 },
   py__bert_3d_attention_opt: { 'com.microsoft:Attention': 1, 'com.microsoft:SkipLayerNormalization': 2, Add: 0 },
