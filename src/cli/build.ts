@@ -93,7 +93,7 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
 
 /** What was found out by running the model: people who ask for that want to know. */
 function measured({ report }: ReportRow): string[] {
-  const notes = report.notes.filter(({ level, code }) => level === 'info' && /^(mixed|verify)\//.test(code))
+  const notes = report.notes.filter(({ level, code }) => level === 'info' && /^(mixed|verify|auto)\//.test(code))
   return notes.map(({ message }) => `  - ${message}`)
 }
 

@@ -8,6 +8,7 @@ import { legality } from './legality/index.ts'
 import { ortOptimize } from './ort-optimize/index.ts'
 import type { AnyPass } from './pass.ts'
 import { processing } from './processing/index.ts'
+import { autoQuantization } from './quantize/auto/index.ts'
 import { dynamicQuantization } from './quantize/dynamic/index.ts'
 import { staticQuantization } from './quantize/static/index.ts'
 import { weightQuantization } from './quantize/weights/index.ts'
@@ -28,6 +29,7 @@ export const passes: readonly [
   typeof dynamicQuantization,
   typeof staticQuantization,
   typeof weightQuantization,
+  typeof autoQuantization,
   typeof float16,
   typeof legality,
   typeof verify,
@@ -42,6 +44,7 @@ export const passes: readonly [
   dynamicQuantization,
   staticQuantization,
   weightQuantization,
+  autoQuantization,
   float16,
   legality,
   verify,

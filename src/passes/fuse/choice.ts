@@ -43,7 +43,7 @@ function takesNhwc({ quantize = 'none' }: FuseOptions): boolean {
 /** Rules whose operators take no weights in blocks, where such are wanted: fused, they would keep their weights float. */
 function withoutBlocks(quantize: FuseOptions['quantize']): string[] {
   if (quantize === 'bnb4') return ['packed-attention']
-  return quantize === 'weights' ? ['packed-attention', 'embed-layer-norm'] : []
+  return quantize === 'weights' || quantize === 'auto' ? ['packed-attention', 'embed-layer-norm'] : []
 }
 
 /** Rules that give attention inputs which its kernels on a device do not take (by ONNX Runtime's own lists of 1.30): masks are added instead. */

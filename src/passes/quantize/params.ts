@@ -2,8 +2,8 @@
 export const quantizeParams = {
   quantize: {
     type: 'enum',
-    doc: 'Quantization to integers: `dynamic` finds ranges of activations at run time, `static` beforehand on calibration data; `weights` and `bnb4` make weights of a few bits, products stay float',
-    values: ['none', 'dynamic', 'static', 'weights', 'bnb4'],
+    doc: 'Quantization to integers: `dynamic` finds ranges of activations at run time, `static` beforehand on calibration data; `weights` and `bnb4` make weights of a few bits, products stay float; `auto` finds out what fits within `maxLoss`',
+    values: ['none', 'dynamic', 'static', 'weights', 'bnb4', 'auto'],
     default: 'none',
   },
   weightType: {

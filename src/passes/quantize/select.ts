@@ -4,6 +4,7 @@ import type { Node } from '../../graph/node.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import { nearest } from '../../params/nearest.ts'
 import type { Note } from '../pass.ts'
+import type { Part } from './part.ts'
 
 /** Which nodes the user wants quantized. */
 export interface Selection {
@@ -22,6 +23,7 @@ export function nameOf(node: Node): string {
  * The choice of nodes as a predicate. A pattern is a glob (`*` stays within `/`, `**` does not) or the exact name.
  * Patterns that fit no node of the model are reported, as they are most likely misspelt.
  *
+ * @param part nodes outside of it are left out as well
  * @param supported operator types that can be quantized at all; others in `ops` are an error
  */
 export function selector(
@@ -29,6 +31,7 @@ export function selector(
   selection: Selection,
   supported: readonly string[],
   note: (note: Note) => void,
+  part?: Part,
 ): (node: Node) => boolean {
   for (const key of ['ops', 'excludeOps'] as const)
     for (const op of selection[key] ?? []) if (!supported.includes(op)) throw unknownOp(key, op, supported)
@@ -44,6 +47,7 @@ export function selector(
     }
   const { ops, excludeOps } = selection
   return (node) => {
+    if (part && !part.selects(node)) return false
     if (ops?.length && !ops.includes(node.opType)) return false
     if (excludeOps?.includes(node.opType)) return false
     const name = nameOf(node)

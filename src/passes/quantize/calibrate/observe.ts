@@ -8,7 +8,7 @@ import type { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
 import { writeModel } from '../../../graph/write.ts'
 import { encodeToBytes } from '../../../onnx/encode.ts'
-import { openSession, type Session } from '../../../ort/session.ts'
+import { openSession, type Session, type SessionOptions } from '../../../ort/session.ts'
 import { exposeSummary } from './bodies.ts'
 import type { CalibrationData } from './data/index.ts'
 import { type MaskLimits, NO_MASKS } from './statistics.ts'
@@ -59,7 +59,7 @@ export async function observe(
   const outputs = new Set(opened.graph.outputs)
   const inner = values.map((value) => summaries.get(value) ?? inCopy(value))
   const fresh = inner.filter((value) => !value.isInput && !outputs.has(value))
-  const { session, dispose } = await withOutputs(opened, fresh, () => openModel(opened, threads, inMemory))
+  const { session, dispose } = await withOutputs(opened, fresh, () => openModel(opened, { threads, inMemory }))
   const seen = values.map((value, i) => ({
     value,
     name: value.name,
@@ -115,12 +115,16 @@ async function withOutputs<T>({ graph }: Model, values: readonly Value[], use: (
   }
 }
 
-async function openModel(
+/** Opens a model as it stands, by default without optimizations. `dispose` removes what was written for it. */
+export async function openModel(
   model: Model,
-  threads: number,
-  inMemory: number,
+  {
+    threads,
+    inMemory = IN_MEMORY,
+    level = 'disabled',
+  }: { threads: number; inMemory?: number; level?: SessionOptions['graphOptimizationLevel'] },
 ): Promise<{ session: Session; dispose: () => void }> {
-  const options = { intraOpNumThreads: threads }
+  const options: SessionOptions = { intraOpNumThreads: threads, graphOptimizationLevel: level! }
   if (weightBytes(model) <= inMemory)
     return { session: await openSession(encodeToBytes(modelToProto(model)), options), dispose: () => {} }
   const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))

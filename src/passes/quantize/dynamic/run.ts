@@ -5,6 +5,7 @@ import type { Value } from '../../../graph/value.ts'
 import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
 import { blockersOf } from '../opset.ts'
+import type { Part } from '../part.ts'
 import { selector } from '../select.ts'
 import { prune } from '../weight.ts'
 import { WeightCache } from '../weight-cache.ts'
@@ -21,9 +22,14 @@ const LEAST_OPSET = 11
 const NEVER = ['GRU', 'RNN']
 
 /** Quantizes a model in place. See `dynamicQuantization`. */
-export async function run(model: Model, options: DynamicOptions, context: PassContext): Promise<PassResult> {
+export async function run(
+  model: Model,
+  options: DynamicOptions,
+  context: PassContext,
+  part?: Part,
+): Promise<PassResult> {
   const { note } = context
-  const quantized = isAlreadyQuantized(model)
+  const quantized = part ? undefined : isAlreadyQuantized(model)
   if (quantized) {
     note({
       level: 'info',
@@ -33,7 +39,7 @@ export async function run(model: Model, options: DynamicOptions, context: PassCo
     return { changes: 0 }
   }
   const supported = [...new Set(HANDLERS.map(({ op }) => op))]
-  const isSelected = selector(model, options, supported, note)
+  const isSelected = selector(model, options, supported, note, part)
   const handlers = new Map(HANDLERS.map((handler) => [key(handler.domain, handler.op), handler]))
   const handlerOf = (node: Node): Handler | undefined =>
     isSelected(node) ? handlers.get(key(node.domain, node.opType)) : undefined

@@ -6,6 +6,7 @@ import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
 import { openData } from '../calibrate/data/index.ts'
 import { type Calibration, calibrate, type MethodOptions } from '../calibrate/index.ts'
+import type { Part } from '../part.ts'
 import { selector } from '../select.ts'
 import { foldBatchNorms } from './batch-norm.ts'
 import { isFloat8 } from './float8.ts'
@@ -25,9 +26,9 @@ import { domainFor, fitVersion } from './versions.ts'
 import { wideActivations } from './wide.ts'
 
 /** Quantizes a model in place. See `staticQuantization`. */
-export async function run(model: Model, asked: StaticOptions, context: PassContext): Promise<PassResult> {
+export async function run(model: Model, asked: StaticOptions, context: PassContext, part?: Part): Promise<PassResult> {
   const { note } = context
-  const quantized = isAlreadyQuantized(model)
+  const quantized = part ? undefined : isAlreadyQuantized(model)
   if (quantized) {
     note({
       level: 'info',
@@ -42,7 +43,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
     throw new OnnxError('OVERRIDES_INVALID', `"${converts[0]}" is converted: that needs pairs that readers share`, {
       hint: 'Leave out convert, or dedicatedPairs and quantFormat qoperator.',
     })
-  const isSelected = selector(model, asked, [...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS], note)
+  const isSelected = selector(model, asked, [...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS], note, part)
   const candidates = new Map<Node, Operator>()
   for (const node of model.graph.allNodes()) {
     const operator = operatorOf(node)
@@ -70,16 +71,19 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   const values = [...marks.activations.keys()].filter((value) => !given.has(value))
   let calibration: Calibration = { ranges: new Map(), statistics: new Map(), samples: 0 }
   if (options.calibration && values.length) {
-    const data = openData(model, { ...options, calibration: options.calibration })
-    calibration = await calibrate(model, values, data, {
+    const given = openData(model, { ...options, calibration: options.calibration })
+    const data = part ? part.samples(given) : given
+    const settings = {
       ...methodOptions(options),
       // What counts for float8 is how far values are spread.
       method: isFloat8(options.activationType) ? 'distribution' : options.calibrationMethod,
       masks: options.maskAware,
       threads: context.threads,
       signal: context.signal,
-      progress: (fraction) => context.progress(fraction * 0.9),
-    })
+      progress: (fraction: number) => context.progress(fraction * 0.9),
+    }
+    const measure = (values: readonly Value[]): Promise<Calibration> => calibrate(model, values, data, settings)
+    calibration = part ? await part.calibrate(settings.method, values, measure) : await measure(values)
   }
   const masked = new Set<Value>()
   for (const [value, { masks }] of calibration.statistics) if (masks > 0) masked.add(value)

@@ -16,6 +16,7 @@ import {
   quantizeBnb4,
 } from '../../../kernels/index.ts'
 import type { PassContext } from '../../pass.ts'
+import type { Part } from '../part.ts'
 
 /** Asks for a weight in blocks. */
 export interface BlockRequest {
@@ -45,6 +46,26 @@ export interface Job<T extends QuantizedBlocks | Bnb4 = QuantizedBlocks | Bnb4> 
 /** All weights of a model that are to be quantized, each once per way. */
 export class Jobs {
   readonly #jobs = new Map<Value, Map<string, Job>>()
+  readonly #part: Part | undefined
+  readonly #algorithm: string
+
+  /** @param part what was quantized before needs no work */
+  constructor({ algorithm }: { algorithm: string } = { algorithm: '' }, part?: Part) {
+    this.#algorithm = algorithm
+    this.#part = part
+  }
+
+  /** Keeps results for the next time. */
+  keep(): void {
+    if (!this.#part) return
+    for (const [root, jobs] of this.#jobs)
+      for (const [key, { result, hasHalfScales }] of jobs) {
+        if (!result || !('blocks' in result)) continue
+        const kept = this.#part.blocks.get(root.constant!) ?? new Map()
+        this.#part.blocks.set(root.constant!, kept)
+        kept.set(`${this.#algorithm} ${key}`, { result, ...(hasHalfScales === undefined ? {} : { hasHalfScales }) })
+      }
+  }
 
   /** The job for a weight, or the reason why it has to stay float. */
   blocks(root: Value, request: BlockRequest): Job<QuantizedBlocks> | string {
@@ -63,7 +84,8 @@ export class Jobs {
     const known = this.#jobs.get(root) ?? new Map<string, Job>()
     this.#jobs.set(root, known)
     const key = JSON.stringify(request)
-    const job = known.get(key) ?? { root, request, values: new Map() }
+    const kept = this.#part?.blocks.get(tensor)?.get(`${this.#algorithm} ${key}`)
+    const job = known.get(key) ?? { root, request, values: new Map(), ...kept }
     known.set(key, job)
     return job
   }

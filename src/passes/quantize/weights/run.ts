@@ -4,6 +4,7 @@ import type { Value } from '../../../graph/value.ts'
 import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
 import { openData } from '../calibrate/data/index.ts'
+import type { Part } from '../part.ts'
 import { raiseOpset } from '../raise-opset.ts'
 import { selector } from '../select.ts'
 import { findWeight, prune } from '../weight.ts'
@@ -22,9 +23,14 @@ const BLOCKS_OPSET = 21
 const HANDLERS: readonly Handler[] = [matMul, gemm, gather]
 
 /** Quantizes the weights of a model in place. See `weightQuantization`. */
-export async function run(model: Model, options: WeightOptions, context: PassContext): Promise<PassResult> {
+export async function run(
+  model: Model,
+  options: WeightOptions,
+  context: PassContext,
+  part?: Part,
+): Promise<PassResult> {
   const { note } = context
-  const quantized = isAlreadyQuantized(model)
+  const quantized = part ? undefined : isAlreadyQuantized(model)
   if (quantized) {
     note({
       level: 'info',
@@ -34,7 +40,7 @@ export async function run(model: Model, options: WeightOptions, context: PassCon
     return { changes: 0 }
   }
   const supported = HANDLERS.map(({ op }) => op)
-  const isSelected = selector(model, options, supported, note)
+  const isSelected = selector(model, options, supported, note, part)
   const handlers = new Map(HANDLERS.map((handler) => [handler.op, handler]))
   const candidates = [...model.graph.allNodes()].filter(
     (node) => node.domain === '' && handlers.has(node.opType) && isSelected(node),
@@ -56,7 +62,7 @@ export async function run(model: Model, options: WeightOptions, context: PassCon
       blockSize: options.blockSize ?? (options.quantize === 'bnb4' ? 64 : 32),
     },
     device: context.device,
-    jobs: new Jobs(),
+    jobs: new Jobs(options, part),
     tied,
     sensitive: sensitiveWeights(candidates, options, tied),
     shared: new Map(),
@@ -87,8 +93,9 @@ export async function run(model: Model, options: WeightOptions, context: PassCon
       return { changes: 0 }
     }
   }
-  if (options.algorithm === 'gptq') await onData(model, planned, options, context)
+  if (options.algorithm === 'gptq') await onData(model, planned, options, context, part)
   await tools.jobs.run(context)
+  tools.jobs.keep()
   const counts: Record<string, number> = {}
   let done = 0
   for (const { node, plan } of planned) {
@@ -110,6 +117,7 @@ async function onData(
   planned: readonly { node: Node; plan: Planned }[],
   options: WeightOptions,
   context: PassContext,
+  part: Part | undefined,
 ): Promise<void> {
   const isTable = ({ opType }: Node): boolean => opType === 'Gather'
   const tables = new Set(planned.flatMap(({ node, plan }) => (isTable(node) ? [plan.job] : [])))
@@ -117,7 +125,7 @@ async function onData(
     isTable(node) || tables.has(job) ? [] : [{ node, job }],
   )
   const data = openData(model, { ...options, calibration: options.calibration! })
-  await quantizeOnData(model, products, data, context)
+  await quantizeOnData(model, products, part ? part.samples(data) : data, context)
   for (const { node, job } of products)
     if (!job.result)
       context.note({

@@ -29,7 +29,7 @@ export async function quantizeOnData(
   context: PassContext,
 ): Promise<number> {
   const readers = new Map<Job, Node[]>()
-  for (const { node, job } of products) readers.set(job, [...(readers.get(job) ?? []), node])
+  for (const { node, job } of products) if (!job.result) readers.set(job, [...(readers.get(job) ?? []), node])
   const sources = new Map<Value, Source & { jobs: Job[] }>()
   for (const [job, nodes] of readers) {
     const input = nodes[0]!.input(0)!

@@ -1,0 +1,61 @@
+import type { Model } from '../../../graph/model.ts'
+import type { Node } from '../../../graph/node.ts'
+import type { Value } from '../../../graph/value.ts'
+import type { Selection } from '../select.ts'
+import { selector } from '../select.ts'
+import { findWeight } from '../weight.ts'
+import type { Formula } from './params.ts'
+
+/** Where operators have the weights that decide about their size. */
+const WEIGHT_INPUT: Readonly<Record<string, number>> = {
+  MatMul: 1,
+  Gemm: 1,
+  Conv: 1,
+  ConvTranspose: 1,
+  Gather: 0,
+  Attention: 1,
+  LSTM: 1,
+  EmbedLayerNormalization: 2,
+}
+
+const PRODUCTS = ['MatMul', 'Gemm', 'Gather']
+const SERVED: Readonly<Record<Formula, readonly string[]>> = {
+  '4bit': PRODUCTS,
+  '8bit': PRODUCTS,
+  static: [...PRODUCTS, 'Conv', 'ConvTranspose'],
+  'static-mse': [...PRODUCTS, 'Conv', 'ConvTranspose'],
+  dynamic: [...PRODUCTS, 'Conv', 'Attention', 'LSTM', 'EmbedLayerNormalization'],
+}
+
+/** A formula for all units; those that it cannot serve get the first of the others that can, or stay float. */
+export function uniform(units: readonly Unit[], formula: Formula, others: readonly Formula[]): Map<string, Formula> {
+  const assignment = new Map<string, Formula>()
+  for (const { id, node } of units) {
+    const found = [formula, ...others].find((candidate) => SERVED[candidate].includes(node.opType))
+    if (found) assignment.set(id, found)
+  }
+  return assignment
+}
+
+/** A node with a weight: what a choice is made for. Known by the name of its first output, which copies of the model keep. */
+export interface Unit {
+  id: string
+  node: Node
+  /** The float constant. */
+  weight: Value
+}
+
+export function idOf(node: Node): string {
+  return node.outputs.find((value) => value)?.name ?? ''
+}
+
+/** All nodes with weights that the user's selection leaves. */
+export function unitsOf(model: Model, selection: Selection): Unit[] {
+  const isSelected = selector(model, selection, Object.keys(WEIGHT_INPUT), () => {})
+  return [...model.graph.allNodes()].flatMap((node) => {
+    const index = WEIGHT_INPUT[node.opType]
+    const found = index === undefined ? undefined : findWeight(node.input(index))
+    if (!found || found.tensor.dims.length < 2 || !isSelected(node)) return []
+    return [{ id: idOf(node), node, weight: found.root }]
+  })
+}
