@@ -24,7 +24,7 @@ interface Decoder {
   batch?: number
   length?: number
   /** The mask of the scores. */
-  masked?: (s: Sketch, scores: Value, causal: Value, mask: Value) => Value
+  masked?: (s: Sketch, scores: Value, causal: Value, mask: Value, key: Value) => Value
   softmax?: (s: Sketch, scores: Value) => Value
   opset?: number
 }
@@ -33,6 +33,9 @@ const split = ({ op }: Sketch, x: Value, heads: number): Value =>
   op.Transpose(op.Reshape(x, [0, 0, heads, SIZE]), { perm: [0, 2, 1, 3] })
 const scalar = (s: Sketch, number: number): Value => s.constant(Tensor.float32([], [number]))
 const integer = (s: Sketch, number: number): Value => s.constant(Tensor.int64([number], []))
+
+const join = (s: Sketch, axis: number, ...parts: Value[]): Value =>
+  s.create({ op: 'Concat', inputs: parts, attributes: { axis } })[0]!
 
 const repeated = (s: Sketch, x: Value, times: number): Value => {
   const wide = s.op.Expand(s.op.Unsqueeze(x, [2]), [1, 1, times, 1, 1])
@@ -84,7 +87,8 @@ function decoder(options: Decoder): Promise<Model> {
       const scores = op.Mul(op.MatMul(query, op.Transpose(key!, { perm: [0, 1, 3, 2] })), SIZE ** -0.5)
       const [causal, padding] = masks(s, cached[0]!, query, mask)
       const masked =
-        options.masked?.(s, scores, causal, padding) ?? op.Add(scores, fill(s, op.And(causal, padding), MINIMUM))
+        options.masked?.(s, scores, causal, padding, cached[0]!) ??
+        op.Add(scores, fill(s, op.And(causal, padding), MINIMUM))
       const softmax = options.softmax?.(s, masked) ?? op.Softmax(masked, { axis: -1 })
       const merged = op.Reshape(op.Transpose(op.MatMul(softmax, value!), { perm: [0, 2, 1, 3] }), [0, 0, HEADS * SIZE])
       return past ? [merged, ...cached] : [merged]
@@ -173,6 +177,41 @@ describe('GroupQueryAttention', () => {
   ] as [string, Decoder, string][])('%s', async (_, options, op) => {
     const [operators, worst] = await fused(options)
     expect(operators.filter((name) => name !== 'Concat')).toEqual([op])
+    expect(worst).toBeLessThanOrEqual(1e-4)
+  })
+
+  const written: Record<string, (s: Sketch, key: Value) => Value> = {
+    'a triangle of a tensor that is made': (s, key) => {
+      const total = s.op.Slice(s.op.Shape(key), [2], [3], [0])
+      const ones = s.create({
+        op: 'ConstantOfShape',
+        inputs: [join(s, 0, total, total)],
+        attributes: { value: { kind: 'tensor', value: Tensor.float32([1], [MINIMUM]) } },
+      })[0]!
+      return s.op.Unsqueeze(s.op.Trilu(ones, integer(s, 1), { upper: 1 }), [0, 1])
+    },
+    'a piece of a constant triangle': (s, key) => {
+      const total = s.op.Slice(s.op.Shape(key), [2], [3], [0])
+      const seen = Array.from({ length: 256 }, (_, i) => (i % 16 <= Math.floor(i / 16) ? 0 : MINIMUM))
+      const rows = s.op.Slice(s.constant(Tensor.float32([1, 1, 16, 16], seen), 'mask'), [0], total, [2])
+      return s.op.Slice(rows, [0], total, [3])
+    },
+    'written over a tensor': (s, key) => {
+      const [, , total] = [0, 1, 2].map((axis) => s.op.Slice(s.op.Shape(key), [axis], [axis + 1], [0]))
+      const end = s.op.Squeeze(total!, [0])
+      const places = s.op.Range(integer(s, 0), end, integer(s, 1))
+      const [rows, columns] = [s.op.Unsqueeze(places, [1]), s.op.Unsqueeze(places, [0])]
+      const size = join(s, 0, total!, total!)
+      const indices = join(s, -1, ...[rows, columns].map((one) => s.op.Unsqueeze(s.op.Expand(one, size), [2])))
+      const hidden = s.op.Where(s.op.Greater(columns, rows), scalar(s, MINIMUM), scalar(s, 0))
+      return s.op.Unsqueeze(s.op.ScatterND(s.op.Expand(scalar(s, 1), size), indices, hidden), [0, 1])
+    },
+  }
+  test.each(Object.entries(written))('where the mask is %s', async (_, make) => {
+    const [operators, worst] = await fused({
+      masked: (s, scores, _causal, _mask, key) => s.op.Add(scores, make(s, key)),
+    })
+    expect(operators).toEqual([GQA])
     expect(worst).toBeLessThanOrEqual(1e-4)
   })
 

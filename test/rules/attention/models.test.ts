@@ -33,6 +33,8 @@ describe.skipIf(!hasShared)('every attention of every model', () => {
         .reduce((sum, count) => sum + count)
       expect(fused).toBe(blocks)
       expect(after['Softmax']).toBeUndefined()
+      // Query and key of each block are rotated.
+      if (/llama|phi|gptneox|qwen/.test(name)) expect(after['com.microsoft:RotaryEmbedding']).toBe(2 * blocks!)
       const session = await ort.open(model)
       const known = new Set(original.inputs.map((input) => input.name))
       for (const feeds of feedsOf(name)) {

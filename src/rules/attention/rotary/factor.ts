@@ -1,4 +1,5 @@
 import type { Node } from '../../../graph/node.ts'
+import type { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
 import { constantOf, numberOf } from '../../../rewrite/index.ts'
 import { numbersOf } from '../../weights.ts'
@@ -35,7 +36,7 @@ export function isAngle(value: Value): boolean {
  * What a channel of a factor is made of, as text: two channels with equal texts are equal at every position. Follows cosines of
  * angles that are written twice side by side, and columns of tables.
  */
-export function identityOf(channel: Channel, columns: Columns): string {
+export function identityOf(channel: Channel): string {
   const path: string[] = []
   let at = channel
   for (let i = 0; i < LENGTH; i++) {
@@ -49,7 +50,7 @@ export function identityOf(channel: Channel, columns: Columns): string {
       at = { value: node.input(0)!, at: at.at }
     } else if (node && isRows(at)) {
       const indices = node.input(1)!
-      path.push(node.is('Gather') ? indices.name : `(${identityOf({ value: indices, at: at.at }, columns)})`)
+      path.push(node.is('Gather') ? indices.name : `(${identityOf({ value: indices, at: at.at })})`)
       at = { value: node.input(0)!, at: at.at }
     } else {
       const scaled = node?.is('Mul') ? scaledBy(node) : undefined
@@ -58,7 +59,7 @@ export function identityOf(channel: Channel, columns: Columns): string {
       at = { value: scaled.value, at: at.at }
     }
   }
-  return [...path, `${at.value.name} ${columns.first(at)}`].join(' ')
+  return [...path, `${at.value.name} ${columnOf(at)}`].join(' ')
 }
 
 interface Scaled {
@@ -83,32 +84,27 @@ function isRows({ value, at }: Channel): boolean {
   return at.length === 1 && (axis < 0 ? axis + rank : axis) < rank - 1
 }
 
-/** Which columns of tables are equal. Tables are read once. */
-export class Columns {
-  readonly #known = new Map<Value, number[]>()
+const firsts = new WeakMap<Tensor, number[]>()
 
-  /** The first column with the same numbers; the channel itself where there is no table. */
-  first({ value, at }: Channel): string {
-    const tensor = at.length === 1 ? constantOf(value) : undefined
-    if (!tensor || tensor.dims.length < 2) return at.join()
-    let first = this.#known.get(value)
-    if (!first) {
-      const width = tensor.dims.at(-1)!
-      const numbers = numbersOf(tensor)
-      const rows = numbers.length / width
-      const isEqual = (a: number, b: number): boolean => {
-        for (let row = 0; row < rows; row++) if (numbers[row * width + a] !== numbers[row * width + b]) return false
-        return true
-      }
-      first = Array.from({ length: width }, (_, column) => {
-        // Tables hold every column twice: beside it, or half the width away.
-        const other = [column - 1, column - width / 2].find(
-          (one) => one >= 0 && Number.isInteger(one) && isEqual(one, column),
-        )
-        return other ?? column
-      })
-      this.#known.set(value, first)
-    }
-    return String(first[at[0]!])
+/** The channel of a table that holds the same numbers and comes first, as text; the channel itself where there is no table. */
+function columnOf({ value, at }: Channel): string {
+  const tensor = at.length === 1 ? constantOf(value) : undefined
+  if (!tensor || tensor.dims.length < 2) return at.join()
+  const known = firsts.get(tensor) ?? firstColumns(tensor)
+  firsts.set(tensor, known)
+  return String(known[at[0]!])
+}
+
+/** For every column of a table the first that is equal: tables hold every column twice, beside it or half the width away. */
+function firstColumns(tensor: Tensor): number[] {
+  const width = tensor.dims.at(-1)!
+  const numbers = numbersOf(tensor)
+  const isEqual = (a: number, b: number): boolean => {
+    for (let row = 0; row < numbers.length; row += width) if (numbers[row + a] !== numbers[row + b]) return false
+    return true
   }
+  return Array.from({ length: width }, (_, column) => {
+    const candidates = [column - 1, column - width / 2]
+    return candidates.find((one) => one >= 0 && Number.isInteger(one) && isEqual(one, column)) ?? column
+  })
 }

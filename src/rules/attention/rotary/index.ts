@@ -19,10 +19,12 @@ const found = (name: string, anchors: readonly string[]): Rule =>
     doc: 'x * cos + rotate(x) * sin, on all channels or the first ones -> RotaryEmbedding',
     emits: [STANDARD, 'com.microsoft:RotaryEmbedding'],
     match: ({ oneOf, rest }) => oneOf(anchors, rest()),
-    check: ({ root }) => {
+    check: ({ root, opset }) => {
+      if (opset < 11) return no('is of an opset without Range', root)
       if (root.rank !== 4 || !root.isFloat) return no('has not the rank of a query or key', root)
       const rotation = rotationOf(root)
       if (rotation instanceof Failure) return rotation
+      if (rotation.x.dtype !== root.dtype) return no('changes the element type', root)
       const place = placeOf(rotation)
       return place instanceof Failure ? place : { rotation, place }
     },
@@ -69,6 +71,7 @@ function placeOf({ x, cos, sin }: Rotation): Place | Failure {
   const shape = x.shape!
   const places = [cos, sin].map(({ value }): Place | Failure => {
     const own = value.shape
+    if (value.dtype !== x.dtype) return no(`is of ${value.dtype}, but what it rotates of ${x.dtype}`, value)
     if (!own || own.length > 4 || own.length < 2) return no('has an unknown rank', value)
     const dims = [...Array.from({ length: 4 - own.length }, () => 1), ...own]
     const heads = ([1, 2] as const).find((axis) => dims[axis] === 1 && sameDim(dims[3 - axis], shape[3 - axis]))

@@ -1,7 +1,7 @@
 import type { Value } from '../../../graph/value.ts'
 import { type Failure, no } from '../../../rewrite/index.ts'
 import { type Channel, sourceOf } from './channels.ts'
-import { Columns, identityOf, isAngle } from './factor.ts'
+import { identityOf, isAngle } from './factor.ts'
 
 /** Channels of a factor, one for each pair that is rotated. */
 export interface Factor {
@@ -56,7 +56,6 @@ function pairsOf(root: Value, x: Value, rotated: Term[][], indexOf: (term: Term)
   const width = rotated.length
   const half = width / 2
   const interleaved = width > 2 && rotated[0]!.some((term) => indexOf(term) === 1)
-  const columns = new Columns()
   const pairs = Array.from({ length: Math.floor(half) }, (_, i) => (interleaved ? [2 * i, 2 * i + 1] : [i, i + half]))
   const angles: [Channel, Channel][] = []
   for (const [a, b] of pairs) {
@@ -70,7 +69,7 @@ function pairsOf(root: Value, x: Value, rotated: Term[][], indexOf: (term: Term)
       return no('pairs channels in another way', root)
     if (ownA.factor !== 1 || ownB.factor !== 1 || otherA.factor !== -1 || otherB.factor !== 1)
       return no('rotates in another direction or with a factor', root)
-    const isSame = (one: Channel, other: Channel): boolean => identityOf(one, columns) === identityOf(other, columns)
+    const isSame = (one: Channel, other: Channel): boolean => identityOf(one) === identityOf(other)
     if (!isSame(ownA.angle, ownB.angle) || !isSame(otherA.angle, otherB.angle))
       return no('turns the two channels of a pair by different angles', root)
     angles.push([ownA.angle, otherA.angle])
