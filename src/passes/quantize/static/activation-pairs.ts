@@ -5,6 +5,7 @@ import { tensorType } from '../../../graph/types.ts'
 import type { Use, Value } from '../../../graph/value.ts'
 import { nameOf } from '../select.ts'
 import { zeroPointTensor } from './float8.ts'
+import { isAttention } from './fused.ts'
 import type { ActivationParameters } from './parameters.ts'
 import type { QdqContext } from './qdq.ts'
 
@@ -180,8 +181,8 @@ export class ActivationPairs {
   }
 }
 
-function isProduct({ opType }: Node): boolean {
-  return opType === 'MatMul' || opType === 'Gemm'
+function isProduct(node: Node): boolean {
+  return node.opType === 'MatMul' || node.opType === 'Gemm' || isAttention(node)
 }
 
 /** True for integer products that ONNX Runtime can give a float result. */

@@ -3,6 +3,7 @@ import type { Value } from '../../../graph/value.ts'
 import { makeRoomForBias } from './bias.ts'
 import { type ConstantRequest, planConstant, type QuantizedConstant } from './constants.ts'
 import { type CodeType, isFloat8 } from './float8.ts'
+import { isAttention } from './fused.ts'
 import type { ConstantMark, Marks } from './marks.ts'
 import type { ActivationParameters } from './parameters.ts'
 import type { StaticOptions, TensorOverrides } from './settings.ts'
@@ -115,10 +116,16 @@ function requestFor(
           ? 'reduced'
           : 'full',
     axis: axis === undefined || isFloat8(type) ? undefined : axis < 0 ? axis + rank : axis,
-    op: isProduct ? (node.opType === 'Gemm' && node.int('transB', 0) ? 'Gemm:transB' : node.opType) : '',
+    op: isProduct
+      ? isAttention(node)
+        ? 'MatMul'
+        : node.opType === 'Gemm' && node.int('transB', 0)
+          ? 'Gemm:transB'
+          : node.opType
+      : '',
     scaleType: dtype === 'float16' ? 'float16' : 'float32',
     minimumRealRange: options.minimumRealRange,
-    blockSize: isProduct && given.scale === undefined ? options.blockSize : undefined,
+    blockSize: isProduct && !isAttention(node) && given.scale === undefined ? options.blockSize : undefined,
     refuseMasks: options.maskAware && mark.kind === 'operand',
     given,
   }

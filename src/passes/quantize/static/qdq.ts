@@ -8,6 +8,7 @@ import { ActivationPairs } from './activation-pairs.ts'
 import { quantizedBias } from './bias.ts'
 import { blockAttributes } from './blocks.ts'
 import { emitConstant, type Initializers, type QuantizedConstant } from './constants.ts'
+import { isAttention, writeAttention } from './fused.ts'
 import { gatherCodes } from './gather-codes.ts'
 import type { Plan } from './plan.ts'
 import type { StaticOptions } from './settings.ts'
@@ -36,7 +37,12 @@ export function writeQdq(plan: Plan, context: QdqContext): number {
   let changes = 0
   const made = new Map<QuantizedConstant, Map<Graph, Value>>()
   const tables = new Map<QuantizedConstant, Initializers>()
+  const attentions: { node: Node; constant: QuantizedConstant }[] = []
   for (const { node, index, constant } of plan.constants) {
+    if (isAttention(node)) {
+      attentions.push({ node, constant })
+      continue
+    }
     if (context.options.sparePairs && node.opType === 'Gather') {
       leftovers.push(node.input(index)!)
       const table = tables.get(constant) ?? emitConstant(constant)
@@ -92,6 +98,14 @@ export function writeQdq(plan: Plan, context: QdqContext): number {
     const provider = context.providerOf(value)
     const shares = provider !== value && plan.parameters.get(provider) === parameters
     changes += pairs.write(value, parameters, shares ? provider : value)
+  }
+  for (const { node, constant } of attentions) {
+    const input = node.input(0)!
+    const [data, scale, zeroPoint] = input.producer?.opType === 'DequantizeLinear' ? input.producer.inputs : []
+    if (!data || !scale || !zeroPoint) continue
+    leftovers.push(input, node.input(1)!)
+    writeAttention(node, { data, scale, zeroPoint }, constant)
+    changes++
   }
   prune(leftovers)
   return changes

@@ -7,6 +7,7 @@ import { prune } from '../weight.ts'
 import { quantizedBias } from './bias.ts'
 import { emitConstant, type QuantizedConstant } from './constants.ts'
 import { zeroPointTensor } from './float8.ts'
+import { isAttention, writeAttention } from './fused.ts'
 import { gatherCodes } from './gather-codes.ts'
 import { INTEGER_OPERATORS, type Integer, MATMUL_TO_FLOAT, type Quantized } from './integer-operators.ts'
 import type { ActivationParameters } from './parameters.ts'
@@ -64,6 +65,16 @@ class Writer {
         const { data, scale, zeroPoint } = this.#input(node, 0)
         this.#leftovers.add(node.input(0)!)
         gatherCodes(node, table.constant, { data, scale, zeroPoint }, '')
+        changes++
+        continue
+      }
+      const attention = isAttention(node) ? this.#uses.get(node)?.get(1) : undefined
+      if (attention && this.#plan.parameters.has(node.input(0)!)) {
+        this.#leftovers.add(node.input(1)!)
+        this.#leftovers.add(node.input(0)!)
+        const found = this.#plan.parameters.get(node.output())
+        const result = writeAttention(node, this.#input(node, 0), attention.constant)
+        if (found) this.#plan.parameters.set(result, found)
         changes++
         continue
       }

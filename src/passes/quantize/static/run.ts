@@ -10,6 +10,7 @@ import type { Part } from '../part.ts'
 import { selector } from '../select.ts'
 import { foldBatchNorms } from './batch-norm.ts'
 import { isFloat8 } from './float8.ts'
+import { attentionOperator, FUSED, giveBias, isAttention, isEmbedding, quantizeEmbeddings } from './fused.ts'
 import { readOverrides, readRanges } from './json-files.ts'
 import { LossMeter } from './loss.ts'
 import { constantOf, Marks } from './marks.ts'
@@ -43,15 +44,17 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
     throw new OnnxError('OVERRIDES_INVALID', `"${converts[0]}" is converted: that needs pairs that readers share`, {
       hint: 'Leave out convert, or dedicatedPairs and quantFormat qoperator.',
     })
-  const isSelected = selector(model, asked, [...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS], note, part)
+  const supported = [...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS, ...FUSED]
+  const isSelected = selector(model, asked, supported, note, part)
   const candidates = new Map<Node, Operator>()
   for (const node of model.graph.allNodes()) {
-    const operator = operatorOf(node)
+    const operator = operatorOf(node) ?? attentionOperator(node, context.device)
     // Of values in bodies only the extremes are known, which say nothing for float8.
     const known = !isFloat8(asked.activationType) || !node.graph.owner
     if (operator && known && isSelected(node) && isAsked(node, operator, asked)) candidates.set(node, operator)
   }
-  if (!candidates.size) return { changes: 0 }
+  const embeddings = [...model.graph.allNodes()].filter((node) => isEmbedding(node, context.device) && isSelected(node))
+  if (!candidates.size && !embeddings.length) return { changes: 0 }
   const { opset } = model
   const options = await fitVersion(model, asked, context)
   if (!options) return { changes: 0 }
@@ -59,8 +62,9 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   // A raised operator set stays: nodes were adapted to it.
   const adapted = options.blockSize !== undefined || isFloat8(options.activationType)
   const raised = adapted && model.opset !== opset ? 1 : 0
-  let prepared = foldBatchNorms(model) + raised
-  if (options.smoothNorms ?? options.perChannel) prepared += smooth([...candidates.keys()].filter(isProduct))
+  let prepared = foldBatchNorms(model) + giveBias(candidates.keys()) + raised
+  if (options.smoothNorms ?? options.perChannel)
+    prepared += smooth([...candidates.keys()].filter((node) => isProduct(node) || isAttention(node)))
   // Now that values are those that will be quantized.
   const given = options.ranges ? readRanges(options.ranges, model) : new Map<Value, { min: number; max: number }>()
 
@@ -136,7 +140,8 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
         providerOf: (value) => marks.rootOf(value),
         strict,
       })
-  if (changes + prepared === 0) model.opsets.set('', opset)
+  const tables = quantizeEmbeddings(embeddings, left)
+  if (changes + prepared + tables === 0) model.opsets.set('', opset)
   const loss =
     meter && options.calibration
       ? await meter.finish(
@@ -149,7 +154,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
       : undefined
   context.progress(1)
   return {
-    changes: changes + prepared,
+    changes: changes + prepared + tables,
     data: { quantized: counts, samples: calibration.samples, ranges: reported, ...(loss ? { loss } : {}) },
   }
 }
@@ -183,7 +188,12 @@ function markAll(
 
 /** True for products, and for tables whose codes are gathered. */
 function pays(node: Node): boolean {
-  return isProduct(node) || node.opType.startsWith('Conv') || (node.opType === 'Gather' && !!constantOf(node.input(0)))
+  return (
+    isProduct(node) ||
+    isAttention(node) ||
+    node.opType.startsWith('Conv') ||
+    (node.opType === 'Gather' && !!constantOf(node.input(0)))
+  )
 }
 
 /** True if all computed float inputs of a node are quantized anyway. */

@@ -1,13 +1,16 @@
+import type { Node } from '../../../../graph/node.ts'
 import type { Value } from '../../../../graph/value.ts'
 import { replaceNode } from '../../replace.ts'
 import { findWeight } from '../../weight.ts'
 import type { QuantizedWeight } from '../../weight-cache.ts'
-import { type Handler, left } from '../tools.ts'
+import { type Handler, left, type Outcome, type Tools } from '../tools.ts'
 
 const DOMAIN = 'com.microsoft'
 
 /** EmbedLayerNormalization with constant tables -> QEmbedLayerNormalization, whose tables are all uint8 with one scale. */
-export const embedLayerNormalization: Handler = {
+export const embedLayerNormalization: Handler & {
+  quantize(node: Node, tools: Pick<Tools, 'weights' | 'leftovers'>): Outcome
+} = {
   op: 'EmbedLayerNormalization',
   domain: DOMAIN,
   quantize(node, { weights, leftovers }) {
