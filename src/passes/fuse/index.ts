@@ -14,7 +14,7 @@ const own = {
   without: { type: 'list', doc: 'Fusion rules (or groups of them) to leave out', placeholder: 'rule' },
   with: {
     type: 'list',
-    doc: 'Fusion rules (or groups) to add: to those of a model type, or of what runs on request only: `fused-matmul`, `fused-activation`, `bias-softmax`, `bias-dropout`, `nhwc-conv` (runs for `unet` and `vae`)',
+    doc: 'Fusion rules (or groups) to add: to those of a model type, or of what runs on request only: `fused-matmul`, `fused-activation`, `bias-softmax`, `bias-dropout`, `nhwc-conv` (runs for `unet` and `vae`), `packed-kv` (runs for `unet`)',
     placeholder: 'rule',
   },
   only: { type: 'list', doc: 'The only fusion rules (or groups of them) to run', placeholder: 'rule' },

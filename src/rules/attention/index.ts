@@ -4,6 +4,7 @@ import { einsumProjection, partedBias } from './einsum-projection.ts'
 import { groupQuery, groupQueryAsked, groupQueryAskedPast, groupQueryPast } from './group-query.ts'
 import { multiHead } from './multi-head.ts'
 import { packed } from './packed.ts'
+import { packedKeyValue } from './packed-kv.ts'
 import { maskIndex, maskRange, noMask, paddingMask } from './padding-mask.ts'
 import { appendedKeys, past } from './past.ts'
 import { transposedProbabilities, weightedProbabilities } from './probabilities.ts'
@@ -38,6 +39,7 @@ export const attentionPhases: readonly { group: string; rules: readonly Rule[]; 
   { group: 'attention', rules: [standardPast, standardAttention] },
   { group: 'group-query-attention', rules: [groupQueryAskedPast, groupQueryAsked], onRequest: true },
   { group: 'attention', rules: [groupQueryPast, groupQuery] },
+  { group: 'packed-kv', rules: [packedKeyValue], onRequest: true },
   { group: 'attention', rules: [packed, multiHead] },
   { group: 'attention', rules: [past] },
   { group: 'attention', rules: [collapseViews, sizes] },
