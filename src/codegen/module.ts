@@ -92,13 +92,27 @@ function sessionModule({ variants, runtime }: ModuleInput, wrapper: string): str
     if (!infos.includes(info)) infos.push(info)
     return definition(variant, runtime, `info${infos.indexOf(info)}`)
   })
-  const names = variants.some(({ adapters }) => adapters?.length) ? 'adapters, defineModel' : 'defineModel'
+  const names = [
+    ...(variants.some(({ adapters }) => adapters?.length) ? ['adapters'] : []),
+    'defineModel',
+    ...new Set(variants.flatMap((variant) => (takesMedia(variant) ? [mediaOf(variant), 'readMedia'] : []))),
+  ]
   return [
-    `import { ${names} } from ${wrapper}`,
+    `import { ${names.join(', ')} } from ${wrapper}`,
     ...infos.map((info, index) => `const info${index} = ${info}`),
     `export default /* @__PURE__ */ defineModel([${definitions.join(', ')}])`,
     '',
   ].join('\n')
+}
+
+/** Only models with such inputs bring the code for them. */
+function takesMedia({ info }: VariantInput): boolean {
+  return info.inputs.some(({ media }) => media)
+}
+
+/** What reads the images or the sound of a model: it has inputs for one of them. */
+function mediaOf({ info }: VariantInput): string {
+  return info.inputs.some(({ media }) => media?.kind === 'image') ? 'readImage' : 'readSound'
 }
 
 function definition(variant: VariantInput, runtime: RuntimeName, info: string): string {
@@ -125,6 +139,7 @@ function definition(variant: VariantInput, runtime: RuntimeName, info: string): 
     })
     fields.push(`adapters: adapters(${info}.adapterInputs, [${files.join(', ')}])`)
   }
+  if (takesMedia(variant)) fields.push(`media: readMedia(${mediaOf(variant)})`)
   if (requires?.length) fields.push(`requires: ${literal(requires)}`)
   if (wasm?.mjs || wasm?.wasm) {
     const paths = [wasm.mjs && `mjs: ${wasm.mjs}`, wasm.wasm && `wasm: ${wasm.wasm}`]

@@ -108,8 +108,11 @@ function moduleBody(entry: TypesEntry): string {
   const adapters = [...new Set(entry.variants.flatMap((variant) => variant.adapters ?? []))]
   const targets = names.length > 1 || adapters.length ? `, ${names.length > 1 ? names.join(' | ') : 'string'}` : ''
   const adapterNames = adapters.length ? `, ${adapters.map((name) => JSON.stringify(name)).join(' | ')}` : ''
+  const sources = new Set(
+    entry.variants.flatMap(({ info }) => info.inputs.flatMap(({ media }) => (media ? SOURCES[media.kind] : []))),
+  )
   return [
-    "import type { Io, Model } from 'unplugin-onnx/types'",
+    `import type { ${['Io', 'Model', ...sources].sort().join(', ')} } from 'unplugin-onnx/types'`,
     `type Inputs = ${ioType(inputs)}`,
     `type Outputs = ${ioType(outputs)}`,
     `const model: Model<Inputs, Outputs${targets}${adapterNames}>`,
@@ -132,6 +135,9 @@ function genericBody(as: ImportShape): string {
   }
 }
 
+/** Types of what may be passed for inputs of images and sound. */
+const SOURCES = { image: 'ImageSource', sound: 'SoundSource' } as const
+
 /** Element types that a tensor can have in JavaScript. */
 const DTYPES = new Set(
   'float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64 uint32 uint64 int4 uint4'.split(' '),
@@ -151,7 +157,7 @@ function mergeIo(
       // Sequences, maps and element types without a JS form: nothing that could be passed or read.
       if (!value.dtype || !DTYPES.has(value.dtype)) continue
       const dims = value.shape ? `, [${value.shape.map(dimType).join(', ')}]` : ''
-      const type = `Io<'${value.dtype}'${dims}>`
+      const type = `Io<'${value.dtype}'${dims}${value.media ? `, ${SOURCES[value.media.kind]}` : ''}>`
       const known = merged.get(value.name) ?? { types: [], optional: value.optional === true }
       if (!known.types.includes(type)) known.types.push(type)
       merged.set(value.name, known)

@@ -12,6 +12,10 @@ export type ErrorCode =
   | 'INPUT_AMBIGUOUS'
   /** ONNX Runtime can't take this input from JavaScript. */
   | 'INPUT_UNSUPPORTED'
+  /** An image without pixels, or nothing that is one. */
+  | 'INPUT_IMAGE'
+  /** Sound of another sample rate. */
+  | 'INPUT_SOUND'
   /** `outputs` names something the model does not give. */
   | 'OUTPUT_UNKNOWN'
   /** The values of an output are on a device: `await tensor.getData()`. */

@@ -1,5 +1,6 @@
 import type { AdapterSet } from './adapters.ts'
 import { OnnxSessionError, reasonOf } from './error.ts'
+import type { MediaReader } from './media.ts'
 import { type OpenSession, wrapSession } from './session.ts'
 import type { Model, ModelInfo, ModelOptions, Session, SessionOptions, TargetChoice } from './types.ts'
 
@@ -22,6 +23,8 @@ export interface VariantDefinition {
   sessionOptions?: SessionOptions
   /** Adapters whose weights are fed with each run. */
   adapters?: AdapterSet
+  /** Reads images and sound, where an input takes them. */
+  media?: MediaReader
 }
 
 /** A model's files: bytes, or in Node a path, beside which ONNX Runtime finds the external data. */
@@ -90,7 +93,7 @@ async function start(
       const open = await platform.open(variant, device, loading, options)
       const choice = { target, device, skipped }
       options.onTarget?.(choice)
-      return wrapSession(open, variant.info, choice, variant.adapters)
+      return wrapSession(open, variant.info, choice, variant.adapters, variant.media)
     } catch (error) {
       options.signal?.throwIfAborted()
       failure = error

@@ -74,5 +74,7 @@ export function defineModel(variants: readonly VariantDefinition[]): Model {
 }
 
 export { OnnxSessionError } from './error.ts'
+export { readImage } from './image-node.ts'
+export { readMedia, readSound } from './media.ts'
 export { OnnxTensor } from './tensor.ts'
 export type * from './types.ts'

@@ -2,6 +2,7 @@ import type { AdapterSet } from './adapters.ts'
 import { isSupported, zeros } from './elements.ts'
 import { OnnxSessionError, reasonOf } from './error.ts'
 import { type ReadFeed, readFeed } from './feed.ts'
+import type { MediaReader } from './media.ts'
 import type { Ort, OrtSession, OrtTensor } from './ort.ts'
 import type { Queue } from './queue.ts'
 import { resolveShapes } from './shapes.ts'
@@ -25,6 +26,7 @@ export function wrapSession(
   info: ModelInfo,
   choice: TargetChoice,
   adapterSet?: AdapterSet,
+  media?: MediaReader,
 ): Session {
   const { inputs, outputs } = info
   const outputNames = outputs.map(({ name }) => name)
@@ -89,7 +91,8 @@ export function wrapSession(
         if (!outputNames.includes(name))
           throw new OnnxSessionError('OUTPUT_UNKNOWN', `no output "${name}"; there is ${list(outputNames)}`)
       }
-      return execute(readFeeds(inputs, feeds, options.checkShapes !== false), fetches, weights)
+      const named = media ? await media(feeds, inputs) : feeds
+      return execute(readFeeds(inputs, named, options.checkShapes !== false), fetches, weights)
     },
     async warmup(dims: { readonly [dim: string]: number } = {}): Promise<void> {
       assertOpen()

@@ -29,12 +29,14 @@ export type Dim = number | string | null
 export type Dims = readonly Dim[]
 
 /** Declaration of one input or output. Dims of open length mean an unknown rank. */
-export interface Io<T extends DType = DType, D extends Dims = Dims> {
+export interface Io<T extends DType = DType, D extends Dims = Dims, M = never> {
   dtype: T
   dims: D
+  /** What may be passed besides tensors. */
+  media: M
 }
 /** Declarations by name; an optional key is an input that may be left out. */
-export type IoMap = { [name: string]: Io | undefined }
+export type IoMap = { [name: string]: Io<DType, Dims, unknown> | undefined }
 
 /** Sizes of an actual tensor: one number per declared dim. */
 export type Sizes<D extends Dims> = { readonly [K in keyof D]: D[K] extends number ? D[K] : number }
@@ -74,10 +76,28 @@ export type Feed<T extends DType, D extends Dims> = T extends DType
         }
       | TensorLike<T>
   : never
-type FeedOf<I> = I extends Io<infer T, infer D> ? Feed<T, D> : never
+type FeedOf<I> = I extends Io<infer T, infer D, unknown> ? Feed<T, D> | MediaOf<I> : never
+/** Of a model that is not known, any. */
+type MediaOf<I> = I extends Io<DType, Dims, infer M> ? (unknown extends M ? ImageSource | SoundSource : M) : never
+
+type Global<Name extends string> = typeof globalThis extends { [N in Name]: { prototype: infer T } } ? T : never
+/** An image of the browser, of sharp, or bytes: three or four per pixel, row by row. Alpha is dropped. */
+export type ImageSource =
+  | { readonly data: Uint8Array | Uint8ClampedArray; readonly width: number; readonly height: number }
+  | { clone(): unknown; toColourspace(name: string): unknown; toBuffer(): unknown }
+  | Global<'Blob'>
+  | Global<'ImageData'>
+  | Global<'ImageBitmap'>
+  | Global<'HTMLCanvasElement'>
+  | Global<'OffscreenCanvas'>
+  | Global<'HTMLImageElement'>
+  | Global<'HTMLVideoElement'>
+  | Global<'VideoFrame'>
+/** Sound of the browser, with the model's sample rate; samples of one channel are a Float32Array. */
+export type SoundSource = Float32Array | Global<'AudioBuffer'>
 export type Feeds<I extends IoMap> = { readonly [K in keyof I]: FeedOf<I[K]> }
 
-type OutputOf<O> = O extends Io<infer T, infer D> ? OnnxTensor<T, D> : never
+type OutputOf<O> = O extends Io<infer T, infer D, unknown> ? OnnxTensor<T, D> : never
 /** Outputs by name. */
 export type Outputs<O extends IoMap, K extends keyof O = keyof O> = { [N in K]: OutputOf<O[N]> }
 
@@ -92,6 +112,8 @@ export interface IoInfo {
   readonly shape?: Dims
   /** True for an input that has a default value and may be left out. */
   readonly optional?: boolean
+  /** Set where an image or sound may be passed. */
+  readonly media?: { readonly kind: 'image' } | { readonly kind: 'sound'; readonly sampleRate: number }
 }
 
 /** What is known of a model without running it. */
@@ -149,11 +171,14 @@ export interface Session<
    */
   withAdapter(name: Adapter | undefined): Promise<Session<I, O, Target, Adapter>>
   /**
-   * Runs the model once.
+   * Runs the model once. An image or sound may be passed alone, without the input's name.
    * @throws OnnxSessionError `INPUT_*` if the feeds don't fit the model, before anything is computed; `RUN_FAILED` if
    * ONNX Runtime fails; `SESSION_DISPOSED` after `dispose`.
    */
-  run<K extends keyof O & string = keyof O & string>(feeds: Feeds<I>, options?: RunOptions<K>): Promise<Outputs<O, K>>
+  run<K extends keyof O & string = keyof O & string>(
+    feeds: Feeds<I> | MediaOf<I[keyof I]>,
+    options?: RunOptions<K>,
+  ): Promise<Outputs<O, K>>
   /**
    * Runs once on zeros, so that the first real run is as fast as the others. Dynamic dims are 1 unless given by name.
    */

@@ -72,5 +72,7 @@ export function loadBytes(url: string, bytes: number): Promise<Uint8Array<ArrayB
 }
 
 export { OnnxSessionError } from './error.ts'
+export { readImage } from './image-web.ts'
+export { readMedia, readSound } from './media.ts'
 export { OnnxTensor } from './tensor.ts'
 export type * from './types.ts'

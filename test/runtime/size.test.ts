@@ -8,25 +8,31 @@ import { root, variantOf } from './support/emitted.ts'
 /** What an import of a model adds to a page besides ONNX Runtime and the model, gzipped. */
 const BUDGET = 6000
 
-test('wrapper and emitted module stay in their budget and use nothing of Node', async () => {
-  const variant = await variantOf(resolve(root, 'fixtures/digits-cnn.onnx'), 'wasm', '"/m.onnx"')
-  const gpu = { ...variant, target: 'gpu', device: 'webgpu', requires: ['shader-f16'] }
-  const importRuntime = resolve(root, 'src/runtime/web.ts')
-  const contents = generateModule({ as: 'session', runtime: 'web', variants: [gpu, variant], importRuntime })
-  const { outputFiles, metafile } = await build({
-    stdin: { contents, resolveDir: root },
-    bundle: true,
-    minify: true,
-    write: false,
-    metafile: true,
-    format: 'esm',
-    platform: 'browser',
-    external: ['onnxruntime-web/*'],
-  })
-  const imports = Object.values(metafile.outputs).flatMap((output) => output.imports.map(({ path }) => path))
-  expect(imports.sort()).toEqual(['onnxruntime-web/wasm', 'onnxruntime-web/webgpu'])
-  expect(gzipSync(outputFiles[0]!.contents, { level: 9 }).length).toBeLessThan(BUDGET)
-})
+test.each([false, true])(
+  'wrapper and emitted module stay in their budget and use nothing of Node (images: %s)',
+  async (images) => {
+    const variant = await variantOf(resolve(root, 'fixtures/digits-cnn.onnx'), 'wasm', '"/m.onnx"')
+    if (images) variant.info.inputs[0]!.media = { kind: 'image' }
+    const gpu = { ...variant, target: 'gpu', device: 'webgpu', requires: ['shader-f16'] }
+    const importRuntime = resolve(root, 'src/runtime/web.ts')
+    const contents = generateModule({ as: 'session', runtime: 'web', variants: [gpu, variant], importRuntime })
+    const { outputFiles, metafile } = await build({
+      stdin: { contents, resolveDir: root },
+      bundle: true,
+      minify: true,
+      write: false,
+      metafile: true,
+      format: 'esm',
+      platform: 'browser',
+      external: ['onnxruntime-web/*'],
+    })
+    const imports = Object.values(metafile.outputs).flatMap((output) => output.imports.map(({ path }) => path))
+    expect(imports.sort()).toEqual(['onnxruntime-web/wasm', 'onnxruntime-web/webgpu'])
+    // Code for images comes with models that take them, and with no other.
+    expect(outputFiles[0]!.text.includes('OffscreenCanvas')).toBe(images)
+    expect(gzipSync(outputFiles[0]!.contents, { level: 9 }).length).toBeLessThan(BUDGET)
+  },
+)
 
 test('`as=url` and `as=info` bring no wrapper at all', async () => {
   const variant = await variantOf(resolve(root, 'fixtures/digits-cnn.onnx'), 'wasm', '"/m.onnx"')
