@@ -16,7 +16,15 @@ export async function toHalf(
   const notes: Note[] = []
   const result = await run(
     model,
-    { precision: 'float16', keepIoTypes: true, overflow: 'keep', mixedRuns: 64, mixedRescale: true, ...options },
+    {
+      precision: 'float16',
+      keepIoTypes: true,
+      overflow: 'keep',
+      mixedRuns: 64,
+      mixedRescale: true,
+      rangeCheck: true,
+      ...options,
+    },
     {
       ort: createOrtService(),
       file,

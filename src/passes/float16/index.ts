@@ -64,6 +64,11 @@ const own = {
     default: 64,
     doc: 'With mixed: after this many runs what is good enough is taken, though it might need fewer float32 nodes',
   },
+  rangeCheck: {
+    type: 'boolean',
+    default: true,
+    doc: 'With float16 for a GPU: run the model once, and go on as with mixed if values leave the half range',
+  },
   mixedRescale: {
     type: 'boolean',
     default: true,
@@ -79,12 +84,15 @@ const own = {
 
 const params: typeof own & { readonly precision: typeof precisionParam } = { precision: precisionParam, ...own }
 
+/** First opset with Where, which the measurements of mixed precision are built from. */
+export const OLDEST_MIXED = 9
+
 export type Float16Options = ParamOutput<typeof params>
 
 /** Converts a model from float32 to float16 wherever ONNX Runtime's operators take it. */
 export const float16: Pass<typeof params> = {
   name: 'float16',
-  version: 3,
+  version: 4,
   doc: 'Converts float32 to float16',
   params,
   lossless: false,
@@ -105,7 +113,7 @@ export const float16: Pass<typeof params> = {
       })
   },
   dependencies: ({ precision, mixedInputs, mixedValidate }, file) =>
-    precision === 'mixed'
+    precision !== 'float32'
       ? [
           ...inputPaths(mixedInputs, file).flatMap(filesBelow),
           ...inputPaths(mixedValidate ? [mixedValidate] : [], file),

@@ -6,7 +6,7 @@ import { OnnxError } from '../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../pass.ts'
 import { Conversion } from './apply.ts'
 import { HalfConstants } from './constants.ts'
-import type { Float16Options } from './index.ts'
+import { type Float16Options, OLDEST_MIXED } from './index.ts'
 import type { MixedReport } from './mixed/index.ts'
 import { nodesOfParts } from './parts.ts'
 import { type KeepIo, makePlan, type Plan } from './plan.ts'
@@ -34,7 +34,19 @@ export async function run(model: Model, options: Float16Options, context: PassCo
     tellOfConstants()
     return convert(model, plan, constants, keep)
   }
-  if (options.precision !== 'mixed') return carryOut(plan)
+  if (options.precision === 'bfloat16') return carryOut(plan)
+  if (options.precision === 'float16') {
+    if (!options.rangeCheck || model.opset < OLDEST_MIXED) return carryOut(plan)
+    const { findOverflow } = await import('./mixed/check.ts')
+    const overflow = await findOverflow(model, plan, constants, options, context)
+    if (!overflow) return carryOut(plan)
+    context.note({
+      level: 'info',
+      code: 'mixed/range',
+      message: `values up to ${overflow.magnitude.toPrecision(3)} do not fit a half, so precision=mixed it is`,
+      node: overflow.node,
+    })
+  }
   const { findMixed } = await import('./mixed/index.ts')
   const mixed = await findMixed(model, plan, () => planWith([]), constants, options, context)
   if (!mixed) {

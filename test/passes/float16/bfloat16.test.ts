@@ -101,6 +101,7 @@ describe('bfloat16', () => {
       overflow: 'keep',
       mixedRuns: 64,
       mixedRescale: true,
+      rangeCheck: true,
     } as const
     for (const device of ['cpu', 'wasm', 'webgpu', 'dml'])
       expect(() => float16.check!(given, device)).toThrow(expect.objectContaining({ code: 'BFLOAT16_TARGET' }))

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { readModel } from '../../../src/graph/import.ts'
 import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
+import { withRounding } from '../../../src/measure/rounded.ts'
 import { createOrtService } from '../../../src/ort/service.ts'
 import { HalfConstants } from '../../../src/passes/float16/constants.ts'
 import type { MixedReport } from '../../../src/passes/float16/mixed/index.ts'
@@ -35,6 +36,7 @@ async function plainBisection(model: Model, cosine: number): Promise<{ runs: num
     overflow: 'keep',
     mixedRuns: 64,
     mixedRescale: true,
+    rangeCheck: true,
   } as const
   const plan = await makePlan(model, options, new Prober(model, 'cpu'), constants, () => true, new Set())
   const judge = new Judge({ cosine, rtol: undefined, atol: undefined })
@@ -98,6 +100,19 @@ describe('mixed precision', () => {
     const plain = await plainBisection(await trap(), 0.9999)
     expect(report!.runs).toBeLessThan(plain.runs)
     expect(report!.float32.length).toBeLessThanOrEqual(plain.nodes)
+  })
+
+  test('plain float16 for a GPU does the same where values leave the range, so that nothing becomes NaN', async () => {
+    const model = await trap()
+    const expected = await run(model)
+    const { data, notes } = await toHalf(model, { device: 'webgpu' })
+    expect((data as { mixed: MixedReport }).mixed).toMatchObject({ float32: [], rescaled: [{ op: 'Mul' }] })
+    expect(notes.map(({ code }) => code)).toEqual(['mixed/range', 'mixed/float32'])
+    expectClose(await run((await withRounding(model))!), expected, 1e-2)
+    for (const options of [{ device: 'cpu' }, { device: 'webgpu', rangeCheck: false }])
+      expect((await toHalf(await trap(), options)).data).not.toHaveProperty('mixed')
+    const sound = await draw(({ input, op }) => op.Tanh(input('x', ['n', 4])))
+    expect((await toHalf(sound, { device: 'webgpu' })).data).not.toHaveProperty('mixed')
   })
 
   test('a loss of digits without overflow is found by where the error grows', async () => {

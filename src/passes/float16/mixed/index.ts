@@ -7,7 +7,7 @@ import { roundsResults } from '../../../measure/rounded.ts'
 import { OnnxError } from '../../../onnx/errors.ts'
 import type { PassContext } from '../../pass.ts'
 import type { HalfConstants } from '../constants.ts'
-import type { Float16Options } from '../index.ts'
+import { type Float16Options, OLDEST_MIXED } from '../index.ts'
 import type { Plan } from '../plan.ts'
 import { Judge, loadValidate } from './judge.ts'
 import { mayBeInfinite, outOfRange } from './ranges.ts'
@@ -18,9 +18,6 @@ import { Trial } from './trial.ts'
 /** Defaults of `mixedCosine` and `mixedSamples`. */
 const COSINE = 0.9999
 const SAMPLES = 4
-
-/** First opset with Where, which the measurement is built from. */
-const OLDEST = 9
 
 /** What the search found: part of the report, plain JSON. */
 export interface MixedReport {
@@ -66,10 +63,10 @@ export async function findMixed(
   context: PassContext,
 ): Promise<Mixed | undefined> {
   const { mixedValidate } = options
-  if (model.opset < OLDEST)
+  if (model.opset < OLDEST_MIXED)
     throw new OnnxError(
       'MIXED_OPSET',
-      `mixed precision needs a model of opset ${OLDEST} or later, this one has ${model.opset}`,
+      `mixed precision needs a model of opset ${OLDEST_MIXED} or later, this one has ${model.opset}`,
       {
         hint: 'Convert its opset, or name the nodes that stay float32: precision=float16 with float32_nodes.',
       },
