@@ -34,10 +34,10 @@ export function errorLines({ reference, samples, activations, weights, layers }:
     ),
     ...section(
       'Activations, the least like the float ones first',
-      worst.map(({ name, total, rounding, maxDifference }) => [
+      worst.map(({ name, total, rounding, maxDifference, rescaled }) => [
         ratio(total),
         name,
-        `largest error ${maxDifference.toPrecision(3)}${rounding === undefined ? '' : `, rounding alone ${ratio(rounding)}`}`,
+        `${rescaled ? 'rescaled' : `largest error ${maxDifference.toPrecision(3)}`}${rounding === undefined ? '' : `, rounding alone ${ratio(rounding)}`}`,
       ]),
       activations.length,
     ),

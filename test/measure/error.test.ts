@@ -2,11 +2,12 @@ import { writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readModel } from '../../src/graph/import.ts'
+import { Tensor } from '../../src/graph/tensor.ts'
 import { type ErrorReport, quantizationError } from '../../src/measure/error/index.ts'
 import type { StaticOptions } from '../../src/passes/quantize/static/settings.ts'
 import { quantizeDynamic } from '../support/dynamic.ts'
-import { bytesOf } from '../support/models.ts'
-import { quantizeStatic } from '../support/static.ts'
+import { buildModel, bytesOf } from '../support/models.ts'
+import { quantizeStatic, samplesOf, weight } from '../support/static.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 import { quantizeWeights } from '../support/weights.ts'
 
@@ -48,6 +49,33 @@ describe('errors of quantized models', () => {
     const added = layers.map((layer) => layer.added)
     expect(added).toEqual([...added].sort((a, b) => b - a))
     expect(added[0]).toBeGreaterThan(0)
+  })
+
+  test('channels that smoothing multiplied are told from errors', async () => {
+    // A normalization with channels that are much wider than the others, and a product after it.
+    const wide = Float32Array.from({ length: 16 }, (_, i) => (i < 2 ? 40 : 1))
+    const float = buildModel(17, (graph, input) => {
+      const gamma = graph.addInitializer('gamma', Tensor.float32([16], wide))
+      const norm = graph.insert({
+        op: 'LayerNormalization',
+        inputs: [input('x', ['n', 16]), gamma, weight(graph, 'beta', 16)],
+      })
+      norm.output().name = 'normed'
+      return [graph.insert({ op: 'MatMul', inputs: [norm.output(), weight(graph, 'w', 16, 8)] }).output()]
+    })
+    const [from, to] = ['float.onnx', 'quantized.onnx'].map((name) => join(temporaryFolder(), name)) as [string, string]
+    writeFileSync(from, bytesOf(float))
+    const model = readModel(from)
+    await quantizeStatic(model, { calibration: samplesOf(64, 16).calibration })
+    writeFileSync(to, bytesOf(model))
+    const { activations, weights } = await quantizationError(from, to, {
+      samples: 2,
+      sizes: { shapes: new Map(), dimensions: new Map([['n', 64]]) },
+    })
+    const normed = activations.find(({ name }) => name === 'normed')!
+    expect(normed.rescaled).toBe(true)
+    expect(normed.total).toBeGreaterThan(25)
+    expect(weights[0]).toMatchObject({ name: 'w', rescaled: true })
   })
 
   test('fewer bits cost more', async () => {

@@ -15,6 +15,7 @@ import { type Feeds, IsolatedOrt } from '../isolated.ts'
 import { exposeValues } from '../layers.ts'
 import { feedsOf } from '../versus.ts'
 import { type MatchedActivation, matchActivations, meaning, producers } from './activations.ts'
+import { addChannelSums, type ChannelSums, fitted } from './channels.ts'
 import { type WeightError, weightErrors } from './weights.ts'
 
 export type { WeightError } from './weights.ts'
@@ -30,6 +31,8 @@ export interface ActivationError {
   /** What was lost up to here: the float model's against the quantized one's. */
   total: number | null
   maxDifference: number
+  /** True if its channels are multiplied by factors in the quantized model (smoothing), which are left out of `total`. */
+  rescaled?: true
 }
 
 /** What one layer adds. */
@@ -71,7 +74,12 @@ interface Sums {
   beforeSignal: number
   beforeNoise: number
   maxDifference: number
+  channels?: ChannelSums | undefined
+  rescaled?: true
 }
+
+/** By how much channels must fit better with factors than without to have been multiplied, as a ratio of noise to signal. */
+const CLEARLY = 4
 
 /**
  * Compares a quantized model with the float model that it was made from, weight by weight and activation by activation, on the same
@@ -134,6 +142,7 @@ export async function quantizationError(
         const actual = await fetch(rounded, names, feedsOf(rounded, feeds))
         for (const match of part) add(sums, match, { ...feeds, ...expected }, { ...feeds, ...actual })
       }
+    for (const known of sums.values()) withoutFactors(known)
     const nodes = producers(float)
     const activations = matches.flatMap((match) => errorOf(match, sums.get(match), nodes))
     return {
@@ -156,8 +165,10 @@ function add(sums: Map<MatchedActivation, Sums>, match: MatchedActivation, expec
   const after = match.codes ? meaning(found, match.codes) : floatsOf(found)
   const total = compare(floatsOf(tensor), after)
   if (Number.isNaN(total.squaresDifference)) return
-  const known = sums.get(match) ?? { signal: 0, noise: 0, beforeSignal: 0, beforeNoise: 0, maxDifference: 0 }
+  const first = !sums.has(match)
+  const known: Sums = sums.get(match) ?? { signal: 0, noise: 0, beforeSignal: 0, beforeNoise: 0, maxDifference: 0 }
   sums.set(match, known)
+  if (first || known.channels) known.channels = addChannelSums(known.channels, floatsOf(tensor), after, tensor.dims)
   known.signal += total.squaresA
   known.noise += total.squaresDifference
   known.maxDifference = Math.max(known.maxDifference, total.maxDifference)
@@ -186,8 +197,16 @@ function errorOf(
       ...(match.before === undefined ? {} : { rounding: decibels(sums.beforeSignal, sums.beforeNoise) }),
       total: decibels(sums.signal, sums.noise),
       maxDifference: sums.maxDifference,
+      ...(sums.rescaled ? { rescaled: true } : {}),
     },
   ]
+}
+
+/** Where channels were multiplied, what counts is the rest of the error. */
+function withoutFactors(sums: Sums): void {
+  const rest = sums.channels && fitted(sums.channels)
+  if (!rest || !(rest.signal > 0) || rest.noise / rest.signal > sums.noise / sums.signal / CLEARLY) return
+  Object.assign(sums, rest, { rescaled: true })
 }
 
 /** Layers by the noise they add to that of their worst input. */
