@@ -20,22 +20,26 @@ const tool = {
   'kernels-worker': 'src/kernels/worker.ts',
   'calibration-worker': 'src/passes/quantize/calibrate/worker.ts',
 }
-/** Leaves out what only worker threads run: most of the code, which would take its time to parse. */
+/** Leaves out what only builds run: most of the code, which would take its time to parse. */
 const withoutBuilds = {
   name: 'without-builds',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /\/run\.ts$/ }, ({ path, kind }) =>
+    onResolve({ filter: /\/(run|builds)\.ts$/ }, ({ path, kind }) =>
       kind === 'dynamic-import' ? { path, namespace: 'elsewhere' } : undefined,
     )
     onLoad({ filter: /.*/, namespace: 'elsewhere' }, () => ({
-      contents: 'throw new Error("models are built in worker threads")',
+      contents: 'throw new Error("this is in builds.cjs")',
     }))
   },
 }
 
 // What starts from nothing again and again: one file each, as every further file takes its time; and CommonJS, as it loads what it
 // requires only when that is needed, and in half the time.
-const programs = { cli: ['src/cli/index.ts', withoutBuilds], worker: ['src/pipeline/worker.ts'] }
+const programs = {
+  cli: ['src/cli/index.ts', withoutBuilds],
+  worker: ['src/pipeline/worker.ts', withoutBuilds],
+  builds: ['src/pipeline/builds.ts'],
+}
 // What ships to the user's page or server is built apart, so that it can never share a chunk with the tool.
 const shipped = {
   'runtime-web': 'src/runtime/web.ts',

@@ -30,7 +30,8 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
   const progress = await createProgress(io, flags['json'] === true)
   const pipeline = createPipeline({
     root,
-    dedicated: true,
+    // One model that nobody watches a bar of needs no thread, which takes as long to start as small models to build.
+    thisThread: jobs.length === 1 && !io.isTerminal ? 'builds' : 'hashes',
     cache: flags['cache'] === false ? false : cacheSettings(plugin),
     onProgress: (state) => progress.update(state),
     onWarn: ({ message }) => io.err(`warning: ${message}`),

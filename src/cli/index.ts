@@ -4,7 +4,7 @@ import { startEarly } from '../pipeline/workers/early.ts'
 
 // A build is over before the code that V8 would like to optimize has run often enough to repay it.
 setFlagsFromString('--interrupt-budget=1000000')
-if (process.argv[2] === 'build') startEarly()
+if (process.argv[2] === 'build' && process.stderr.isTTY) startEarly()
 
 // `unplugin-onnx inspect m.onnx | head`: a reader that has seen enough is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -24,8 +24,8 @@ export interface PipelineConfig {
   memory?: number | undefined
   /** True or the URL of the worker's file: builds run in worker threads; false: on this thread. Default: true when built. */
   workers?: boolean | URL | undefined
-  /** True where this thread has nothing else to do: it hashes models, so that one thread less has to start. */
-  dedicated?: boolean | undefined
+  /** What this thread does itself where it has nothing else to do, so that fewer threads have to start. Default: nothing. */
+  thisThread?: 'hashes' | 'builds' | undefined
   /** The passes to choose from; only for builds on this thread. Default: all. */
   passes?: readonly AnyPass[] | undefined
   onProgress?: ((progress: BuildProgress) => void) | undefined

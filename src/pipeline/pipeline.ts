@@ -87,8 +87,8 @@ class CachedPipeline implements Pipeline {
     this.#executor = defaultExecutor({
       workers: config.workers,
       maxThreads: this.#slots + 1,
-      dedicated: config.dedicated === true,
-      load: () => this.#passes(),
+      thisThread: config.thisThread,
+      passes: config.passes,
     })
   }
 

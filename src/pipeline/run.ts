@@ -17,8 +17,11 @@ import { throwIfAborted } from './failure.ts'
 import { modelInfo } from './info.ts'
 import type { BuildJob, BuildResult, BuiltFile, JobContext } from './workers/jobs.ts'
 
+/** What surrounds a build. */
+export type BuildContext = JobContext & { passes: readonly AnyPass[] }
+
 /** Reads a model, runs passes on it, and writes the result into the job's folder. */
-export async function runPasses(job: BuildJob, context: JobContext): Promise<BuildResult> {
+export async function runPasses(job: BuildJob, context: BuildContext): Promise<BuildResult> {
   const { progress, signal } = context
   progress({ phase: 'read', fraction: 0 })
   const model = readModel(job.file)

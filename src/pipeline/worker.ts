@@ -1,4 +1,4 @@
 import { serveJobs } from './workers/serve.ts'
 
 // Entry of the worker threads.
-serveJobs(async () => (await import('../passes/index.ts')).allPasses)
+serveJobs()

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import type { AnyPass } from '../../passes/pass.ts'
 import { throwIfAborted } from '../failure.ts'
 import { type Job, type JobProgress, type ResultOf, runJob } from './jobs.ts'
@@ -16,14 +17,14 @@ export interface Executor {
   close(): Promise<void>
 }
 
-/** Does jobs on this thread: for tests that run the sources, and for `workers: false`. */
-export function inlineExecutor(load: () => Promise<readonly AnyPass[]>): Executor {
+/** Does jobs on this thread, with `passes` instead of all that there are. */
+export function inlineExecutor(passes?: readonly AnyPass[]): Executor {
   return {
     parallel: false,
     async run(job, { signal, onProgress } = {}) {
       throwIfAborted(signal)
       return runJob(job, {
-        passes: job.kind === 'build' ? await load() : [],
+        passes,
         progress: (progress) => onProgress?.(progress),
         signal: signal ?? new AbortController().signal,
       })
@@ -37,28 +38,37 @@ export interface ExecutorConfig {
   /** False: on this thread; an URL: the file of the threads. Default: threads where there is a built file for them. */
   workers: boolean | URL | undefined
   maxThreads: number
-  /** True if this thread may hash. */
-  dedicated: boolean
-  load: () => Promise<readonly AnyPass[]>
+  /** What this thread does itself, of work that one thread can do. */
+  thisThread: 'hashes' | 'builds' | undefined
+  /** The passes to choose from, on this thread; threads know all. */
+  passes: readonly AnyPass[] | undefined
 }
 
 /**
  * Worker threads, or this thread. Node can't load our TypeScript sources into a worker, so builds run on this thread when
  * the project itself is not built (its own tests).
  */
-export function defaultExecutor({ workers, maxThreads, dedicated, load }: ExecutorConfig): Executor {
-  if (workers === false || (!(workers instanceof URL) && import.meta.url.endsWith('.ts'))) return inlineExecutor(load)
+export function defaultExecutor({ workers, maxThreads, thisThread, passes }: ExecutorConfig): Executor {
+  if (workers === false || (!(workers instanceof URL) && import.meta.url.endsWith('.ts'))) return inlineExecutor(passes)
   const threads = new Threads(workers instanceof URL ? workers : undefined, maxThreads)
-  return dedicated ? alsoHere(threads, inlineExecutor(load)) : threads
+  if (thisThread === 'hashes') return alsoHere(threads, inlineExecutor(passes), async ({ kind }) => kind === 'hash')
+  if (thisThread === 'builds') {
+    const isSmall = async (file: string): Promise<boolean> => (await stat(file)).size < SMALL_BYTES
+    return alsoHere(threads, inlineExecutor(passes), async (job) => job.kind === 'build' || isSmall(job.file))
+  }
+  return threads
 }
 
-/** Threads, and one hash at a time on this thread. */
-function alsoHere(threads: Executor, here: Executor): Executor {
+/** A file of this size is hashed before a thread has started. */
+const SMALL_BYTES = 1 << 24
+
+/** Threads, and one job at a time of those that `isOurs` on this thread. */
+function alsoHere(threads: Executor, here: Executor, isOurs: (job: Job) => Promise<boolean>): Executor {
   let busy = false
   return {
     parallel: true,
     async run(job, options) {
-      if (job.kind !== 'hash' || busy) return threads.run(job, options)
+      if (!(await isOurs(job)) || busy) return threads.run(job, options)
       busy = true
       try {
         return await here.run(job, options)

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import type { AnyOptions, AnyPass } from '../../passes/pass.ts'
 import type { AdapterFile, EntryFile, EntryReport } from '../cache/entry.ts'
 import { toOnnxError } from '../failure.ts'
@@ -54,7 +55,8 @@ export type ResultOf<J extends Job> = J extends HashJob ? HashResult : BuildResu
 
 /** What surrounds a job: the same for a job in a worker and one on the main thread. */
 export interface JobContext {
-  passes: readonly AnyPass[]
+  /** The passes to choose from. Default: all. */
+  passes?: readonly AnyPass[] | undefined
   progress(progress: JobProgress): void
   signal: AbortSignal
 }
@@ -68,9 +70,15 @@ export async function runJob<J extends Job>(job: J, context: JobContext): Promis
   }
 }
 
-async function build(job: BuildJob, context: JobContext): Promise<BuildResult> {
-  const { runPasses } = await import('../run.ts')
-  return runPasses(job, context)
+async function build(job: BuildJob, { passes, progress, signal }: JobContext): Promise<BuildResult> {
+  const { runPasses, allPasses } = await loadBuilds()
+  return runPasses(job, { passes: passes ?? allPasses, progress, signal })
+}
+
+/** The programs that start from nothing again and again have this code in a file of its own, as they often do without. */
+async function loadBuilds(): Promise<typeof import('../builds.ts')> {
+  if (import.meta.url.endsWith('.cjs')) return createRequire(import.meta.url)('./builds.cjs')
+  return import('../builds.ts')
 }
 
 async function hash({ file, model }: HashJob, { progress }: JobContext): Promise<HashResult> {

@@ -15,8 +15,8 @@ export type FromWorker =
 /** Progress is told at most this often. */
 const PROGRESS_MS = 50
 
-/** Makes this thread do jobs. `load` brings the passes, when the first build asks for them. */
-export function serveJobs(load: () => Promise<readonly AnyPass[]>): void {
+/** Makes this thread do jobs, with `passes` instead of all that there are. */
+export function serveJobs(passes?: readonly AnyPass[]): void {
   const port = parentPort!
   const running = new Map<number, AbortController>()
   const send = (message: FromWorker) => port.postMessage(message)
@@ -30,7 +30,6 @@ export function serveJobs(load: () => Promise<readonly AnyPass[]>): void {
       send({ id, progress })
     }
     try {
-      const passes = job.kind === 'build' ? await load() : []
       send({ id, result: await runJob(job, { passes, progress, signal }) })
     } catch (error) {
       send({ id, error: toWire(error) })

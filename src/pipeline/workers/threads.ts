@@ -80,7 +80,7 @@ export class Threads implements Executor {
     while (this.#queue.length > 0) {
       const free = [...this.#threads].find(({ task }) => !task)
       if (!free && this.#threads.size >= this.#max) return
-      const thread = free ?? this.#start(this.#queue[0]!.job.kind === 'build')
+      const thread = free ?? this.#start()
       const task = this.#queue.shift()!
       clearTimeout(thread.idle)
       thread.task = task
@@ -89,9 +89,9 @@ export class Threads implements Executor {
     }
   }
 
-  #start(early: boolean): Thread {
+  #start(): Thread {
     const thread: Thread = {
-      worker: (early && this.#isOwn && takeEarly()) || startWorker(this.#entry),
+      worker: (this.#isOwn && takeEarly()) || startWorker(this.#entry),
       task: undefined,
       idle: undefined,
     }

@@ -1,4 +1,4 @@
 import { serveJobs } from '../../../src/pipeline/workers/serve.ts'
 import { passes } from './passes.ts'
 
-serveJobs(async () => passes)
+serveJobs(passes)
