@@ -54,8 +54,8 @@ export const commands: readonly Command[] = [
       top: { type: 'integer', doc: 'How many of the largest tensors to list', min: 0, default: 10 },
       lint: {
         type: 'enum',
-        doc: 'Also list what slows the model down on this GPU target',
-        values: ['webgpu', 'webnn', 'cuda', 'tensorrt', 'dml'],
+        doc: 'Also list what slows the model down on this target',
+        values: ['webgpu', 'webnn', 'cuda', 'tensorrt', 'dml', 'coreml', 'qnn'],
       },
       explain: {
         type: 'boolean',

@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { LAST, UNLISTED } from './webgpu.ts'
+import { corrected, covers, type KernelList, kernelList, kernelTypes, readKernel } from '../rules/legality/kernels.ts'
 
 /** Which operators a device has kernels for, by the version of the operator set. */
 export interface OperatorTable {
-  has(domain: string, op: string, opset: number): boolean
+  /** @param dtype element type of the first operand; undefined: any */
+  has(domain: string, op: string, opset: number, dtype?: string): boolean
+  /** Element types that the first operand may have in an opset; undefined where that is not told. */
+  types(domain: string, op: string, opset: number): readonly string[] | undefined
   /** Where it comes from, e.g. `onnxruntime-web 1.30.0`. */
   source: string
 }
@@ -17,12 +20,18 @@ const FILES: Readonly<Record<string, string>> = {
 }
 
 /**
- * The table that the installed `onnxruntime-web` has for a device, so that it is that of the runtime which will execute the model.
+ * The kernels of a device. For browsers they are those of the installed `onnxruntime-web`, which will execute the model; where
+ * that is not installed, and for all other devices, those of the lists that this package was made with.
  *
  * @param from a folder of the project
- * @returns undefined where the package is not installed or has no table for the device
+ * @returns undefined where there is no such device
  */
 export function operatorTable(device: string, from: string): OperatorTable | undefined {
+  const list = installedList(device, from) ?? kernelList(device)
+  return list && tableOf(list)
+}
+
+function installedList(device: string, from: string): KernelList | undefined {
   const name = FILES[device]
   if (!name) return undefined
   for (const base of [join(from, 'package.json'), import.meta.url]) {
@@ -32,8 +41,7 @@ export function operatorTable(device: string, from: string): OperatorTable | und
         const text = readIfThere(join(folder, 'docs', name))
         if (text === undefined) continue
         const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }
-        const table = parseOperatorTable(text, `onnxruntime-web ${version}`)
-        return device === 'webgpu' ? corrected(table) : table
+        return corrected(parseList(text, device, `onnxruntime-web ${version}`))
       }
     } catch {
       // Not installed here: look from the next place.
@@ -42,35 +50,28 @@ export function operatorTable(device: string, from: string): OperatorTable | und
   return undefined
 }
 
-/** Reads lines like `| Gemm | ai.onnx(7-8,9-10,13+) | ... |`. A domain without versions has all. */
-export function parseOperatorTable(text: string, source: string): OperatorTable {
-  const ranges = new Map<string, [from: number, to: number][]>()
+/** Reads lines like `| Gemm | ai.onnx(7-8,9-10,13+) | ... |`. */
+function parseList(text: string, device: string, source: string): KernelList {
+  const kernels = new Map<string, ReturnType<typeof readKernel>[]>()
   for (const [, op, versions] of text.matchAll(/^\|\s*(\w+)\s*\|([^|]*)\|/gm))
     for (const [, domain, list] of versions!.matchAll(/([a-z][\w.]*)\(([^)]*)\)/g)) {
-      const key = `${domain === 'ai.onnx' ? '' : domain}:${op}`
-      const spans = list!.split(',').map((span): [number, number] => {
-        const [, from, to] = /(\d+)(?:-(\d+)|\+)?/.exec(span) ?? []
-        return [Number(from), span.includes('+') ? Number.POSITIVE_INFINITY : Number(to ?? from)]
-      })
-      ranges.set(key, [...(ranges.get(key) ?? []), ...spans])
+      const key = domain === 'ai.onnx' ? op! : `${domain}:${op}`
+      kernels.set(key, [...(kernels.get(key) ?? []), ...list!.split(',').map(readKernel)])
     }
-  return {
-    source,
-    has: (domain, op, opset) =>
-      (ranges.get(`${domain}:${op}`) ?? []).some(([from, to]) => opset >= from && (opset <= to || domain !== '')),
-  }
+  return { device, source, kernels }
 }
 
-/** The table with what is known to be otherwise. */
-function corrected(table: OperatorTable): OperatorTable {
+/** A table out of the text of one of `onnxruntime-web`. */
+export function parseOperatorTable(text: string, source: string, device = 'webnn'): OperatorTable {
+  return tableOf(parseList(text, device, source))
+}
+
+function tableOf(list: KernelList): OperatorTable {
+  const qualified = (domain: string, op: string) => (domain ? `${domain}:${op}` : op)
   return {
-    ...table,
-    has(domain, op, opset) {
-      if (domain !== '') return table.has(domain, op, opset)
-      const own = Object.hasOwn(UNLISTED, op) ? UNLISTED[op] : undefined
-      if (own) return opset >= own[0] && opset <= own[1]
-      return table.has(domain, op, opset) && !(Object.hasOwn(LAST, op) && opset > LAST[op]!)
-    },
+    source: list.source,
+    has: (domain, op, opset, dtype) => covers(list, qualified(domain, op), domain ? 1 : opset, dtype),
+    types: (domain, op, opset) => kernelTypes(list, qualified(domain, op), domain ? 1 : opset),
   }
 }
 

@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readModel } from '../graph/import.ts'
 import type { Model } from '../graph/model.ts'
 import { writeModel } from '../graph/write.ts'
-import { GPU_DEVICES } from '../lint/devices.ts'
+import { LINT_DEVICES } from '../lint/devices.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import { createOrtService } from '../ort/service.ts'
 import type { AnyOptions, AnyPass, Media, ModelAdapters, Note, PassContext, PassResult } from '../passes/pass.ts'
@@ -64,7 +64,7 @@ export async function runPasses(job: BuildJob, context: BuildContext): Promise<B
     progress({ phase: name, fraction: 1 })
   }
   throwIfAborted(signal)
-  if (GPU_DEVICES.includes(job.device)) {
+  if (LINT_DEVICES.includes(job.device)) {
     const { lintNotes } = await import('../lint/notes.ts')
     // Advice only: a model that can't be looked at is built all the same.
     notes.push(...(await lintNotes(model, job.device, dirname(job.file)).catch(() => [])))

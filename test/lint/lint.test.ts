@@ -90,7 +90,7 @@ describe('on a GPU', () => {
         irVersion: 10,
       })
     expect((await lint(await pool(21)))['leaving']).toBeUndefined()
-    expect((await lint(await pool(22)))['leaving']!.change).toMatch(/^Export the model with opset 21, .* MaxPool\. /)
+    expect((await lint(await pool(22)))['leaving']!.change).toMatch(/^Export the model with opset 21, .* MaxPool\.$/)
     const listed = await draw(({ input, op }) => op.Softplus(op.Max(input('x', [4]), input('y', [4]))))
     expect((await lint(listed))['leaving']).toBeUndefined()
   })
@@ -169,5 +169,23 @@ test('the table of kernels knows versions and domains', () => {
     false,
   ])
   expect(operatorTable('webgpu', import.meta.dirname)!.has('', 'MatMul', 17)).toBe(true)
-  expect(operatorTable('cuda', import.meta.dirname)).toBeUndefined()
+  expect(operatorTable('cuda', import.meta.dirname)!.has('', 'MatMul', 17)).toBe(true)
+  expect(operatorTable('abacus', import.meta.dirname)).toBeUndefined()
+})
+
+test('what to do about nodes that leave a device depends on why they do', async () => {
+  const model = await draw(({ graph, input, op }) => {
+    const gelu = graph.insert({
+      op: 'BiasGelu',
+      domain: 'com.microsoft',
+      inputs: [op.Exp(input('x', [4])), input('b', [4])],
+    })
+    gelu.output().type = tensorType('float32', [4])
+    return op.Relu(op.Softsign(gelu.output()))
+  })
+  const { leaving } = await lint(model, 'tensorrt')
+  expect(leaving!.change).toMatch(/^Leave out the fusions that make BiasGelu/)
+  expect(leaving!.message).toMatch(/onnx-tensorrt \d/)
+  expect((await lint(model, 'coreml'))['leaving']!.message).toContain('Softsign')
+  expect((await lint(model, 'cuda'))['leaving']).toBeUndefined()
 })

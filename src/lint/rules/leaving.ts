@@ -1,6 +1,6 @@
 import type { Node } from '../../graph/node.ts'
 import type { Value } from '../../graph/value.ts'
-import { legalityOf } from '../../rules/legality.ts'
+import { hasKernel } from '../../rules/legality/kernels.ts'
 import { finding, type LintContext, type LintRule } from '../finding.ts'
 import { bytesOf, megabytes } from '../sizes.ts'
 
@@ -16,16 +16,46 @@ export const leaving: LintRule = (context) => {
   return finding('leaving', nodes, {
     message: `operators without a kernel${source} on ${context.device}: ${ops.join(', ')}`,
     cost: `they run on the CPU: ${count(down.size, 'tensor')} copied from the GPU, for which it has to finish first, and ${count(up.size, 'tensor')} back${traffic}, in every run`,
-    change: `${older(nodes, context)}Replace them by operators that the device has, or move them to the beginning or the end of the model.`,
+    change: advice(nodes, context),
   })
 }
 
-/** Some operators lose their kernel with a newer opset: exporting with an older one is all it takes. */
-function older(nodes: readonly Node[], { model, operators }: LintContext): string {
-  if (model.opset <= OLDER) return ''
-  const had = nodes.filter((node) => node.domain === '' && operators?.has('', node.opType, OLDER))
-  const ops = [...new Set(had.map(({ opType }) => opType))].sort()
-  return ops.length ? `Export the model with opset ${OLDER}, in which there are kernels for ${ops.join(', ')}. ` : ''
+/** What would keep the nodes on the device, as far as the list of its kernels tells. */
+function advice(nodes: readonly Node[], { model, operators, device }: LintContext): string {
+  const ops = (chosen: readonly Node[]) => [...new Set(chosen.map(({ opType }) => opType))].sort().join(', ')
+  const parts: string[] = []
+  const rest = new Set(nodes)
+  const take = (is: (node: Node) => boolean) => {
+    const taken = [...rest].filter(is)
+    for (const node of taken) rest.delete(node)
+    return taken
+  }
+  const fused = take((node) => node.domain === 'com.microsoft' && !isQuantizedName(node.opType))
+  if (fused.length) parts.push(`Leave out the fusions that make ${ops(fused)} (\`without\`, or \`fuse=none\`).`)
+  const integer = take((node) => isQuantizedName(node.opType))
+  if (integer.length)
+    parts.push(
+      ['tensorrt', 'qnn', 'dml'].includes(device)
+        ? `Quantize with \`quantize=static\` and \`quant_format=QDQ\` in place of ${ops(integer)}.`
+        : `Use \`dtype=fp16\` or \`dtype=q4f16\` in place of ${ops(integer)}.`,
+    )
+  const typed = take((node) => {
+    const opset = model.opsets.get(node.domain) ?? 1
+    return !!payload(node) && operators?.has(node.domain, node.opType, opset) === true
+  })
+  for (const op of new Set(typed.map(({ opType }) => opType))) {
+    const types = operators!.types('', op, model.opset)
+    if (types) parts.push(`${op} has kernels for ${types.join(', ')}.`)
+  }
+  const older = model.opset > OLDER ? take((node) => !node.domain && !!operators?.has('', node.opType, OLDER)) : []
+  if (older.length) parts.push(`Export the model with opset ${OLDER}, in which there are kernels for ${ops(older)}.`)
+  if (rest.size)
+    parts.push('Replace them by operators that the device has, or move them to the beginning or the end of the model.')
+  return parts.join(' ')
+}
+
+function isQuantizedName(op: string): boolean {
+  return /Quantize|Integer|^QLinear|^Q[A-Z]|NBits|Bnb4/.test(op)
 }
 
 /** An opset that kernels of all devices are made for. */
@@ -59,10 +89,15 @@ function isFloat(node: Node): boolean {
 /** Operators that give their input on, or are gone when the model is loaded. */
 const FREE = new Set(['Identity', 'Dropout', 'Constant', 'Shape', 'Size'])
 
-function isThere(node: Node, { model, device, operators }: LintContext): boolean {
+/** Element type of the first operand that is no condition: the one that kernels are listed by. */
+function payload(node: Node): string | undefined {
+  return node.inputs.find((value) => value?.dtype && value.dtype !== 'bool')?.dtype
+}
+
+function isThere(node: Node, { model, operators }: LintContext): boolean {
   if (FREE.has(node.opType)) return true
   const opset = model.opsets.get(node.domain) ?? 1
-  if (node.domain === '') return operators?.has('', node.opType, opset) ?? true
-  const known = operators?.has(node.domain, node.opType, opset) ?? false
-  return known || legalityOf(device)(node.qualifiedType, model.opset, node.input(0)?.dtype)
+  // What the CPU has no kernel for either is taken apart before kernels are looked for, or has kernels of its own.
+  if (!node.domain && !hasKernel('cpu', node.opType, opset)) return true
+  return operators?.has(node.domain, node.opType, opset, payload(node)) ?? true
 }

@@ -13,20 +13,6 @@ const INSTEAD: Readonly<Record<string, string>> = {
   webnn: 'dtype=fp16, dtype=q8 or dtype=q4',
 }
 
-/** Quantized operators that a device has, for projects where `onnxruntime-web` with its tables is not installed. */
-const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  webgpu: ['DequantizeLinear', 'GatherBlockQuantized', 'MatMulNBits'],
-  webnn: [
-    'ConvInteger',
-    'DequantizeLinear',
-    'DynamicQuantizeLinear',
-    'GatherBlockQuantized',
-    'MatMulInteger',
-    'MatMulNBits',
-    'QuantizeLinear',
-  ],
-}
-
 /** See `legality`. */
 export function run(model: Model, { legality }: LegalityOptions, { device, file, note }: PassContext): PassResult {
   const instead = INSTEAD[device]
@@ -50,7 +36,7 @@ export function run(model: Model, { legality }: LegalityOptions, { device, file,
 
 function runs(node: Node, device: string, opset: number, table: OperatorTable | undefined): boolean {
   if (device === 'webnn' && isTwoBits(node)) return false
-  return table ? table.has(node.domain, node.opType, node.domain ? 1 : opset) : KNOWN[device]!.includes(node.opType)
+  return !table || table.has(node.domain, node.opType, opset)
 }
 
 /** WebNN takes apart blocks of 4 and 8 bits only. */
