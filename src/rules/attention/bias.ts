@@ -7,7 +7,8 @@ import type { Layout } from './layout.ts'
 import { isGatedMask } from './mask-content.ts'
 import { arranged, type Tools } from './mask-layout.ts'
 import { uniformOf } from './numbers.ts'
-import { absorbs, isFixed, type Path, type Step } from './scores.ts'
+import type { Path, Step } from './scores.ts'
+import { absorbs, isFixed } from './terms.ts'
 
 /** What happens to the product of query and key. */
 export interface Bias {

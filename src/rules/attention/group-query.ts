@@ -3,12 +3,13 @@ import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { codeOf } from '../../onnx/dtypes.ts'
 import { type Build, type Failure, no, type Replacement, type Rule, rule, sameDim } from '../../rewrite/index.ts'
+import { arrange, joined, sizeAlong } from './arrange.ts'
 import { hidesFuture } from './causal.ts'
 import { flat, guarded, isDefault, split, wholeRows } from './multi-head.ts'
 import { isAppended, isLength, type Past } from './past.ts'
-import { isFixed, isInfinite } from './scores.ts'
 import { SDPA } from './sdpa.ts'
-import { arrange, joined, sizeAlong, viewOf } from './view.ts'
+import { isFixed, isInfinite } from './terms.ts'
+import { viewOf } from './view.ts'
 
 interface Match extends Build {
   query: Value

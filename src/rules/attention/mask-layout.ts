@@ -2,9 +2,9 @@ import { Tensor } from '../../graph/tensor.ts'
 import { type Dim, tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { type Build, no } from '../../rewrite/index.ts'
+import { joined, reshape, sizeAlong } from './arrange.ts'
 import { type Atom, type Axes, leavesOf, sizeOf } from './atoms.ts'
 import type { Layout } from './layout.ts'
-import { joined, reshape, sizeAlong } from './view.ts'
 
 /** What replacements build with. */
 export type Tools = Build & { opset: number }

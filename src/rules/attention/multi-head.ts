@@ -3,11 +3,12 @@ import { Tensor } from '../../graph/tensor.ts'
 import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { type Build, no, type Rule, rule } from '../../rewrite/index.ts'
+import { arrange, joined, planOf, sizeAlong } from './arrange.ts'
 import type { Axes } from './atoms.ts'
 import { maskInput } from './padding-mask.ts'
 import { SDPA } from './sdpa.ts'
 import { spread } from './shared-heads.ts'
-import { arrange, joined, planOf, type Stage, sizeAlong, viewOf } from './view.ts'
+import { type Stage, viewOf } from './view.ts'
 
 /** SDPA -> MultiHeadAttention on [batch, length, hidden]; keys and values stay [B, N, T, h] where only moving elements would help. */
 export const multiHead: Rule = rule({

@@ -1,5 +1,6 @@
 import { tensorType } from '../../graph/types.ts'
 import { no, type Rule, rule } from '../../rewrite/index.ts'
+import { arrange } from './arrange.ts'
 import type { Atom } from './atoms.ts'
 import { leavesOf } from './atoms.ts'
 import { CAPPED, guarded, isCapped, isDefault, split, wholeRows } from './multi-head.ts'
@@ -7,7 +8,6 @@ import { packedBias, packedWeights } from './packed-weights.ts'
 import { maskInput } from './padding-mask.ts'
 import { type InputAxes, projectionOf, readElsewhere } from './projection.ts'
 import { SDPA } from './sdpa.ts'
-import { arrange } from './view.ts'
 
 /** Self-attention whose three projections have constant weights -> Attention, which does the projections too. */
 export const packed: Rule = rule({

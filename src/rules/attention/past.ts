@@ -1,8 +1,9 @@
 import { tensorType, type ValueType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { type Failure, no, type Rule, rule } from '../../rewrite/index.ts'
+import { arrange, planOf } from './arrange.ts'
 import { flat } from './multi-head.ts'
-import { arrange, planOf, viewOf } from './view.ts'
+import { viewOf } from './view.ts'
 
 /** Keys and values of earlier steps, [batch, heads, length, size], and those of this step, which are appended to them. */
 export interface Past {

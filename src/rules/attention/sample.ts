@@ -4,7 +4,7 @@ import type { Tensor } from '../../graph/tensor.ts'
 import type { Dim } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { constantOf } from '../../rewrite/index.ts'
-import { LOGIC } from './element.ts'
+import { LOGIC } from './position.ts'
 
 const DEPTH = 64
 /** Constants with more elements are not read. */

@@ -1,11 +1,12 @@
 import { type Dim, tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { type Build, Failure, INTERNAL_DOMAIN, no, type Rule, rule } from '../../rewrite/index.ts'
+import { arrange } from './arrange.ts'
 import { leavesOf, sizeOf } from './atoms.ts'
 import { biasOf } from './bias.ts'
 import { layoutOf, type Operand } from './layout.ts'
-import { isDisentangled, type Path, pathOf, type Step } from './scores.ts'
-import { arrange } from './view.ts'
+import { type Path, pathOf, type Step } from './scores.ts'
+import { isDisentangled } from './terms.ts'
 
 /**
  * Scaled dot-product attention, the common ground of all families: query [B, N, S, h], key [B, K, T, h], value [B, K, T, v]

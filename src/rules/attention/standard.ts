@@ -3,12 +3,13 @@ import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { codeOf } from '../../onnx/dtypes.ts'
 import { type Build, type Failure, no, type Replacement, type Rule, rule } from '../../rewrite/index.ts'
+import { arrange, joined, planOf, sizeAlong } from './arrange.ts'
 import { flat, isDefault, split } from './multi-head.ts'
 import { MASK_FORMS } from './padding-mask.ts'
 import { isAppended, isLength, type Past } from './past.ts'
-import { isFixed, isInfinite } from './scores.ts'
 import { SDPA } from './sdpa.ts'
-import { arrange, joined, planOf, sizeAlong, viewOf } from './view.ts'
+import { isFixed, isInfinite } from './terms.ts'
+import { viewOf } from './view.ts'
 
 interface Match extends Build {
   query: Value

@@ -1,5 +1,6 @@
 import { no, type Rule, rule } from '../../rewrite/index.ts'
-import { arrange, planOf, viewOf } from './view.ts'
+import { arrange, planOf } from './arrange.ts'
+import { viewOf } from './view.ts'
 
 /** What is left of head splits and merges once the attention between them takes [batch, length, hidden] itself. */
 export const collapseViews: Rule = rule({
