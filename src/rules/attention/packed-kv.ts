@@ -1,10 +1,11 @@
 import { no, type Rule, rule } from '../../rewrite/index.ts'
+import { arrange } from './arrange.ts'
 import { leavesOf } from './atoms.ts'
 import { CAPPED, flat, guarded, isCapped, isDefault, split } from './multi-head.ts'
 import { packedWeights } from './packed-weights.ts'
 import { type InputAxes, projectionOf, readElsewhere } from './projection.ts'
 import { SDPA } from './sdpa.ts'
-import { arrange, viewOf } from './view.ts'
+import { viewOf } from './view.ts'
 
 /** What only those targets have that take keys and values side by side too: ONNX Runtime for CUDA. */
 const ALONG = 'com.microsoft:PackedMultiHeadAttention'
