@@ -2,14 +2,20 @@ import { describe, expect, test } from 'vitest'
 import { graph as graphAttribute } from '../../../src/graph/attributes.ts'
 import { modelToProto } from '../../../src/graph/export.ts'
 import { Graph } from '../../../src/graph/graph.ts'
+import { readModel } from '../../../src/graph/import.ts'
 import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
 import type { Value } from '../../../src/graph/value.ts'
+import { difference } from '../../../src/measure/metrics.ts'
 import { encodeToBytes } from '../../../src/onnx/encode.ts'
+import { createOrtService } from '../../../src/ort/service.ts'
 import type { MixedReport } from '../../../src/passes/float16/mixed/index.ts'
 import { rescale } from '../../../src/passes/float16/mixed/rescale/index.ts'
 import { toHalf } from '../../support/float16.ts'
-import { draw, expectClose, opsOf, run, type Sketch } from '../../support/rules.ts'
+import { runModel } from '../../support/models.ts'
+import { draw, expectClose, noise, opsOf, run, type Sketch } from '../../support/rules.ts'
+import { hasShared, shared } from '../../support/shared.ts'
+import { readableModels, recordedRuns } from '../../support/shared-cases.ts'
 
 /** Each makes a value beyond the half range and comes back from it. */
 const OVERFLOWS: Readonly<Record<string, (sketch: Sketch) => Value>> = {
@@ -124,6 +130,29 @@ describe('values beyond the half range', () => {
     const expected = await run(model)
     await toHalf(model, { precision: 'mixed', mixedCosine: 0.999 })
     expectClose(await run(model), expected, 2e-2)
+  })
+})
+
+describe.skipIf(!hasShared)('shared models', () => {
+  const files = readableModels(['own', 'real']).filter((file) =>
+    /digits-vit|tiny-(bert|clip|gpt2|llama|swin|unet|t5|whisper)|magika/.test(file),
+  )
+  test.each(files)('%s gives the same in float32, whatever is taken to be large', async (file) => {
+    const [recorded] = recordedRuns(file)
+    if (!recorded) return
+    const model = readModel(shared(file))
+    await createOrtService().inferTypes(model, { scalars: false })
+    const values = [...model.graph.nodes()].flatMap(({ outputs }) => outputs)
+    const floats = values.filter((value) => value?.dtype === 'float32' && !value.constant) as Value[]
+    const random = noise(floats.length, file.length)
+    const largest = new Map(floats.map((value, i) => [value, random[i]! > 0.6 ? 10 ** (5 + 4 * random[i]!) : 1]))
+    rescale(model, largest, 2 ** 10)?.accept()
+    const found = await runModel(model, recorded.feeds)
+    for (const [name, tensor] of Object.entries(recorded.expected)) {
+      if (tensor.dtype !== 'float32') continue
+      const { maxRel, cosine } = difference(found[name]!, tensor, { rtol: 0, atol: 0 })
+      expect([maxRel < 1e-3, cosine > 0.99999], name).toEqual([true, true])
+    }
   })
 })
 

@@ -26,9 +26,6 @@ export interface Rescaling {
   accept(): void
 }
 
-/** Epsilon of a norm below which a variance of 0 would divide by 0 in a half. */
-const SMALLEST_EPSILON = 1e-7
-
 /**
  * Divides values beyond the half range by powers of two, in place, where the operators around them allow: weights and other
  * constants take the factors in, norms do not see them, and here and there a product is added. In float32 the model gives
@@ -114,7 +111,7 @@ function multiplied(tensor: Tensor, factor: number): Tensor {
 function scaleEpsilon(node: Node, exponent: number): () => void {
   const before = node.attributes.get('epsilon')
   const epsilon = node.float('epsilon', 1e-5) * 2 ** -exponent
-  node.attributes.set('epsilon', float(Math.max(epsilon, SMALLEST_EPSILON)))
+  node.attributes.set('epsilon', float(epsilon))
   return () => {
     if (before) node.attributes.set('epsilon', before)
     else node.attributes.delete('epsilon')
