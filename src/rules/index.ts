@@ -16,6 +16,7 @@ import { biasSplitGelu } from './diffusion/bias-split-gelu.ts'
 import { groupNorm, groupNormSwish } from './diffusion/group-norm.ts'
 import { nhwcConv } from './diffusion/nhwc-conv.ts'
 import { skipGroupNorm } from './diffusion/skip-group-norm.ts'
+import { transposeThrough } from './diffusion/transpose-through.ts'
 import { linearBatchNorm } from './linear/batch-norm.ts'
 import { matmulScale, matmulTranspose } from './linear/fused-matmul.ts'
 import { gemmSum, gemmTransposedInput, gemmTransposedOutput, matmulAdd } from './linear/gemm.ts'
@@ -61,6 +62,7 @@ export const phases: readonly Phase[] = [
   { group: 'conv', rules: [convMul, convAdd, convBatchNorm] },
   { group: 'gemm', rules: [linearBatchNorm, matmulAdd, gemmSum, gemmTransposedInput, gemmTransposedOutput] },
   { group: 'nhwc-conv', rules: [nhwcConv], onRequest: true },
+  { group: 'nhwc-conv', rules: [transposeThrough, transposeTranspose], onRequest: true },
   // The channels-last operator pads both sides alike.
   { group: 'conv', rules: [padConv, padPool] },
   {
