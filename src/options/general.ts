@@ -40,6 +40,41 @@ export const generalParams = {
     type: 'boolean',
     doc: "ONNX Runtime's optimizer alone, without the fusions of this package, whatever `fuse` says; `optimize=extended` unless a level is given",
   },
+  providerOptions: {
+    type: 'map',
+    doc: "Options of the device's execution provider, e.g. `deviceId:1` for cuda, `preferredLayout:NHWC` for webgpu; checked against what it takes",
+    placeholder: 'name:value',
+    presentation: true,
+  },
+  threads: {
+    type: 'integer',
+    doc: 'Threads of a session within one operator; in browsers more than one needs a cross-origin isolated page',
+    min: 1,
+    presentation: true,
+  },
+  memoryArena: {
+    type: 'boolean',
+    doc: 'Memory arena of the session: off saves memory, on saves time',
+    presentation: true,
+  },
+  graphLevel: {
+    type: 'enum',
+    doc: 'Optimization when the session is created',
+    values: ['disabled', 'basic', 'extended', 'layout', 'all'],
+    presentation: true,
+  },
+  executionMode: {
+    type: 'enum',
+    doc: 'Whether independent operators may run at the same time',
+    values: ['sequential', 'parallel'],
+    presentation: true,
+  },
+  freeDims: {
+    type: 'map',
+    doc: 'Sizes that the session gives named dynamic dimensions (browsers only; `dim` fixes them in the model, everywhere)',
+    placeholder: 'name:128',
+    presentation: true,
+  },
   sessionPreset: {
     type: 'string',
     doc: 'File of session options by target or device, as `tune` writes it, relative to the root; default `MODEL.session.json` where it is there',

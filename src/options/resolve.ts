@@ -5,6 +5,7 @@ import { OPTIONS, QUERY, readParams, type Surface, splitQuery } from '../params/
 import { allPasses } from '../passes/index.ts'
 import { type Device, shapeParams } from './general.ts'
 import { expandLayer, type Layer, spread } from './layers.ts'
+import { sessionOf } from './providers.ts'
 import { checkSettings, SETTINGS } from './settings.ts'
 import { fullTable, passTable, pluginTable, targetTable } from './table.ts'
 import { defaultTargets, findTarget, namedTargets, targetOfDevice } from './targets.ts'
@@ -57,7 +58,10 @@ export function validatePluginOptions(plugin: PluginOptions): void {
   pluginDefaults(plugin)
   for (const [name, options] of Object.entries(plugin.presets ?? {}))
     readParams(targetTable, spread(Object.entries(options)), OPTIONS, { where: `presets['${name}']` })
-  for (const name of Object.keys(plugin.targets ?? {})) targetLayer(name, plugin)
+  for (const name of Object.keys(plugin.targets ?? {})) {
+    const layer = { ...pluginDefaults(plugin), ...targetLayer(name, plugin) }
+    sessionOf(layer, (layer['device'] as Device | undefined) ?? 'cpu', name)
+  }
   for (const [glob, options] of Object.entries(plugin.models ?? {})) modelLayer(glob, options, plugin)
   const { target } = plugin
   const choices = typeof target === 'object' && !Array.isArray(target) ? Object.values(target) : [target]
@@ -98,7 +102,14 @@ function resolveTarget(name: string, layers: readonly Layer[], root: string): Re
   const device = (merged['device'] as Device | undefined) ?? 'cpu'
   for (const pass of allPasses) if (pass.enabled(params)) pass.check?.(params, device)
   const preset = merged['sessionPreset'] as string | undefined
-  return { target: name, device, params, ...(preset === undefined ? {} : { sessionPreset: pathOf(root, preset) }) }
+  const session = sessionOf(merged, device, name)
+  return {
+    target: name,
+    device,
+    params,
+    ...(preset === undefined ? {} : { sessionPreset: pathOf(root, preset) }),
+    ...(session ? { session } : {}),
+  }
 }
 
 function queryLayer({ query = '', surface, plugin = {} }: RequestInput): Layer {

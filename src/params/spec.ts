@@ -64,7 +64,14 @@ export type ParamValue<S extends ParamSpec> = S['type'] extends 'enum'
               : string
 
 /** What a user may write: every key optional. */
-export type ParamInput<T extends ParamTable> = { [K in keyof T]?: ParamValue<T[K]> | undefined }
+export type ParamInput<T extends ParamTable> = {
+  [K in keyof T]?: (T[K]['type'] extends 'map' ? MapInput : ParamValue<T[K]>) | undefined
+}
+
+/** A map in JS: numbers and switches are natural values, and `[1, 128]` is `1x128`. */
+export interface MapInput {
+  readonly [name: string]: string | number | boolean | readonly number[]
+}
 
 /** What a pass reads: keys with a default are always there. */
 export type ParamOutput<T extends ParamTable> = {

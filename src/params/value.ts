@@ -136,7 +136,7 @@ function mapEntries(
       Object.entries(raw).map(([name, value]) => {
         // [1, 128] is the natural JS spelling of 1x128
         const text = Array.isArray(value) ? value.join('x') : value
-        if (typeof text !== 'string' && typeof text !== 'number') throw invalid(spec, key, raw)
+        if (!['string', 'number', 'boolean'].includes(typeof text)) throw invalid(spec, key, raw)
         return [name, String(text)]
       }),
     )

@@ -36,7 +36,7 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
   const used = as === 'session' ? variants : variants.slice(0, 1)
   const inputs: VariantInput[] = []
   for (const [index, { options, artifact }] of used.entries()) {
-    const { device, target = device, sessionPreset } = options
+    const { device, target = device, sessionPreset, session } = options
     const variant = { target, device, info: artifact.info, bytes: artifact.model.bytes }
     if (as === 'info') {
       inputs.push({ ...variant, urlExpression: '""', external: [] })
@@ -47,8 +47,11 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
       as === 'session' && runtime === 'web' && setting.emitsWasm
         ? await emitWasm(hook, ortEntry(device, 'web'), setting, index, setup)
         : undefined
+    // What the target says wins over what was measured.
     const sessionOptions =
-      as === 'session' ? await readSessionPreset(artifact.report.input, { target, device, sessionPreset }) : undefined
+      as === 'session'
+        ? { ...(await readSessionPreset(artifact.report.input, { target, device, sessionPreset })), ...session }
+        : undefined
     const adapters = as === 'session' ? await emitAdapters(hook, artifact, setting.emitter, index, setup) : []
     inputs.push({
       ...variant,

@@ -44,7 +44,8 @@ const web: Platform = {
 }
 
 /** Says where the parts of ONNX Runtime are, unless the page has said so itself. Takes effect before its first session. */
-function configure({ env: { wasm } }: Ort, variant: VariantDefinition, { threads }: ModelOptions): void {
+function configure({ env: { wasm } }: Ort, variant: VariantDefinition, options: ModelOptions): void {
+  const threads = options.threads ?? variant.sessionOptions?.intraOpNumThreads
   if (variant.wasm)
     wasm.wasmPaths ??= Object.fromEntries(Object.entries(variant.wasm).map(([part, url]) => [part, absolute(url)]))
   // Threads need shared memory, which only an isolated page has.

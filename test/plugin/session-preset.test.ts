@@ -44,3 +44,8 @@ test('a named file that is not there fails the build', async () => {
   const folder = project()
   await expect(build(folder, { sessionPreset: 'none.json' })).rejects.toThrow(/SESSION_PRESET_MISSING/)
 })
+
+test('what a target says wins over what was measured', async () => {
+  const { code } = await build(project(), { targets: { node: { device: 'cpu', threads: 2, memoryArena: false } } })
+  expect(code).toContain('sessionOptions: { intraOpNumThreads: 2, enableCpuMemArena: false }')
+})
