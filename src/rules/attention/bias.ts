@@ -8,7 +8,7 @@ import { isGatedMask } from './mask-content.ts'
 import { arranged, type Tools } from './mask-layout.ts'
 import { uniformOf } from './numbers.ts'
 import type { Path, Step } from './scores.ts'
-import { absorbs, isFixed } from './terms.ts'
+import { absorbs, goesDownTo, isFixed } from './terms.ts'
 
 /** What happens to the product of query and key. */
 export interface Bias {
@@ -21,6 +21,10 @@ export interface Bias {
   rows: Value | undefined
 }
 
+/** Masks with such numbers hide what is filled with less. */
+const LOW = -1e31
+/** Swallows scores, and is far above what hides more. */
+const BETWEEN = -1e30
 /** The lowest number that adding a score to leaves as it is. */
 const SWALLOWING = -3.4028234663852886e38
 
@@ -63,7 +67,7 @@ export function biasOf(build: Tools, { steps }: Path, layout: Layout): Bias {
       const { dtype } = step.fill
       const number = uniformOf(step.fill)
       if (number === undefined || !dtype) throw no('fills scores with more than one number', step.fill)
-      const fill = step.isZeroed ? Number.NEGATIVE_INFINITY : fillOf(number, dtype, step.condition, steps.slice(i + 1))
+      const fill = step.isZeroed ? Number.NEGATIVE_INFINITY : fillOf(number, dtype, step.condition, steps, i + 1)
       if (fill === undefined)
         throw no(`fills scores with ${number}, which rows that are masked as a whole would feel`, step.fill)
       bias = filled(build, arranged(build, step.condition, axes, layout), step.keeps, dtype, fill, bias)
@@ -72,7 +76,7 @@ export function biasOf(build: Tools, { steps }: Path, layout: Layout): Bias {
       const { dtype } = step.gate
       const isMask = next?.kind === 'add' && isGatedMask(step.gate, next.term, next.sign, axes)
       if (!isMask || !dtype) throw no('is multiplied into the scores and is no mask of 0 and 1', step.gate)
-      const fill = fillOf(-1e4, dtype, step.gate, steps.slice(i + 2))
+      const fill = fillOf(-1e4, dtype, step.gate, steps, i + 2)
       if (fill === undefined) throw no('masks scores that something else is added to', step.gate)
       const condition = op.Cast(arranged(build, step.gate, axes, layout), { to: codeOf('bool') })
       bias = filled(build, condition, true, dtype, fill, bias)
@@ -88,10 +92,21 @@ export function biasOf(build: Tools, { steps }: Path, layout: Layout): Bias {
  * The number to add where a fill takes a score's place. One that is out of every score's reach, but does not swallow it, means the
  * same as one that does: hidden keys get nothing, and in a row without any key all are equal.
  */
-function fillOf(number: number, dtype: DType, condition: Value, later: readonly Step[]): number | undefined {
+function fillOf(
+  number: number,
+  dtype: DType,
+  condition: Value,
+  steps: readonly Step[],
+  next: number,
+): number | undefined {
   if (absorbs(number, dtype)) return number
   if (number > -1e4) return undefined
-  if (isFixed(condition)) return number
+  if (isFixed(condition)) {
+    // Beside a mask that hides more, such a fill decides what rows without any key see: there it may not take scores in.
+    const isBeside = steps.some((step) => step.kind === 'add' && goesDownTo(LOW, step.term))
+    return dtype === 'float32' && isBeside ? BETWEEN : number
+  }
+  const later = steps.slice(next)
   return dtype === 'float32' && later.every(({ kind }) => kind === 'reshape') ? SWALLOWING : undefined
 }
 

@@ -46,10 +46,17 @@ export function isDisentangled(scores: Value): boolean {
 
 /** True for an attention with a mask that minus infinity went into. */
 export function isInfinite(attention: Node, bias: Value | undefined): boolean {
-  if (attention.float('mask_filter_value', 0) === Number.NEGATIVE_INFINITY) return true
-  const seen = new Set<Value>(bias ? [bias] : [])
+  const isOwn = attention.float('mask_filter_value', 0) === Number.NEGATIVE_INFINITY
+  return isOwn || (!!bias && goesDownTo(Number.NEGATIVE_INFINITY, bias))
+}
+
+/** True if a number as low is among the constants that a mask is made of (or if they are too many to tell). */
+export function goesDownTo(limit: number, mask: Value): boolean {
+  const seen = new Set<Value>([mask])
   for (const value of seen) {
-    if (seen.size > 2 * CONDITION || numberOf(value) === Number.NEGATIVE_INFINITY) return true
+    if (seen.size > 2 * CONDITION) return true
+    const number = numberOf(value)
+    if (number !== undefined && number <= limit) return true
     if (!value.constant) for (const input of value.producer?.inputs ?? []) if (input) seen.add(input)
   }
   return false

@@ -236,6 +236,18 @@ describe('attention as exporters write it', () => {
     }
   })
 
+  test('rows that see later keys alone, for a causal fill that hides less than the padding mask', async () => {
+    const seen = Tensor.from('bool', [1, 1, 3, 3], [1, 0, 0, 1, 1, 0, 1, 1, 1])
+    const scores: Dialect['scores'] = (s, x, mask) =>
+      s.op.Add(s.op.Where(s.constant(seen), x, constant(s, -10000)), additive(s, mask, MINIMUM))
+    const model = await attention({ scores }, { length: 3 })
+    const feeds = { ...randomFeeds(model, { batch: 2 }), mask: Tensor.int64([0, 1, 1, 0, 0, 1], [2, 3]) }
+    const expected = await ort.evaluate(model, feeds)
+    await fuseAttention(model)
+    expect(opsOf(model)).toContain('com.microsoft:Attention')
+    expectClose(await ort.evaluate(model, feeds), expected, 1e-4)
+  })
+
   test('rows that are masked as a whole', async () => {
     for (const name of WHOLE_ROWS) {
       const model = await attention(dialects[name]![1])
