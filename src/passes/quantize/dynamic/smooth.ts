@@ -2,7 +2,8 @@ import { withFloats } from '../../../graph/float-data.ts'
 import type { Node } from '../../../graph/node.ts'
 import { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
-import { meanSquares } from '../../../kernels/index.ts'
+import { meanSquares, minMaxPerChannel } from '../../../kernels/index.ts'
+import { balancing } from '../balance/products.ts'
 import { findWeight, type Weight } from '../weight.ts'
 import { contractionLayout } from '../weight-cache.ts'
 import { findNorm, type Norm } from './norms.ts'
@@ -12,6 +13,14 @@ import { attentionBlocker } from './ops/attention.ts'
 export interface Factors {
   id: string
   values: Float32Array
+}
+
+/** What was seen of the results of norms on data. */
+export interface Measured {
+  /** Largest magnitude by channel. */
+  reach: ReadonlyMap<Value, Float32Array>
+  /** How much of the differences between channels goes into the weights, 0..1. */
+  alpha: number
 }
 
 /** Channels reach this many deviations, for a guess at their range before any data is seen. */
@@ -30,12 +39,14 @@ const NARROWEST = 0.05
  * @param candidates nodes that will be quantized if their weight can be
  * @param isFixed true for weights that must be quantized as they are
  * @param leftovers gets the values that may have no reader any more
+ * @param measured what norms give on data, instead of the guess
  * @returns factors by node
  */
 export function smoothNorms(
   candidates: readonly Node[],
   isFixed: (root: Value) => boolean,
   leftovers: Set<Value>,
+  measured?: Measured,
 ): Map<Node, Factors> {
   const readers = new Map<Value, { node: Node; weight: Weight; transposed: boolean }[]>()
   for (const node of candidates) {
@@ -58,7 +69,7 @@ export function smoothNorms(
         weight.tensor.dims.at(transposed ? 1 : 0) === norm?.channels,
     )
     if (!norm || !own.length) continue
-    const values = factorsOf(norm, own)
+    const values = measured ? measuredFactors(value, own, measured) : factorsOf(norm, own)
     if (!values) continue
     const shared: Factors = { id: value.name, values }
     for (const { node } of own) factors.set(node, shared)
@@ -82,6 +93,23 @@ function productOf(node: Node): { weight: Weight; transposed: boolean } | undefi
     return undefined
   if (weight.tensor.elementCount === 0) return undefined
   return { weight, transposed: isGemm && node.int('transB', 0) !== 0 }
+}
+
+function measuredFactors(
+  value: Value,
+  group: readonly { weight: Weight; transposed: boolean }[],
+  { reach, alpha }: Measured,
+): Float32Array | undefined {
+  const seen = reach.get(value)
+  if (!seen) return undefined
+  const largest = new Float32Array(seen.length)
+  for (const { weight, transposed } of group) {
+    const layout = contractionLayout(weight.tensor.dims, transposed ? 'columns' : 'rows')
+    const { min, max } = withFloats(weight.tensor, (data) => minMaxPerChannel(data, layout))
+    for (let i = 0; i < largest.length; i++) largest[i] = Math.max(largest[i]!, max[i]!, -min[i]!)
+  }
+  const factors = balancing(seen, largest, alpha)
+  return factors.every(Number.isFinite) ? Float32Array.from(factors) : undefined
 }
 
 function factorsOf(norm: Norm, group: readonly { weight: Weight; transposed: boolean }[]): Float32Array | undefined {

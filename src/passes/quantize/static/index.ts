@@ -18,6 +18,18 @@ export const staticQuantization: Pass<typeof staticParams> = {
         'static quantization needs calibration data',
         'Give calibration (a file or folder of sample inputs) or ranges (a JSON file); quantize=dynamic needs neither.',
       )
+    const needsData = [
+      options.smoothAlpha !== undefined && 'smoothAlpha',
+      options.equalize && 'equalize',
+      options.biasCorrection && 'biasCorrection',
+    ].filter(Boolean)
+    if (needsData.length && !options.calibration)
+      throw invalid(
+        `${needsData.join(' and ')} need calibration data`,
+        'Give calibration, ranges alone are not enough.',
+      )
+    if (options.smoothAlpha !== undefined && options.smoothNorms === false)
+      throw invalid('smoothAlpha and smoothNorms=false contradict each other', 'Leave one of them out.')
     if (options.quantFormat === 'qoperator' && device !== 'cpu' && device !== 'wasm')
       throw invalid(
         `${device} has no kernels for integer operators`,

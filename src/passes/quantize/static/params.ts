@@ -108,6 +108,22 @@ const ownParams = {
     doc: 'What becomes of activations that 8 bits cannot hold, other than at products: they stay float, get 16 bits, or are quantized all the same. Default: `float` with allOps, else `quantize`',
     values: ['float', 'int16', 'quantize'],
   },
+  smoothAlpha: {
+    type: 'number',
+    doc: 'SmoothQuant on the calibration data, instead of smoothNorms: how much of the differences between channels goes into the weights',
+    min: 0,
+    max: 1,
+  },
+  equalize: {
+    type: 'boolean',
+    doc: 'Channels between a product and the next one are scaled to reach equally far on the calibration data',
+    default: false,
+  },
+  biasCorrection: {
+    type: 'boolean',
+    doc: 'Biases make up for the mean error of rounded weights on the calibration data',
+    default: false,
+  },
   sparePairs: {
     type: 'boolean',
     doc: 'Leave tensors float where no integer operator needs them: for readers that stay float, and results of MatMul and Gemm',

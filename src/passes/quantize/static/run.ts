@@ -4,7 +4,9 @@ import type { Value } from '../../../graph/value.ts'
 import { OnnxError } from '../../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
-import { openData } from '../calibrate/data/index.ts'
+import { correctBiases } from '../balance/bias-correction.ts'
+import { balance, meansOf } from '../balance/index.ts'
+import { type CalibrationData, openData } from '../calibrate/data/index.ts'
 import { type Calibration, calibrate, type MethodOptions } from '../calibrate/index.ts'
 import type { Part } from '../part.ts'
 import { selector } from '../select.ts'
@@ -63,7 +65,9 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   const adapted = options.blockSize !== undefined || isFloat8(options.activationType)
   const raised = adapted && model.opset !== opset ? 1 : 0
   let prepared = foldBatchNorms(model) + giveBias(candidates.keys()) + raised
-  if (options.smoothNorms ?? options.perChannel)
+  const balances = options.smoothAlpha !== undefined || options.equalize
+  if (balances) prepared += await balance(model, [...candidates.keys()], options, dataOf(model, options, part), context)
+  if (options.smoothAlpha === undefined && (options.smoothNorms ?? options.perChannel))
     prepared += smooth([...candidates.keys()].filter((node) => isProduct(node) || isAttention(node)))
   // Now that values are those that will be quantized.
   const given = options.ranges ? readRanges(options.ranges, model) : new Map<Value, { min: number; max: number }>()
@@ -75,8 +79,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   const values = [...marks.activations.keys()].filter((value) => !given.has(value))
   let calibration: Calibration = { ranges: new Map(), statistics: new Map(), samples: 0 }
   if (options.calibration && values.length) {
-    const given = openData(model, { ...options, calibration: options.calibration })
-    const data = part ? part.samples(given) : given
+    const data = dataOf(model, options, part)
     const settings = {
       ...methodOptions(options),
       // What counts for float8 is how far values are spread.
@@ -117,6 +120,10 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   }
   const parameters = parametersOf(marks, ranges, wide, options, overrides, context)
   const plan = planConstants(marks, parameters, options, overrides, left)
+  if (options.biasCorrection) {
+    const products = new Set(plan.constants.map(({ node }) => node))
+    correctBiases(plan, await meansOf(model, products, dataOf(model, options, part), context), marks.nodes)
+  }
   noteSaturation(plan, options, note)
   const reported = rangesByName(ranges)
   const counts: Record<string, number> = {}
@@ -157,6 +164,12 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
     changes: changes + prepared + tables,
     data: { quantized: counts, samples: calibration.samples, ranges: reported, ...(loss ? { loss } : {}) },
   }
+}
+
+/** The calibration data, as far as it may be looked at. */
+function dataOf(model: Model, options: StaticOptions, part: Part | undefined): CalibrationData {
+  const data = openData(model, { ...options, calibration: options.calibration! })
+  return part ? part.samples(data) : data
 }
 
 function isProduct({ opType }: Node): boolean {

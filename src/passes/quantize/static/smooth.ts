@@ -4,7 +4,7 @@ import { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
 import { toFloat32, withFactors } from '../../../kernels/index.ts'
 import { ComputedBytes } from '../../../onnx/bytes.ts'
-import { smoothNorms } from '../dynamic/smooth.ts'
+import { type Measured, smoothNorms } from '../dynamic/smooth.ts'
 import { prune } from '../weight.ts'
 import { contractionLayout } from '../weight-cache.ts'
 
@@ -14,9 +14,9 @@ import { contractionLayout } from '../weight-cache.ts'
  *
  * @returns how many weights were changed
  */
-export function smooth(nodes: readonly Node[]): number {
+export function smooth(nodes: readonly Node[], measured?: Measured): number {
   const leftovers = new Set<Value>()
-  const factors = smoothNorms(nodes, () => false, leftovers)
+  const factors = smoothNorms(nodes, () => false, leftovers, measured)
   const made = new Map<string, Value>()
   const replaced = new Map<Value, Value>()
   for (const [node, { id, values }] of factors) {
