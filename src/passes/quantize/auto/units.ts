@@ -19,11 +19,12 @@ const WEIGHT_INPUT: Readonly<Record<string, number>> = {
 }
 
 const PRODUCTS = ['MatMul', 'Gemm', 'Gather']
+const STATIC = [...PRODUCTS, 'Conv', 'ConvTranspose', 'Attention', 'EmbedLayerNormalization']
 const SERVED: Readonly<Record<Formula, readonly string[]>> = {
   '4bit': PRODUCTS,
   '8bit': PRODUCTS,
-  static: [...PRODUCTS, 'Conv', 'ConvTranspose'],
-  'static-mse': [...PRODUCTS, 'Conv', 'ConvTranspose'],
+  static: STATIC,
+  'static-mse': STATIC,
   dynamic: [...PRODUCTS, 'Conv', 'Attention', 'LSTM', 'EmbedLayerNormalization'],
 }
 
