@@ -42,6 +42,8 @@ export interface RewriteResult {
 
 /** Length of a chain of rewrites, each of a node that the one before made without getting fewer, that only a loop reaches. */
 const GENERATION_LIMIT = 500
+/** How many nodes a rule may add for each that the model had, and besides: more only a loop adds. */
+const GROWTH_LIMIT = { each: 4, besides: 1000 }
 const TRAIL_LENGTH = 20
 /** How far a rewrite is followed at once; what lies further is found by the next sweep. */
 const FOLLOW_LIMIT = 24
@@ -85,12 +87,18 @@ class Run {
   readonly #functions: Map<Graph, LocalFunction>
   /** Operators of graphs, as of so many changes. */
   readonly #keys = new WeakMap<Graph, { changes: number; keys: Set<string> }>()
+  /** Nodes that each rule added, less those that it removed. */
+  readonly #growth = new Map<Rule, number>()
+  readonly #mostGrowth: number
   #graphs: { changes: number; list: readonly Graph[] } | undefined
   #changes = 0
 
   constructor(model: Model, options: RewriteOptions) {
     this.#model = model
     this.#options = options
+    let nodes = 0
+    for (const graph of model.allGraphs()) nodes += graph.nodeCount
+    this.#mostGrowth = GROWTH_LIMIT.each * nodes + GROWTH_LIMIT.besides
     this.#functions = new Map(model.functions.map((fn) => [fn.graph, fn]))
   }
 
@@ -344,10 +352,13 @@ class Run {
     let generation = made.length < removed.length ? 0 : 1
     for (const node of search.nodes.keys())
       generation = Math.max(generation, (this.#generations.get(node) ?? 0) + (made.length < removed.length ? 0 : 1))
-    const loops = generation > GENERATION_LIMIT
+    const growth = (this.#growth.get(rule) ?? 0) + made.length - removed.length
+    this.#growth.set(rule, growth)
+    const grows = growth > this.#mostGrowth
+    const loops = generation > GENERATION_LIMIT || grows
     // With the rule gone, others that took part in the loop are innocent.
     for (const node of made) this.#generations.set(node, loops ? 0 : generation)
-    const times = `it has rewritten the same place ${generation} times`
+    const times = grows ? `it has added ${growth} nodes` : `it has rewritten the same place ${generation} times`
     if (loops) this.#problem(rule, anchor, 'rule-loops', `does not come to an end: ${times}`)
   }
 
