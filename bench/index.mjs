@@ -3,7 +3,17 @@ import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { cli } from './support/models.mjs'
 
-const BENCHES = { dynamic: 5, float16: 5, weights: 5, warm: 20, latency: 60, fuse: 5, rewrite: 1, adapters: 50 }
+const BENCHES = {
+  dynamic: 5,
+  float16: 5,
+  weights: 5,
+  warm: 20,
+  latency: 60,
+  fuse: 5,
+  rewrite: 1,
+  adapters: 50,
+  processing: 15,
+}
 const { values, positionals } = parseArgs({ options: { runs: { type: 'string' } }, allowPositionals: true })
 const [name, ...names] = positionals
 const chosen = name === undefined || name === 'all' ? Object.keys(BENCHES) : [name]
