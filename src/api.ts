@@ -8,6 +8,7 @@ import {
   copyCompanions,
   createPipeline,
   deliver,
+  filesOf,
   huggingFacePath,
   type ModelInfo,
 } from './pipeline/index.ts'
@@ -41,6 +42,8 @@ export interface Transformed {
   external: string[]
   /** Adapters that fit it, and where in their files the weights are, in the order of `info.adapterInputs`. */
   adapters: { name: string; file: string; bytes: number; tensors: { offset: number; dims: number[] }[] }[]
+  /** Absolute path of the tokenizer, for a model that takes text. */
+  tokenizer?: string
   /** Inputs, outputs, operators of the result. */
   info: ModelInfo
   /** Sizes, time, passes and what they changed. */
@@ -87,7 +90,7 @@ export function createOptimizer({ onProgress, ...plugin }: OptimizerOptions = {}
       const artifact = await pipeline.build({ file, options: targets[0]!, ...(signal ? { signal } : {}) })
       const files =
         output === undefined
-          ? [artifact.model, ...artifact.external, ...artifact.adapters].map((part) => part.file)
+          ? filesOf(artifact).map((part) => part.file)
           : emit === 'huggingface'
             ? await deliver(artifact, join(resolve(root, output), huggingFacePath(basename(file), targets[0]!)), {
                 ownData: true,
@@ -102,6 +105,7 @@ export function createOptimizer({ onProgress, ...plugin }: OptimizerOptions = {}
         file: files[0]!,
         external: files.slice(1, 1 + external.length),
         adapters,
+        ...(artifact.tokenizer ? { tokenizer: files.at(-1)! } : {}),
         info,
         report: output === undefined ? report : { ...report, output: files[0]! },
       }

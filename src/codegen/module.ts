@@ -39,6 +39,8 @@ export interface VariantInput {
   external: readonly EmittedFile[]
   /** Adapters of the model. */
   adapters?: readonly EmittedAdapter[]
+  /** The tokenizer of a model that takes text. */
+  tokenizer?: EmittedFile
   /** WebGPU features without which this variant can't run, e.g. `shader-f16` for float16 models. */
   requires?: readonly string[]
   /** ONNX Runtime session options of the target, as plain JSON. The caller of the model can override each. */
@@ -95,7 +97,7 @@ function sessionModule({ variants, runtime }: ModuleInput, wrapper: string): str
   const names = [
     ...(variants.some(({ adapters }) => adapters?.length) ? ['adapters'] : []),
     'defineModel',
-    ...new Set(variants.flatMap((variant) => (takesMedia(variant) ? [mediaOf(variant), 'readMedia'] : []))),
+    ...new Set(variants.flatMap((variant) => readersOf(variant))),
   ]
   return [
     `import { ${names.join(', ')} } from ${wrapper}`,
@@ -105,14 +107,25 @@ function sessionModule({ variants, runtime }: ModuleInput, wrapper: string): str
   ].join('\n')
 }
 
-/** Only models with such inputs bring the code for them. */
-function takesMedia({ info }: VariantInput): boolean {
-  return info.inputs.some(({ media }) => media)
+/** What a variant imports for inputs of images, sound or text: only models with such inputs bring the code for them. */
+function readersOf({ info, tokenizer }: VariantInput): string[] {
+  const kinds = new Set(info.inputs.flatMap(({ media }) => media?.kind ?? []))
+  return [
+    ...(kinds.has('text') && tokenizer ? ['loadBytes', 'readText'] : []),
+    ...(kinds.has('image') ? ['readImage', 'readMedia'] : kinds.has('sound') ? ['readMedia', 'readSound'] : []),
+  ]
 }
 
-/** What reads the images or the sound of a model: it has inputs for one of them. */
-function mediaOf({ info }: VariantInput): string {
-  return info.inputs.some(({ media }) => media?.kind === 'image') ? 'readImage' : 'readSound'
+/** The expression that reads images, sound or text. */
+function mediaOf(variant: VariantInput): string | undefined {
+  const readers = readersOf(variant)
+  const other = readers.includes('readMedia')
+    ? `readMedia(${readers.includes('readImage') ? 'readImage' : 'readSound'})`
+    : undefined
+  if (!readers.includes('readText')) return other
+  const { urlExpression, bytes } = variant.tokenizer!
+  const load = `() => loadBytes(String(${urlExpression}), ${bytes})`
+  return `readText(() => import('@huggingface/tokenizers'), ${load}${other ? `, ${other}` : ''})`
 }
 
 function definition(variant: VariantInput, runtime: RuntimeName, info: string): string {
@@ -139,7 +152,8 @@ function definition(variant: VariantInput, runtime: RuntimeName, info: string): 
     })
     fields.push(`adapters: adapters(${info}.adapterInputs, [${files.join(', ')}])`)
   }
-  if (takesMedia(variant)) fields.push(`media: readMedia(${mediaOf(variant)})`)
+  const media = mediaOf(variant)
+  if (media) fields.push(`media: ${media}`)
   if (requires?.length) fields.push(`requires: ${literal(requires)}`)
   if (wasm?.mjs || wasm?.wasm) {
     const paths = [wasm.mjs && `mjs: ${wasm.mjs}`, wasm.wasm && `wasm: ${wasm.wasm}`]

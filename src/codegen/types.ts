@@ -135,8 +135,8 @@ function genericBody(as: ImportShape): string {
   }
 }
 
-/** Types of what may be passed for inputs of images and sound. */
-const SOURCES = { image: 'ImageSource', sound: 'SoundSource' } as const
+/** Types of what may be passed for inputs of images, sound and text. */
+const SOURCES = { image: 'ImageSource', sound: 'SoundSource', text: 'TextSource' } as const
 
 /** Element types that a tensor can have in JavaScript. */
 const DTYPES = new Set(

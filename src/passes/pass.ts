@@ -38,7 +38,11 @@ export interface ModelAdapters {
 }
 
 /** What may be passed for an input besides tensors. */
-export type Media = { kind: 'image' } | { kind: 'sound'; sampleRate: number }
+export type Media =
+  | { kind: 'image' }
+  | { kind: 'sound'; sampleRate: number }
+  /** Token ids, of which the model has so many; longer texts are cut. */
+  | { kind: 'text'; maxLength?: number; vocabulary?: number }
 
 export interface PassResult {
   /** How many edits were made. 0 promises that the model is exactly as before: nothing to encode again. */
@@ -47,7 +51,9 @@ export interface PassResult {
   fused?: Record<string, number>
   /** Files that go with the model. */
   adapters?: ModelAdapters
-  /** Inputs that take images or sound, by name. */
+  /** A tokenizer that goes with the model, as the wrapper reads it. */
+  tokenizer?: Uint8Array
+  /** Inputs that take images, sound or text, by name. */
   media?: Readonly<Record<string, Media>>
   /** Anything else worth showing or keeping, as plain JSON. */
   data?: unknown

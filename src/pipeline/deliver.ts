@@ -9,7 +9,7 @@ import type { Artifact } from './types.ts'
  * that a model that is there has its data.
  *
  * Under another name than its source the model gets data files named after it (`<target>_data`), as several variants of
- * one model are kept in one folder. Adapters keep what follows the model's name in theirs.
+ * one model are kept in one folder. Adapters and a tokenizer keep what follows the model's name in theirs.
  *
  * @param options.taken data files that this run has written already: others get a name of their own
  * @param options.ownData name data files after the model in any case
@@ -29,7 +29,8 @@ export async function deliver(
     artifact.external.map((data, i) => [data.name, renamed ? `${name}_data${i ? `_${i}` : ''}` : data.name]),
   )
   const stem = (file: string): string => file.replace(/\.onnx$/, '')
-  const adapters = artifact.adapters.map((adapter) =>
+  const others = [...artifact.adapters, ...(artifact.tokenizer ? [artifact.tokenizer] : [])]
+  const adapters = others.map((adapter) =>
     join(
       folder,
       adapter.name.replace(stem(artifact.model.name), () => stem(name)),
@@ -43,7 +44,7 @@ export async function deliver(
     for (const [i, data] of artifact.external.entries()) {
       moves.push([await stage(outputs[i + 1]!, temporary, (file) => copy(data.file, file)), outputs[i + 1]!])
     }
-    for (const [i, adapter] of artifact.adapters.entries()) {
+    for (const [i, adapter] of others.entries()) {
       moves.push([await stage(adapters[i]!, temporary, (file) => copy(adapter.file, file)), adapters[i]!])
     }
     const model = await stage(target, temporary, (file) =>

@@ -280,7 +280,11 @@ class CachedPipeline implements Pipeline {
 /** Thrown to leave a build whose model changed; never leaves this file. */
 class SourceChanged extends Error {}
 
-function entryOf(key: string, { model, external, adapters, info, report }: BuildResult, source: HashResult): Entry {
+function entryOf(
+  key: string,
+  { model, external, adapters, tokenizer, info, report }: BuildResult,
+  source: HashResult,
+): Entry {
   // A copy was not hashed: it is what the source was, and the source did not change.
   const hashes = new Map([
     [model.name, source.hash],
@@ -296,6 +300,7 @@ function entryOf(key: string, { model, external, adapters, info, report }: Build
     model: complete(model),
     external: external.map(complete),
     ...(adapters ? { adapters } : {}),
+    ...(tokenizer ? { tokenizer } : {}),
     info,
     report,
   }
@@ -303,12 +308,13 @@ function entryOf(key: string, { model, external, adapters, info, report }: Build
 
 function artifactOf({ entry, folder, cache, sources }: Outcome, file: string, ms: number): Artifact {
   const placed = <T extends EntryFile>(part: T): T & ArtifactFile => ({ file: join(folder, part.name), ...part })
-  const { key, model, external, adapters = [], info, report } = structuredClone(entry)
+  const { key, model, external, adapters = [], tokenizer, info, report } = structuredClone(entry)
   return {
     key,
     model: placed(model),
     external: external.map(placed),
     adapters: adapters.map(placed),
+    ...(tokenizer ? { tokenizer: placed(tokenizer) } : {}),
     info,
     sources,
     report: { input: file, ...report, ms, cache },

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { copyFile, stat } from 'node:fs/promises'
+import { copyFile, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readModel } from '../graph/import.ts'
@@ -11,7 +11,7 @@ import { OnnxError } from '../onnx/errors.ts'
 import { createOrtService } from '../ort/service.ts'
 import type { AnyOptions, AnyPass, Media, ModelAdapters, Note, PassContext, PassResult } from '../passes/pass.ts'
 import { writeAdapters } from './adapters.ts'
-import { type EntryReport, SIDECAR } from './cache/entry.ts'
+import { type EntryFile, type EntryReport, SIDECAR } from './cache/entry.ts'
 import { externalTensorFiles } from './external-tensors.ts'
 import { throwIfAborted } from './failure.ts'
 import { modelInfo } from './info.ts'
@@ -37,6 +37,7 @@ export async function runPasses(job: BuildJob, context: BuildContext): Promise<B
   let changes = 0
   let adapters: ModelAdapters | undefined
   const media: Record<string, Media> = {}
+  let tokenizer: Uint8Array | undefined
   for (const { name, params } of job.passes) {
     // Lets a 'cancel' in, which waits in the queue while passes compute.
     await nextTurn()
@@ -57,6 +58,7 @@ export async function runPasses(job: BuildJob, context: BuildContext): Promise<B
     changes += result.changes
     adapters = result.adapters ?? adapters
     Object.assign(media, result.media)
+    tokenizer = result.tokenizer ?? tokenizer
     for (const [op, count] of Object.entries(result.fused ?? {})) fused[op] = (fused[op] ?? 0) + count
     const { data } = result
     const ms = Math.round((performance.now() - start) * 10) / 10
@@ -81,6 +83,7 @@ export async function runPasses(job: BuildJob, context: BuildContext): Promise<B
     model: written!,
     external: data,
     ...(delivered ? { adapters: delivered.files } : {}),
+    ...(tokenizer ? { tokenizer: await writeTokenizer(tokenizer, job) } : {}),
     info: modelInfo(model, delivered?.inputs, media),
     report: {
       bytesBefore: total(sizes),
@@ -107,6 +110,13 @@ async function runPass(pass: AnyPass, model: Model, params: AnyOptions, context:
       hint: 'This is a fault of unplugin-onnx: please report it with the model, or the part of it you can share.',
     })
   }
+}
+
+/** Writes the tokenizer beside the model. */
+async function writeTokenizer(bytes: Uint8Array, { folder, name: model }: BuildJob): Promise<EntryFile> {
+  const name = `${model.replace(/\.onnx$/, '')}.tokenizer`
+  await writeFile(join(folder, name), bytes)
+  return { name, bytes: bytes.length, hash: createHash('sha256').update(bytes).digest('hex') }
 }
 
 /** True if any tensor's data lies in another file. Asked of the model at hand, as decoding it again takes time. */

@@ -79,6 +79,8 @@ export interface Artifact {
   external: ArtifactFile[]
   /** Adapters that fit the model, as files of their own. */
   adapters: ArtifactAdapter[]
+  /** The tokenizer of a model that takes text: JSON with `tokenizer` and `config`. */
+  tokenizer?: ArtifactFile
   info: ModelInfo
   report: BuildReport
   /** Absolute paths of all files that the result depends on (model, external data, calibration data): watch these. */

@@ -10,7 +10,14 @@ import {
   resolveRequest,
   validatePluginOptions,
 } from '../options/index.ts'
-import { type Artifact, cacheFolders, createPipeline, type Pipeline, type ResolvedOptions } from '../pipeline/index.ts'
+import {
+  type Artifact,
+  cacheFolders,
+  createPipeline,
+  filesOf,
+  type Pipeline,
+  type ResolvedOptions,
+} from '../pipeline/index.ts'
 import type { ModelId } from './id.ts'
 
 /** One import, built for each of its targets. */
@@ -61,8 +68,7 @@ export class Models {
         artifact: await pipeline.build({ file: id.file, options, ...place }),
       })),
     )
-    for (const { artifact } of variants)
-      for (const { file } of [artifact.model, ...artifact.external, ...artifact.adapters]) this.#know(file)
+    for (const { artifact } of variants) for (const { file } of filesOf(artifact)) this.#know(file)
     const built = { id, as, variants }
     this.built.set(`${environment?.kind} ${id.file}?${id.query}`, built)
     this.#fresh.push(built)

@@ -53,11 +53,13 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
         ? { ...(await readSessionPreset(artifact.report.input, { target, device, sessionPreset })), ...session }
         : undefined
     const adapters = as === 'session' ? await emitAdapters(hook, artifact, setting.emitter, index, setup) : []
+    const tokenizer = as === 'session' ? await emitTokenizer(hook, artifact, setting.emitter, index, setup) : undefined
     inputs.push({
       ...variant,
       urlExpression: url!.urlExpression,
       external,
       ...(adapters.length ? { adapters } : {}),
+      ...(tokenizer ? { tokenizer } : {}),
       ...(wasm ? { wasm } : {}),
       ...(sessionOptions ? { sessionOptions } : {}),
     })
@@ -98,6 +100,20 @@ async function emitAdapters(
     tensors,
     urlExpression: urls[i]!.url,
   }))
+}
+
+/** The tokenizer of a model that takes text: loaded with the first one. */
+async function emitTokenizer(
+  hook: Hook,
+  { tokenizer }: Artifact,
+  emitter: Emitter,
+  index: number,
+  setup: string[],
+): Promise<EmittedFile | undefined> {
+  if (!tokenizer) return undefined
+  const [url] = await emitter.emit(hook, [tokenizer], { together: false, local: () => `__onnx_${index}_tokenizer` })
+  setup.push(...(url!.setup ? [url!.setup] : []))
+  return { name: tokenizer.name, bytes: tokenizer.bytes, urlExpression: url!.url }
 }
 
 async function emitWasm(hook: Hook, entry: string, { emitter, root }: ModuleSetting, index: number, setup: string[]) {

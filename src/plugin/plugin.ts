@@ -3,6 +3,7 @@ import { relative } from 'node:path'
 import type { UnpluginContextMeta, UnpluginOptions } from 'unplugin'
 import { OnnxError } from '../onnx/errors.ts'
 import type { PluginOptions } from '../options/index.ts'
+import { filesOf } from '../pipeline/index.ts'
 import { sessionPresetFile } from '../pipeline/session-preset.ts'
 import { bundlerOf } from './bundlers/index.ts'
 import type { Hook } from './emit/emitter.ts'
@@ -86,9 +87,7 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
             if (existsSync(preset)) this.addWatchFile(preset)
             for (const source of artifact.sources) this.addWatchFile(source)
             // A bundler that keeps modules has to come back here when what they point at is gone.
-            if (bundler.keepsModules)
-              for (const { file } of [artifact.model, ...artifact.external, ...artifact.adapters])
-                this.addWatchFile(file)
+            if (bundler.keepsModules) for (const { file } of filesOf(artifact)) this.addWatchFile(file)
           }
           if (built.variants.some(({ artifact }) => artifact.report.cache !== 'hit')) bundler.madeFiles?.()
           const code = await moduleOf(this, built, {

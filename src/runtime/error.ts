@@ -16,6 +16,10 @@ export type ErrorCode =
   | 'INPUT_IMAGE'
   /** Sound of another sample rate. */
   | 'INPUT_SOUND'
+  /** A text could not be made tokens of. */
+  | 'INPUT_TEXT'
+  /** A token that the model does not have. */
+  | 'INPUT_TOKEN'
   /** `outputs` names something the model does not give. */
   | 'OUTPUT_UNKNOWN'
   /** The values of an output are on a device: `await tensor.getData()`. */

@@ -78,7 +78,8 @@ export type Feed<T extends DType, D extends Dims> = T extends DType
   : never
 type FeedOf<I> = I extends Io<infer T, infer D, unknown> ? Feed<T, D> | MediaOf<I> : never
 /** Of a model that is not known, any. */
-type MediaOf<I> = I extends Io<DType, Dims, infer M> ? (unknown extends M ? ImageSource | SoundSource : M) : never
+type MediaOf<I> =
+  I extends Io<DType, Dims, infer M> ? (unknown extends M ? ImageSource | SoundSource | TextSource : M) : never
 
 type Global<Name extends string> = typeof globalThis extends { [N in Name]: { prototype: infer T } } ? T : never
 /** An image of the browser, of sharp, or bytes: three or four per pixel, row by row. Alpha is dropped. */
@@ -93,6 +94,11 @@ export type ImageSource =
   | Global<'HTMLImageElement'>
   | Global<'HTMLVideoElement'>
   | Global<'VideoFrame'>
+/** A text, several, or pairs of texts; the token inputs of the model are made of them. */
+export type TextSource =
+  | string
+  | readonly string[]
+  | { readonly text: string | readonly string[]; readonly textPair?: string | readonly string[] }
 /** Sound of the browser, with the model's sample rate; samples of one channel are a Float32Array. */
 export type SoundSource = Float32Array | Global<'AudioBuffer'>
 export type Feeds<I extends IoMap> = { readonly [K in keyof I]: FeedOf<I[K]> }
@@ -113,7 +119,10 @@ export interface IoInfo {
   /** True for an input that has a default value and may be left out. */
   readonly optional?: boolean
   /** Set where an image or sound may be passed. */
-  readonly media?: { readonly kind: 'image' } | { readonly kind: 'sound'; readonly sampleRate: number }
+  readonly media?:
+    | { readonly kind: 'image' }
+    | { readonly kind: 'sound'; readonly sampleRate: number }
+    | { readonly kind: 'text'; readonly maxLength?: number; readonly vocabulary?: number }
 }
 
 /** What is known of a model without running it. */

@@ -14,6 +14,7 @@ import { findInput, fitImage, fitTensor, imageInput } from './model-input.ts'
 import { Operators } from './operators.ts'
 import { SOUND_STEPS, steps } from './steps/index.ts'
 import { type StepName, stepTable } from './table.ts'
+import { readTokens } from './tokens.ts'
 
 /** Antialiased Resize is there from here on, and what the steps need. */
 const WANTED_OPSET = 18
@@ -24,7 +25,7 @@ const LEAST_OPSET = 15
  * Adds the steps to the graph.
  *
  * @throws OnnxError `PROCESSING_STEPS` where two steps, or a step and the model, do not fit; `PROCESSING_INPUT`,
- * `PROCESSING_OUTPUT`, `PROCESSING_SIZE`, `PROCESSING_OPSET`, `LABELS_INVALID`
+ * `PROCESSING_OUTPUT`, `PROCESSING_SIZE`, `PROCESSING_OPSET`, `LABELS_INVALID`, `TOKENIZER_INVALID`, `TOKENIZER_VOCABULARY`
  */
 export async function run(
   model: Model,
@@ -33,20 +34,22 @@ export async function run(
 ): Promise<PassResult> {
   const { pre, post } = stepsOf(options)
   const inGraph = pre.filter(({ step }) => step !== 'tokens')
-  if (!inGraph.length && !post.length) return { changes: 0 }
+  const tokens = pre.find(({ step }) => step === 'tokens')
   const place = { file }
   try {
+    const text = tokens && readTokens(model, tokens, file)
+    if (!inGraph.length && !post.length) return { changes: 0, ...text }
     await raise(model, () => ort.inferTypes(model))
     if (post.length && model.graph.outputs.some(({ shape, dtype }) => !shape || !dtype)) await ort.inferTypes(model)
     const context: Context = { model, file, ops: new Operators(model.graph, 'preprocess', model.graph.firstNode) }
     const before = model.graph.nodeCount
-    const media = inGraph.length ? addBefore(inGraph, context) : undefined
+    const media = { ...text?.media, ...(inGraph.length ? addBefore(inGraph, context) : {}) }
     if (post.length) {
       context.ops = new Operators(model.graph, 'postprocess')
       addAfter(post, context)
       await ort.inferTypes(model)
     }
-    return { changes: model.graph.nodeCount - before + post.length, ...(media ? { media } : {}) }
+    return { changes: model.graph.nodeCount - before + post.length, ...text, media }
   } catch (error) {
     throw error instanceof OnnxError ? error.at(place) : error
   }

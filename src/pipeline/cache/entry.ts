@@ -27,6 +27,7 @@ export interface Entry {
   external: EntryFile[]
   /** Left out where there are none. */
   adapters?: AdapterFile[]
+  tokenizer?: EntryFile
   info: ModelInfo
   report: EntryReport
 }
@@ -35,8 +36,13 @@ export interface Entry {
 export const SIDECAR = 'artifact.json'
 
 /** All files of an entry, the model first. */
-export function filesOf(entry: Entry): EntryFile[] {
-  return [entry.model, ...entry.external, ...(entry.adapters ?? [])]
+export function filesOf<F extends EntryFile>(entry: {
+  model: F
+  external: readonly F[]
+  adapters?: readonly F[]
+  tokenizer?: F
+}): F[] {
+  return [entry.model, ...entry.external, ...(entry.adapters ?? []), ...(entry.tokenizer ? [entry.tokenizer] : [])]
 }
 
 /** Reads a sidecar's text; undefined when it is cut off, foreign or for another key. */

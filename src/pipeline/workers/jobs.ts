@@ -46,6 +46,7 @@ export interface BuildResult {
   model: BuiltFile
   external: BuiltFile[]
   adapters?: AdapterFile[]
+  tokenizer?: EntryFile
   info: ModelInfo
   report: EntryReport
 }

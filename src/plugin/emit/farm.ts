@@ -54,6 +54,7 @@ export function configureFarm(config: FarmConfig): FarmConfig {
     'onnx_adapter',
     'safetensors',
     'npz',
+    'tokenizer',
     'wasm',
   ]
   return config
