@@ -18,10 +18,11 @@ const MOVING = new Set([
 
 /** True for truth values, and for numbers that are 0 or 1: constants that hold no others, and masks that the caller gives. */
 export function isTruth(value: Value): boolean {
-  if (value.dtype === 'bool' || /^u?int/.test(value.dtype ?? '') || (value.isFloat && value.isInput)) return true
+  if (value.dtype === 'bool' || /^u?int/.test(value.dtype ?? '')) return true
   let at: Value | undefined = value
   while (at && !constantOf(at) && MOVING.has(at.producer?.opType ?? '')) at = at.producer?.input(0)
   const tensor = constantOf(at)
+  if (at && !tensor && at.isInput) return at.isFloat
   return tensor?.toNumbers().every((number) => number === 0 || number === 1) ?? false
 }
 
