@@ -2,7 +2,9 @@ import { withFloats } from '../../../graph/float-data.ts'
 import { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
 import { quantizeBias, toFloat32 } from '../../../kernels/index.ts'
+import type { Note } from '../../pass.ts'
 import type { QuantizedConstant } from './constants.ts'
+import type { BiasUse } from './plan.ts'
 
 /** Keeps a product's scale a little above the least one that its bias needs. */
 const MARGIN = 1.0001
@@ -54,6 +56,20 @@ export function quantizedBias(
     scale: Tensor.from(scaleType, perChannel, [...product]),
     zeroPoint: Tensor.from('int32', perChannel, [...product].fill(0)),
     clipped,
+  }
+}
+
+/** Says which biases lose something, since they do not fit into int32 in the scale of their product. */
+export function noteClipped(biases: readonly BiasUse[], note: (note: Note) => void): void {
+  for (const { node, root, beta, inputScale, weight } of biases) {
+    const clipped = quantizedBias(weight, root, inputScale, beta)?.clipped ?? 0
+    if (clipped)
+      note({
+        level: 'warn',
+        code: 'quantize/bias-clipped',
+        message: `${clipped} values of the bias "${root.name}" do not fit into int32; adjust_for_bias makes room for them`,
+        node: node.label,
+      })
   }
 }
 

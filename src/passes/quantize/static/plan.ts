@@ -47,8 +47,9 @@ export function planConstants(
   const biases: BiasUse[] = []
   for (const [node, byIndex] of marks.constants) {
     for (const [index, mark] of byIndex) {
-      if (mark.kind === 'bias') continue
       const { root, dtype } = mark.weight
+      // A bias with settings of its own is a weight like others.
+      if (mark.kind === 'bias' && !overrides.has(root.name)) continue
       const request = requestFor(node, mark, dtype, options, overrides)
       const entries = known.get(root) ?? new Map<string, QuantizedConstant | string>()
       known.set(root, entries)
@@ -66,6 +67,7 @@ export function planConstants(
       const found = input && parameters.get(input)
       const scale = found?.narrow ?? found
       if (mark.kind !== 'bias' || !weight || weight.blocks || !scale || mark.weight.transposed) continue
+      if (overrides.has(mark.weight.root.name)) continue
       // What float8 gives is float: its bias too.
       if (isFloat8(scale.type) || isFloat8(weight.request.type)) continue
       if (scale.type.endsWith('16') && weight.request.type.endsWith('16')) continue
@@ -86,12 +88,12 @@ function requestFor(
   options: StaticOptions,
   overrides: TensorOverrides,
 ): ConstantRequest {
-  const override = overrides.get(mark.kind === 'bias' ? '' : mark.weight.root.name) ?? {}
-  const isWeight = mark.kind === 'weight'
+  const override = overrides.get(mark.weight.root.name) ?? {}
+  const isWeight = mark.kind !== 'operand'
   const type: CodeType = override.type ?? (isWeight ? weightTypeOf(node, options) : options.activationType)
   const symmetric =
     override.symmetric ?? (isWeight ? (options.weightSymmetric ?? type.startsWith('int')) : options.activationSymmetric)
-  const isProduct = isWeight && mark.product
+  const isProduct = mark.kind === 'weight' && mark.product
   const reduced = override.reduceRange ?? options.reduceRange
   const list = (value: number | number[] | undefined): number[] | undefined =>
     value === undefined ? undefined : [value].flat()
@@ -102,8 +104,8 @@ function requestFor(
       ? {}
       : { scale: list(override.scale)!, zeroPoint: list(override.zeroPoint) ?? [0] }),
   }
-  const axis = override.axis ?? (isWeight ? mark.axis : undefined)
-  const rank = isWeight || mark.kind === 'operand' ? mark.weight.tensor.dims.length : 0
+  const axis = override.axis ?? (mark.kind === 'weight' ? mark.axis : undefined)
+  const rank = mark.weight.tensor.dims.length
   return {
     type,
     symmetric,

@@ -11,6 +11,7 @@ import { type Calibration, calibrate, type MethodOptions } from '../calibrate/in
 import type { Part } from '../part.ts'
 import { selector } from '../select.ts'
 import { foldBatchNorms } from './batch-norm.ts'
+import { noteClipped } from './bias.ts'
 import { isFloat8 } from './float8.ts'
 import { attentionOperator, FUSED, giveBias, isAttention, isEmbedding, quantizeEmbeddings } from './fused.ts'
 import { readOverrides, readRanges } from './json-files.ts'
@@ -125,6 +126,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
     correctBiases(plan, await meansOf(model, products, dataOf(model, options, part), context), marks.nodes)
   }
   noteSaturation(plan, options, note)
+  noteClipped(plan.biases, note)
   const reported = rangesByName(ranges)
   const counts: Record<string, number> = {}
   for (const { opType } of marks.nodes) counts[opType] = (counts[opType] ?? 0) + 1

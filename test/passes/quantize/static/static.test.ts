@@ -333,6 +333,28 @@ describe('settings by tensor', () => {
     expect((await overridden({ x: { float: true } })).histogram()['QuantizeLinear']).toBeUndefined()
   })
 
+  test('a bias with settings of its own is a weight like others', async () => {
+    const model = await overridden({ b: { type: 'int8', symmetric: true } })
+    const types = new Map([...model.graph.initializers].map(({ name, tensor }) => [name, tensor!.dtype]))
+    expect([types.get('b_quantized'), types.get('w_quantized')]).toEqual(['int8', 'int8'])
+  })
+
+  test('a bias that does not fit is told, where no room may be made for it', async () => {
+    const model = buildModel(17, (graph, input) => {
+      const tiny = graph.addInitializer(
+        'w',
+        Tensor.float32(
+          [4, 2],
+          Array.from({ length: 8 }, () => random() * 1e-9),
+        ),
+      )
+      const bias = graph.addInitializer('b', Tensor.float32([2], [3, -2]))
+      return [graph.insert({ op: 'Gemm', inputs: [input('x', [2, 4]), tiny, bias] }).output()]
+    })
+    const { notes } = await quantizeStatic(model, { ...samplesOf(2, 4), adjustForBias: false })
+    expect(notes.map(({ code }) => code)).toContain('quantize/bias-clipped')
+  })
+
   test.each([
     ['int4', 0.9],
     ['uint4', 0.9],
@@ -365,6 +387,12 @@ describe('presets', () => {
     const { quantize: _quantize, ...options } = preset as Partial<StaticOptions>
     await check(convolution(), samplesOf(1, 3, 6, 6), options, 0.3)
     await check(dense(), samplesOf(1, 16), options, 0.1)
+  })
+
+  test('QNN in 16 bits', async () => {
+    const { quantize: _quantize, ...options } = ACCELERATOR_PRESETS['qnn'] as Partial<StaticOptions>
+    for (const opset of [17, 21])
+      await check(convolution(opset), samplesOf(1, 3, 6, 6), { ...options, activationType: 'uint16' }, 0.3)
   })
 
   test('for TensorRT zero is zero, weights stay float, and every reader has its pair', async () => {
