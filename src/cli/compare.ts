@@ -100,6 +100,7 @@ function lines(result: Result, isGood: (row: ValueDifference) => boolean, perEle
     list.map((row) => {
       const mark = isGood(row) ? pc.green('✓') : pc.red('✗')
       if (row.mismatch) return `  ${mark} ${row.name}: ${row.mismatch}`
+      if (row.maxAbs === 0) return `  ${mark} ${row.name}: equal`
       const outside =
         perElement && row.outside ? `, ${row.outside} of ${row.elements} elements beyond the tolerance` : ''
       const broken = row.broken ? `, ${row.broken} NaN or infinite` : ''

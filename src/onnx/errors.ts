@@ -8,11 +8,18 @@ export interface ErrorPlace {
   importSite?: string | undefined
 }
 
+const BRAND = Symbol.for('unplugin-onnx.OnnxError')
+
 /**
  * An error that the user can act on. `message` says what is wrong; `hint` says what to do. Everything that this project
  * throws on bad input is one of these; any other error is a bug.
  */
 export class OnnxError extends Error {
+  /** True for errors of any copy of this class: the built program has one in each of its files that stand alone. */
+  static override [Symbol.hasInstance](value: unknown): value is OnnxError {
+    return typeof value === 'object' && value !== null && Object.getPrototypeOf(value)?.[BRAND] === true
+  }
+
   override name = 'OnnxError'
   /** Stable machine-readable code, e.g. `MODEL_TRUNCATED`. */
   readonly code: string
@@ -56,3 +63,5 @@ export class OnnxError extends Error {
       .join('\n')
   }
 }
+
+Object.defineProperty(OnnxError.prototype, BRAND, { value: true })

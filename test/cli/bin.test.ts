@@ -22,6 +22,14 @@ describe.skipIf(!existsSync(bin))('the built program', () => {
     expect(spawnSync(process.execPath, [bin, 'inspekt']).status).toBe(2)
   })
 
+  test('tells what is wrong with a build in the words of its error, which another of its files has thrown', () => {
+    const args = ['build', digits, '--precision', 'mixed', '--mixed-inputs', bin, '-o', 'nowhere', '--no-cache']
+    const { stderr, status } = spawnSync(process.execPath, [bin, ...args])
+    expect(stderr.toString()).toMatch(/^\[NPY_INVALID\]/)
+    expect(stderr.toString()).not.toContain('INTERNAL')
+    expect(status).toBe(1)
+  })
+
   test.skipIf(process.platform === 'win32')('ends quietly when its reader has seen enough', () => {
     const { stderr, stdout } = spawnSync('sh', ['-c', `"${process.execPath}" "${bin}" inspect "${digits}" | head -1`])
     expect(stderr.toString()).toBe('')
