@@ -127,11 +127,20 @@ const ALIASES: Readonly<Record<string, string>> = {
   'skip-simplified-layer-norm': 'skip-rms-norm',
 }
 
+/** Switches of other tools that have nothing to switch here, and why. */
+const NOTHING_TO_SWITCH: Readonly<Record<string, string>> = {
+  'shape-inference': 'Shapes are always found, as rules rely on them.',
+  'qordered-matmul': 'Operators of the QOrdered kind are not made.',
+  'gemm-fast-gelu': 'No runtime that can be targeted has a kernel for GemmFastGelu.',
+  'multi-head-attention-bias': 'Biases always stay with their projections.',
+  'group-norm-channels-first': 'GroupNorm always has the channels last, with Transposes that cancel out.',
+}
+
 /** Rule names are kebab-case; the snake_case that other tools use means the same. */
 function checked(name: string, known: ReadonlySet<string>): string {
   const kebab = name.replaceAll('_', '-')
   for (const candidate of [kebab, ALIASES[kebab]]) if (candidate && known.has(candidate)) return candidate
   throw new OnnxError('OPTION_INVALID', `no fusion rule is called "${name}"`, {
-    hint: `Rules and groups: ${[...known].sort().join(', ')}.`,
+    hint: NOTHING_TO_SWITCH[kebab] ?? `Rules and groups: ${[...known].sort().join(', ')}.`,
   })
 }

@@ -19,6 +19,7 @@ export function choiceOf(options: FuseOptions, type: ModelType | undefined, devi
     ...((!only?.length && takesNhwc(options) && family?.also) || []),
     ...(mask === 'raw' ? [] : [`mask-${mask}`]),
     ...(attentionOp === 'GroupQueryAttention' ? ['group-query-attention'] : []),
+    ...(attentionOp === 'GroupQueryAttention' ? ['group-query-attention'] : []),
   ]
   const lacking = [...withoutBlocks(options.quantize), ...withoutMasks(device)]
   return {
