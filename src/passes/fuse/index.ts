@@ -1,4 +1,5 @@
 import { MODEL_TYPES } from '../../rules/families/names.ts'
+import { geluApproximationParam } from '../params.ts'
 import type { Pass } from '../pass.ts'
 import { quantizeParams } from '../quantize/params.ts'
 
@@ -18,11 +19,7 @@ const own = {
     placeholder: 'rule',
   },
   only: { type: 'list', doc: 'The only fusion rules (or groups of them) to run', placeholder: 'rule' },
-  geluApproximation: {
-    type: 'boolean',
-    doc: 'Replace the exact Gelu by its tanh approximation (differences up to 5e-4)',
-    default: false,
-  },
+  geluApproximation: geluApproximationParam as typeof geluApproximationParam,
   mask: {
     type: 'enum',
     doc: 'Padding mask of fused attention: `raw` is right for every mask, `index` (its length) for padding at the end only, `range` (end and start) for padding at both ends, `none` drops it',

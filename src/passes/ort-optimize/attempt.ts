@@ -23,6 +23,7 @@ export interface AttemptInput {
   file: string
   folder: string
   level: 'basic' | 'extended' | 'all'
+  geluApproximation: boolean
   trial: Trial | undefined
   ort: OrtService
   threads: number
@@ -46,7 +47,7 @@ export async function attempt(input: AttemptInput, disabled: ReadonlySet<string>
           disable_prepacking: '1',
           ...(needsDataFile(model) ? { optimized_model_external_initializers_file_name: DATA_FILE } : {}),
         },
-        optimization: { disable_specified_optimizers: [...disabled].join(';') },
+        optimization: optimizationKeys(input, disabled),
       },
     })
     const optimized = readModel(target)
@@ -62,6 +63,17 @@ export async function attempt(input: AttemptInput, disabled: ReadonlySet<string>
     throw error
   } finally {
     await session?.release()
+  }
+}
+
+/** Configuration of ONNX Runtime's optimizer. */
+export function optimizationKeys(
+  { geluApproximation }: Pick<AttemptInput, 'geluApproximation'>,
+  disabled: ReadonlySet<string>,
+): Record<string, string> {
+  return {
+    disable_specified_optimizers: [...disabled].join(';'),
+    ...(geluApproximation ? { enable_gelu_approximation: '1' } : {}),
   }
 }
 

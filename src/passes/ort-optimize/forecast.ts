@@ -9,7 +9,7 @@ import { dtypeOf } from '../../onnx/dtypes.ts'
 import { encodeToBytes } from '../../onnx/encode.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { TensorProto } from '../../onnx/proto.ts'
-import type { OrtService } from '../../ort/service.ts'
+import { type AttemptInput, optimizationKeys } from './attempt.ts'
 import { differences } from './differences.ts'
 import { FAST } from './trial.ts'
 
@@ -27,10 +27,8 @@ const EXTERNAL = 1
  *
  * @param folder where files can be made
  */
-export async function wouldChange(
-  { model, level, folder, ort }: Input,
-  disabled: ReadonlySet<string>,
-): Promise<boolean> {
+export async function wouldChange(input: Input, disabled: ReadonlySet<string>): Promise<boolean> {
+  const { model, level, folder, ort } = input
   const proto = modelToProto(model)
   let [weights, longest] = [0, 0]
   const initializer = proto.graph!.initializer?.map((tensor): TensorProto => {
@@ -58,7 +56,7 @@ export async function wouldChange(
       optimizedModelFilePath: target!,
       extra: {
         session: { ...FAST.extra.session, optimized_model_external_initializers_file_name: 'forecast-data' },
-        optimization: { disable_specified_optimizers: [...disabled].join(';') },
+        optimization: optimizationKeys(input, disabled),
       },
     })
     await session.release()
@@ -84,12 +82,7 @@ function nodesOf(file: string): Model {
   return modelFromProto(proto)
 }
 
-interface Input {
-  model: Model
-  level: 'basic' | 'extended' | 'all'
-  folder: string
-  ort: OrtService
-}
+type Input = Pick<AttemptInput, 'model' | 'level' | 'geluApproximation' | 'folder' | 'ort'>
 
 /** A file of zeros that takes no room where the file system knows holes. */
 function makeEmpty(path: string, length: number): void {

@@ -1,10 +1,11 @@
 import { OnnxError } from '../../onnx/errors.ts'
-import { optimizeParam } from '../params.ts'
+import { geluApproximationParam, optimizeParam } from '../params.ts'
 import type { Pass } from '../pass.ts'
 import { checkOptimizers } from './optimizers.ts'
 
 const params: {
   readonly optimize: typeof optimizeParam
+  readonly geluApproximation: typeof geluApproximationParam
   readonly disableOptimizers: {
     readonly type: 'list'
     readonly doc: string
@@ -12,6 +13,7 @@ const params: {
   }
 } = {
   optimize: optimizeParam,
+  geluApproximation: geluApproximationParam,
   disableOptimizers: {
     type: 'list',
     doc: 'Optimizers of ONNX Runtime to leave out with `optimize=basic|extended|all`, by name, e.g. `MatMulAddFusion`',
@@ -22,7 +24,7 @@ const params: {
 /** ONNX Runtime's own offline optimizer. What it gets wrong is found out and left out. */
 export const ortOptimize: Pass<typeof params> = {
   name: 'ort-optimize',
-  version: 1,
+  version: 2,
   doc: "Runs ONNX Runtime's offline optimizer at a level, checks the result, and leaves out what it gets wrong",
   params,
   enabled: ({ optimize }) => optimize === 'basic' || optimize === 'extended' || optimize === 'all',

@@ -9,7 +9,7 @@ import { OnnxError } from '../../onnx/errors.ts'
 import type { ParamOutput } from '../../params/spec.ts'
 import { run as runClean } from '../clean/run.ts'
 import type { PassContext, PassResult } from '../pass.ts'
-import { type Attempt, attempt } from './attempt.ts'
+import { type Attempt, type AttemptInput, attempt } from './attempt.ts'
 import { wouldChange } from './forecast.ts'
 import type { ortOptimize } from './index.ts'
 import { AVOIDED } from './optimizers.ts'
@@ -17,7 +17,7 @@ import { findCulprits } from './search.ts'
 import { sizeOf } from './size.ts'
 import { skeletonBytes } from './skeleton.ts'
 import { suspects } from './suspects.ts'
-import { FAST, makeTrial } from './trial.ts'
+import { APPROXIMATION, FAST, makeTrial } from './trial.ts'
 
 /** Why a result of the optimizer was not taken, in words. */
 const FAULTS = {
@@ -33,16 +33,17 @@ const MOST_ROUNDS = 4
 /** Lets ONNX Runtime optimize the model, and takes the result only if it computes the same and is no larger. */
 export async function run(
   model: Model,
-  options: ParamOutput<(typeof ortOptimize)['params']>,
+  options: Pick<ParamOutput<(typeof ortOptimize)['params']>, 'optimize'> &
+    Partial<ParamOutput<(typeof ortOptimize)['params']>>,
   context: PassContext,
 ): Promise<PassResult> {
-  const { optimize: level, disableOptimizers = [] } = options
+  const { optimize: level, disableOptimizers = [], geluApproximation = false } = options
   if (level !== 'basic' && level !== 'extended' && level !== 'all') return { changes: 0 }
   const disabled = new Set(disableOptimizers)
   let changes = 0
   let isChecked = true
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const result = await runOnce(model, level, disabled, context)
+    const result = await runOnce(model, { level, geluApproximation }, disabled, context)
     if (!result.changes) break
     changes += result.changes
     isChecked &&= result.isChecked
@@ -66,29 +67,30 @@ const NOTHING: Round = { changes: 0, isChecked: true, leftOut: [] }
 
 async function runOnce(
   model: Model,
-  level: 'basic' | 'extended' | 'all',
+  wanted: Pick<AttemptInput, 'level' | 'geluApproximation'>,
   disabled: ReadonlySet<string>,
   context: PassContext,
 ): Promise<Round> {
   const { ort, device, note } = context
+  const { level } = wanted
   const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-ort-'))
   try {
     const suspected = suspects(model)
     const avoided = level === 'basic' ? [] : (AVOIDED[device] ?? AVOIDED['webnn']!)
     // Whether it changes anything depends on the processor, and sessions do it again where it helps.
     const known = new Set(['QDQS8ToU8Transformer', ...disabled, ...avoided, ...suspected.keys()])
-    if (!(await wouldChange({ model, level, folder, ort }, known))) return NOTHING
+    if (!(await wouldChange({ ...wanted, model, folder, ort }, known))) return NOTHING
     const baseline = await readBaseline(model, folder, context)
     if (!baseline) return NOTHING
     const file = join(folder, 'model.onnx')
     await writeModel(model, file, { location: 'model.onnx.data' })
-    const trial = await makeTrial(model, file, ort)
+    const trial = await makeTrial(model, file, ort, wanted.geluApproximation ? APPROXIMATION : undefined)
     const input = {
       baseline,
       model,
       file,
       folder,
-      level,
+      ...wanted,
       trial,
       ort,
       threads: context.threads,

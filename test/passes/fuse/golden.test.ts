@@ -76,7 +76,8 @@ async function build(model: Model, type: FuseOptions['fuse'], setting: string): 
   await clean.run(model, { optimize: level }, context)
   const fuse = options?.fuse ?? type
   if (fuse !== 'none') await runFuse(model, { strict: true, ...options, fuse }, context)
-  if (level !== 'clean') await ortOptimize.run(model, { optimize: level }, context)
+  if (level !== 'clean')
+    await ortOptimize.run(model, { optimize: level, geluApproximation: options?.geluApproximation ?? false }, context)
 }
 
 function lacking(model: Model, wanted: Readonly<Record<string, number>>, isGpu = false): string[] {

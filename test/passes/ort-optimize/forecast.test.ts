@@ -16,7 +16,7 @@ const large = (body: (sketch: Sketch, product: Value) => Value): Promise<Model> 
     return body(s, s.op.MatMul(s.input('x', ['n', 4200]), weight))
   })
 const forecast = (model: Model, folder: string = temporaryFolder()): Promise<boolean> =>
-  wouldChange({ model, level: 'basic', folder, ort: passContext().ort }, new Set())
+  wouldChange({ model, level: 'basic', geluApproximation: false, folder, ort: passContext().ort }, new Set())
 
 test('a large model that ONNX Runtime leaves as it is is not written, and none of its weights are', async () => {
   const model = await large(({ op }, product) => op.Relu(product))
@@ -24,13 +24,15 @@ test('a large model that ONNX Runtime leaves as it is is not written, and none o
   expect(await forecast(model, folder)).toBe(false)
   const written = readdirSync(folder).reduce((sum, name) => sum + statSync(`${folder}/${name}`).blocks * 512, 0)
   expect(written).toBeLessThan(100_000)
-  expect(await ortOptimize.run(model, { optimize: 'basic' }, passContext())).toEqual({ changes: 0 })
+  expect(await ortOptimize.run(model, { optimize: 'basic', geluApproximation: false }, passContext())).toEqual({
+    changes: 0,
+  })
 })
 
 test('one that it would change is', async () => {
   const model = await large(({ op }, product) => op.Add(product, op.Sqrt(Tensor.float32([1], [4]))))
   expect(await forecast(model)).toBe(true)
-  const { changes } = await ortOptimize.run(model, { optimize: 'basic' }, passContext())
+  const { changes } = await ortOptimize.run(model, { optimize: 'basic', geluApproximation: false }, passContext())
   expect(changes).toBeGreaterThan(0)
 })
 

@@ -10,7 +10,7 @@ import type { Value } from '../../../src/graph/value.ts'
 import { OnnxError } from '../../../src/onnx/errors.ts'
 import { ortOptimize } from '../../../src/passes/ort-optimize/index.ts'
 import { buildModel, bytesOf, copyOf, difference, passContext, runModel, signatureOf } from '../../support/models.ts'
-import { noise } from '../../support/rules.ts'
+import { draw, noise, opsOf } from '../../support/rules.ts'
 
 const weight = (dims: readonly number[], seed: number) =>
   Tensor.float32(
@@ -67,7 +67,9 @@ const traps: [string, Model][] = [
 
 const optimize = (model: Model, options: Partial<Parameters<typeof ortOptimize.run>[1]> = {}, device = 'cpu') => {
   const context = passContext({ device })
-  return Promise.resolve(ortOptimize.run(model, { optimize: 'extended', ...options }, context)).then((result) => ({
+  return Promise.resolve(
+    ortOptimize.run(model, { optimize: 'extended', geluApproximation: false, ...options }, context),
+  ).then((result) => ({
     ...result,
     notes: context.notes,
   }))
@@ -185,6 +187,18 @@ test('what ONNX Runtime can not load is left alone', async () => {
   expect(Buffer.compare(bytesOf(model), before)).toBe(0)
 })
 
+test('Gelu by its approximation, where asked for', async () => {
+  const erf = await draw(({ op, input }) => {
+    const x = input('x', ['n', 8])
+    return op.Mul(op.Mul(x, 0.5), op.Add(op.Erf(op.Div(x, Math.SQRT2)), 1))
+  })
+  const exact = copyOf(erf)
+  await optimize(exact)
+  expect(opsOf(exact)).toBe('com.microsoft:Gelu')
+  await optimize(erf, { geluApproximation: true })
+  expect(opsOf(erf)).toBe('com.microsoft:FastGelu')
+})
+
 test('optimizers can be left out by name', async () => {
   const model = normalization([true, true])
   await optimize(model, { disableOptimizers: ['LayerNormFusionL1', 'LayerNormFusionL2', 'SimplifiedLayerNormFusion'] })
@@ -204,13 +218,14 @@ describe('devices', () => {
     expect(ops(model)).toContain(op)
   })
   test('all is for this machine', () => {
-    expect(() => ortOptimize.check!({ optimize: 'all' }, 'wasm')).toThrow(OnnxError)
-    expect(() => ortOptimize.check!({ optimize: 'all' }, 'cpu')).not.toThrow()
-    expect(ortOptimize.hardwareDependent!({ optimize: 'all' })).toBe(true)
-    expect(ortOptimize.hardwareDependent!({ optimize: 'extended' })).toBe(false)
+    expect(() => ortOptimize.check!({ optimize: 'all', geluApproximation: false }, 'wasm')).toThrow(OnnxError)
+    expect(() => ortOptimize.check!({ optimize: 'all', geluApproximation: false }, 'cpu')).not.toThrow()
+    expect(ortOptimize.hardwareDependent!({ optimize: 'all', geluApproximation: false })).toBe(true)
+    expect(ortOptimize.hardwareDependent!({ optimize: 'extended', geluApproximation: false })).toBe(false)
   })
   test('a misspelt optimizer', () => {
-    const check = () => ortOptimize.check!({ optimize: 'basic', disableOptimizers: ['MatmulAddFusion'] }, 'cpu')
+    const check = () =>
+      ortOptimize.check!({ optimize: 'basic', geluApproximation: false, disableOptimizers: ['MatmulAddFusion'] }, 'cpu')
     expect(check).toThrow(/Did you mean "MatMulAddFusion"/)
   })
 })
