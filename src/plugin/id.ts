@@ -17,7 +17,7 @@ export const EMITTED = 'unplugin-onnx-file'
 export function splitModelId(id: string): ModelId | undefined {
   if (!MODEL_ID.test(id) || id.startsWith(`${EMITTED}:`)) return undefined
   const [path, query] = cut(id, '?')
-  return { file: path.replace(/\.onnx\.js$/, '.onnx'), query }
+  return { file: path.replace(/\.onnx\.js$/, '.onnx'), query: query.replaceAll('%2F', '/') }
 }
 
 /**
@@ -26,7 +26,8 @@ export function splitModelId(id: string): ModelId | undefined {
  * @param virtual give it a `.js` name that does not exist on disk: webpack and Rspack then do not read the model.
  */
 export function joinModelId({ file, query }: ModelId, virtual = false): string {
-  return `${file}${virtual ? '.js' : ''}${query ? `?${query}` : ''}`
+  // Bundlers look for the folder of a module in front of the last slash, wherever that is.
+  return `${file}${virtual ? '.js' : ''}${query ? `?${query.replaceAll('/', '%2F')}` : ''}`
 }
 
 /** `value` set for `key` in a query, replacing what was there. */

@@ -71,6 +71,37 @@ test('a session module with two variants', () => {
   `)
 })
 
+test('a model with steps imports what reads its inputs, and nothing else', () => {
+  const variant = (kinds: readonly string[]) => ({
+    ...web,
+    tokenizer: { name: 'm.tokenizer', bytes: 7, urlExpression: '"/m.tokenizer"' },
+    info: {
+      ...web.info,
+      inputs: kinds.map((kind) => ({ name: kind, dtype: 'uint8', type: '', media: { kind } }) as never),
+    },
+  })
+  const lines = (...kinds: string[]) => {
+    const code = generateModule({ as: 'session', runtime: 'web', variants: [variant(kinds)] })
+    return [code.split('\n')[0], /^ {2}media: .*$/m.exec(code)?.[0].trim()]
+  }
+  const from = 'from "unplugin-onnx/runtime/web"'
+  const text = 'readText(() => import(\'@huggingface/tokenizers\'), () => loadBytes(String("/m.tokenizer"), 7)'
+  expect(lines('image')).toEqual([
+    `import { defineModel, readImage, readMedia } ${from}`,
+    'media: readMedia(readImage),',
+  ])
+  expect(lines('sound')).toEqual([
+    `import { defineModel, readMedia, readSound } ${from}`,
+    'media: readMedia(readSound),',
+  ])
+  expect(lines('text')).toEqual([`import { defineModel, loadBytes, readText } ${from}`, `media: ${text}),`])
+  expect(lines('text', 'image')).toEqual([
+    `import { defineModel, loadBytes, readText, readImage, readMedia } ${from}`,
+    `media: ${text}, readMedia(readImage)),`,
+  ])
+  expect(lines()).toEqual([`import { defineModel } ${from}`, undefined])
+})
+
 test('the default exports of the other shapes', () => {
   const make = (as: 'url' | 'bytes' | 'path' | 'info', runtime: 'web' | 'node') =>
     generateModule({ as, runtime, variants: [gpu, web] })

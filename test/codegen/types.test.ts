@@ -326,6 +326,44 @@ export const maybe = outputs['y']?.toFloat32()
     expect(check('uses', { 'onnx-models.d.ts': code, 'src/app.ts': app })).toBe('')
   }, 60_000)
 
+  test('inputs of images, sound and text take what the wrapper reads, alone and by name', () => {
+    const one = (name: string, dtype: string, shape: IoInfo['shape'], media: IoInfo['media']) =>
+      info([{ ...io(name, dtype, shape), ...(media ? { media } : {}) }], [io('y', 'float32', [1])])
+    const declared = generateTypes([
+      entry('image.onnx', '', one('x', 'uint8', ['h', 'w', 'c'], { kind: 'image' })),
+      entry('sound.onnx', '', one('x', 'float32', ['n'], { kind: 'sound', sampleRate: 16000 })),
+      entry('text.onnx', '', one('input_ids', 'int64', ['b', 's'], { kind: 'text' })),
+      entry('plain.onnx', '', one('x', 'uint8', ['h', 'w', 'c'], undefined)),
+    ]).code
+    const app = `
+import image from './image.onnx'
+import sound from './sound.onnx'
+import text from './text.onnx'
+import plain from './plain.onnx'
+declare const canvas: HTMLCanvasElement, frame: VideoFrame, bitmap: ImageBitmap, file: File, buffer: AudioBuffer
+const pixels = { data: new Uint8Array(4), width: 1, height: 1 }
+const images = await image()
+for (const one of [canvas, frame, bitmap, file, pixels]) await images.run(one)
+await images.run({ x: canvas })
+await images.run({ x: { data: new Uint8Array(3), dims: [1, 1, 3] } })
+// @ts-expect-error sound is no image
+await images.run(buffer)
+// @ts-expect-error text is no image
+await images.run({ x: 'text' })
+await (await sound()).run(buffer)
+await (await sound()).run(new Float32Array(100))
+const texts = await text()
+await texts.run('some text')
+await texts.run({ text: ['a', 'b'], textPair: ['c', 'd'] })
+await texts.run({ input_ids: [[1, 2]] })
+// @ts-expect-error an image is no text
+await texts.run(canvas)
+// @ts-expect-error no steps, no images
+await (await plain()).run({ x: canvas })
+`
+    expect(check('media', { 'onnx-models.d.ts': declared, 'src/app.ts': app })).toBe('')
+  }, 60_000)
+
   test('the generic declarations of client.d.ts do not hide the specific ones', () => {
     const client = readFileSync(join(root, 'client.d.ts'), 'utf8')
     const app = `import bert from './models/bert.onnx'

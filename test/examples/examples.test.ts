@@ -28,7 +28,9 @@ const PROGRAMS: Record<string, () => Promise<string>> = {
 
 test('every example is tested here', () => {
   const folders = readdirSync(examples, { withFileTypes: true }).filter((entry) => entry.isDirectory())
-  expect(folders.map(({ name }) => name).sort()).toEqual([...Object.keys(PROGRAMS), 'vite-browser', 'vite-ssr'].sort())
+  expect(folders.map(({ name }) => name).sort()).toEqual(
+    [...Object.keys(PROGRAMS), 'image-label', 'vite-browser', 'vite-ssr'].sort(),
+  )
 })
 
 describe.each(Object.keys(PROGRAMS))('%s', (name) => {
@@ -40,6 +42,13 @@ describe.each(Object.keys(PROGRAMS))('%s', (name) => {
     const main = files.find((file) => /^main\.[cm]?js$/.test(file))!
     expect(await node(join(dist, main))).toBe('logits of ten digits: 0 1 2 3 4 5 6 7 8 9\n')
   })
+})
+
+test('image-label: the bytes of a PNG become a label', async () => {
+  const dist = join(examples, 'image-label/dist')
+  rmSync(dist, { recursive: true, force: true })
+  await node('examples/image-label/build.mjs')
+  expect(await node(join(dist, 'main.js'))).toMatch(/^this is a four, by \d+ %\n$/)
 })
 
 test('vite-browser: the page reads a digit', async () => {

@@ -1,4 +1,6 @@
+import type { Graph } from '../../graph/graph.ts'
 import type { Model } from '../../graph/model.ts'
+import type { Node } from '../../graph/node.ts'
 import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { OnnxError } from '../../onnx/errors.ts'
@@ -49,6 +51,7 @@ export async function run(
       addAfter(post, context)
       await ort.inferTypes(model)
     }
+    dropUnused(model.graph)
     return { changes: model.graph.nodeCount - before + post.length, ...text, media }
   } catch (error) {
     throw error instanceof OnnxError ? error.at(place) : error
@@ -143,6 +146,18 @@ function named(flow: Flow, own: readonly Value[], kept: ReadonlySet<Value>, { mo
   value.name = isTaken ? model.names.fresh(wish) : wish
   value.type ??= tensorType(flow.dtype)
   return value
+}
+
+/** Removes what steps computed for others that are not there, such as where in the original a pixel was. */
+function dropUnused(graph: Graph): void {
+  for (let node = graph.lastNode; node; ) {
+    const previous: Node | undefined = node.previous
+    const own = /^(pre|post)process\//.test(node.name)
+    if (own && node.outputs.every((value) => !value || value.isUnused)) graph.remove(node)
+    node = previous
+  }
+  for (const value of [...graph.initializers])
+    if (/^(pre|post)process\//.test(value.name) && value.isUnused) graph.removeInitializer(value)
 }
 
 function valueNamed(name: string, { graph }: Model): Value | undefined {

@@ -12,6 +12,7 @@ describe('images, compared with plain JavaScript', () => {
     await process(model, { preprocess: 'imagenet' })
     const { y } = await evaluate(model, { x: pixels(photo) })
     expect(y!.dims).toEqual([1, 3, 224, 224])
+    for (const node of model.graph.nodes()) expect(node.outputs.every((value) => value?.isUnused)).toBe(false)
     const expected = imagenet(photo)
     // In units of the normalized values a step of a byte is 1 / 255 / std.
     expect(apart(y!.toNumbers(), expected) * 0.225).toBeLessThanOrEqual(STEP)
