@@ -52,6 +52,7 @@ export const ACCELERATOR_PRESETS: Readonly<Record<string, Bundle>> = {
     reduceRange: false,
     minimumRealRange: 1e-4,
     fixedScales: 'qnn',
+    completeOverrides: true,
   },
   nnapi: {
     ...COMPILED,

@@ -73,9 +73,11 @@ export class ActivationPairs {
       { quantize, dequantize },
       initializers,
     )
-    const last = convert
-      ? this.#convert(value, convert.parameters, dequantize, rest.filter(wants))
-      : dequantize.output()
+    const wanting = rest.filter(wants)
+    const last =
+      convert && (wanting.length || !convert.readers)
+        ? this.#convert(value, convert.parameters, dequantize, wanting)
+        : dequantize.output()
     if (takesOutput) {
       const others = [...value.uses].filter(({ node }) => node !== quantize)
       graph.replace(value, convert && !convert.readers ? last : dequantize.output())

@@ -10,7 +10,7 @@ export interface ActivationParameters extends ScaleZeroPoint {
   /** Integer products read the activation by these instead. */
   narrow?: ActivationParameters
   /** Rounded once more for some readers, called by their nodes' names; undefined: for all. */
-  convert?: { parameters: ActivationParameters; readers: readonly string[] | undefined }
+  convert?: { parameters: ActivationParameters; readers: readonly string[] | undefined } | undefined
 }
 
 /** Parameters of an activation from its range, options and what is said of it in particular. */

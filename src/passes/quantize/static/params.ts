@@ -98,6 +98,11 @@ const ownParams = {
     doc: 'JSON file of settings by tensor: `type`, `scale`, `zeroPoint`, `symmetric`, `reduceRange`, `min`, `max`, `axis`, `float`, `convert`',
     placeholder: 'path',
   },
+  completeOverrides: {
+    type: 'boolean',
+    doc: 'Convert activations between operators where tensorOverrides gives some of them another type, so that every operator works in one',
+    default: false,
+  },
   lossSamples: {
     type: 'integer',
     doc: 'Report what quantization costs each tensor, worst first, on so many samples (`build --json`)',

@@ -12,6 +12,7 @@ import type { Part } from '../part.ts'
 import { selector } from '../select.ts'
 import { foldBatchNorms } from './batch-norm.ts'
 import { noteClipped } from './bias.ts'
+import { completeOverrides } from './complete.ts'
 import { isFloat8 } from './float8.ts'
 import { attentionOperator, FUSED, giveBias, isAttention, isEmbedding, quantizeEmbeddings } from './fused.ts'
 import { readOverrides, readRanges } from './json-files.ts'
@@ -119,8 +120,9 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
     marks = markAll(candidates, options, model.opset, (value) => isFloat(value) || masked.has(value), wide)
     wide.clear()
   }
-  const parameters = parametersOf(marks, ranges, wide, options, overrides, context)
-  const plan = planConstants(marks, parameters, options, overrides, left)
+  const complete = options.completeOverrides ? completeOverrides(marks, overrides, options) : overrides
+  const parameters = parametersOf(marks, ranges, wide, options, complete, context)
+  const plan = planConstants(marks, parameters, options, complete, left)
   if (options.biasCorrection) {
     const products = new Set(plan.constants.map(({ node }) => node))
     correctBiases(plan, await meansOf(model, products, dataOf(model, options, part), context), marks.nodes)
@@ -260,7 +262,12 @@ function parametersOf(
   }
   for (const [value, provider] of marks.activations) {
     const shared = provider && parameters.get(marks.rootOf(value))
-    if (shared) parameters.set(value, shared)
+    if (!shared) continue
+    const { convert } = overrides.get(value.name) ?? {}
+    const range = ranges.get(marks.rootOf(value))
+    // A second type is the matter of one tensor, not of those that share its first.
+    const plain = shared.convert ? { ...shared, convert: undefined } : shared
+    parameters.set(value, convert ? converted(plain, convert, range, options) : plain)
   }
   return parameters
 }

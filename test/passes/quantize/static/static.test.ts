@@ -382,6 +382,55 @@ describe('settings by tensor', () => {
   })
 })
 
+describe('types of some activations, completed', () => {
+  /** x -> Conv a -> Relu -> Conv b -> Add c (with a constant) -> out; the sum alone has 16 bits. */
+  const chain = (): Model =>
+    buildModel(21, (graph, input) => {
+      const conv = (x: Value, name: string): Value =>
+        graph.insert({ op: 'Conv', name, inputs: [x, weight(graph, `${name}.w`, 4, 4, 1, 1)] }).output()
+      const a = graph.insert({ op: 'Sigmoid', inputs: [conv(input('x', [1, 4, 3, 3]), 'a')] }).output()
+      const b = conv(a, 'b')
+      b.name = 'b.out'
+      const sum = graph.insert({ op: 'Add', name: 'c', inputs: [b, weight(graph, 'k', 4, 1, 1)] }).output()
+      sum.name = 'sum'
+      return [conv(sum, 'd')]
+    })
+  const complete = async (overrides: object, options: Partial<StaticOptions> = {}): Promise<Model> => {
+    const model = chain()
+    const tensorOverrides = jsonFile('overrides.json', overrides)
+    const all = {
+      tensorOverrides,
+      completeOverrides: true,
+      sparePairs: false,
+      allOps: true,
+      wideActivations: 'quantize',
+    } as const
+    await check(model, samplesOf(1, 4, 3, 3), { ...all, ...options }, 0.2)
+    return model
+  }
+  const typeInto = (model: Model, name: string, index = 0): string => {
+    const node = [...model.graph.nodes()].find((node) => node.name === name)!
+    return node.input(index)!.producer!.input(0)!.dtype!
+  }
+
+  test('operators read the type that they give, constants too; what follows is converted back', async () => {
+    const model = await complete({ sum: { type: 'uint16' } })
+    expect([typeInto(model, 'a'), typeInto(model, 'b')]).toEqual(['uint8', 'uint8'])
+    expect([typeInto(model, 'c', 0), typeInto(model, 'c', 1)]).toEqual(['uint16', 'uint16'])
+    expect(typeInto(model, 'd')).toBe('uint8')
+  })
+
+  test('without completion only that activation has it', async () => {
+    const model = await complete({ sum: { type: 'uint16' } }, { completeOverrides: false })
+    expect([typeInto(model, 'c', 0), typeInto(model, 'd')]).toEqual(['uint8', 'uint16'])
+  })
+
+  test('what the user converts stays as it is said', async () => {
+    const model = await complete({ sum: { type: 'uint16' }, 'b.out': { convert: { type: 'int16' } } })
+    expect(typeInto(model, 'c', 0)).toBe('int16')
+  })
+})
+
 describe('presets', () => {
   test.each(Object.entries(ACCELERATOR_PRESETS))('%s: loads and runs on the CPU too', async (_, preset) => {
     const { quantize: _quantize, ...options } = preset as Partial<StaticOptions>
