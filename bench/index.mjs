@@ -12,7 +12,10 @@ const BENCHES = {
   fuse: 5,
   rewrite: 1,
   adapters: 50,
+<<<<<<< HEAD
   processing: 15,
+=======
+>>>>>>> b15c28d (bench: accuracy, beside the recorded results of the Python tools)
 }
 const { values, positionals } = parseArgs({ options: { runs: { type: 'string' } }, allowPositionals: true })
 const [name, ...names] = positionals
