@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { cli } from './support/models.mjs'
 
 const BENCHES = {
+  accuracy: 1,
   dynamic: 5,
   float16: 5,
   weights: 5,
@@ -12,10 +13,7 @@ const BENCHES = {
   fuse: 5,
   rewrite: 1,
   adapters: 50,
-<<<<<<< HEAD
   processing: 15,
-=======
->>>>>>> b15c28d (bench: accuracy, beside the recorded results of the Python tools)
 }
 const { values, positionals } = parseArgs({ options: { runs: { type: 'string' } }, allowPositionals: true })
 const [name, ...names] = positionals
