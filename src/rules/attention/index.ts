@@ -6,6 +6,7 @@ import { multiHead } from './multi-head.ts'
 import { packed } from './packed.ts'
 import { packedKeyValue } from './packed-kv.ts'
 import { maskIndex, maskRange, noMask, paddingMask } from './padding-mask.ts'
+import { partedHeads } from './parted-heads.ts'
 import { appendedKeys, past } from './past.ts'
 import { transposedProbabilities, weightedProbabilities } from './probabilities.ts'
 import { rotaryJoined, rotarySum } from './rotary/index.ts'
@@ -31,6 +32,7 @@ export const attentionPhases: readonly { group: string; rules: readonly Rule[]; 
   },
   { group: 'rotary-embedding', rules: [rotaryJoined] },
   { group: 'rotary-embedding', rules: [rotarySum, rotaryWide] },
+  { group: 'attention', rules: [partedHeads] },
   { group: 'attention', rules: [sdpa] },
   { group: 'attention', rules: [appendedKeys, collapseViews, paddingMask] },
   { group: 'mask-index', rules: [maskIndex], onRequest: true },
