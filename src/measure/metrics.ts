@@ -153,8 +153,10 @@ function numbersOf(tensor: Tensor): Float32Array<ArrayBuffer> {
   return Float32Array.from(tensor.toNumbers())
 }
 
-/** The feed in another float type, if the model asks for one. */
+/** The feed in another float or integer type, if the model asks for one. */
 export function asType(tensor: Tensor, type: string): Tensor {
-  if (!isFloat(tensor.dtype) || tensor.dtype === type || !isFloat(type as 'float32')) return tensor
+  const isInteger = (dtype: string | undefined): boolean => /^u?int/.test(dtype ?? '')
+  const isAlike = (isFloat(tensor.dtype) && isFloat(type as 'float32')) || (isInteger(tensor.dtype) && isInteger(type))
+  if (!isAlike || tensor.dtype === type) return tensor
   return Tensor.from(type as 'float32', tensor.dims, tensor.toNumbers())
 }

@@ -1,4 +1,5 @@
 import { OnnxError } from '../onnx/errors.ts'
+import { nearest } from '../params/nearest.ts'
 import type { Rule } from '../rewrite/index.ts'
 import { biasDropout, biasDropoutResidual } from './activations/bias-dropout.ts'
 import { biasFastGelu, biasGelu } from './activations/bias-gelu.ts'
@@ -140,7 +141,10 @@ const NOTHING_TO_SWITCH: Readonly<Record<string, string>> = {
 function checked(name: string, known: ReadonlySet<string>): string {
   const kebab = name.replaceAll('_', '-')
   for (const candidate of [kebab, ALIASES[kebab]]) if (candidate && known.has(candidate)) return candidate
+  const near = nearest(kebab, [...known])
   throw new OnnxError('OPTION_INVALID', `no fusion rule is called "${name}"`, {
-    hint: NOTHING_TO_SWITCH[kebab] ?? `Rules and groups: ${[...known].sort().join(', ')}.`,
+    hint:
+      NOTHING_TO_SWITCH[kebab] ??
+      `${near ? `Did you mean "${near}"? ` : ''}Rules and groups: ${[...known].sort().join(', ')}.`,
   })
 }
