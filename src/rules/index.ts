@@ -24,6 +24,7 @@ import { gemmSum, gemmTransposedInput, gemmTransposedOutput, matmulAdd } from '.
 import { gemmActivation } from './linear/gemm-activation.ts'
 import { embedLayerNorm } from './normalizations/embed-layer-norm.ts'
 import { layerNorm } from './normalizations/layer-norm.ts'
+import { layerNormChannels } from './normalizations/layer-norm-channels.ts'
 import { layerNormTf } from './normalizations/layer-norm-tf.ts'
 import { rmsNorm } from './normalizations/rms-norm.ts'
 import { skipLayerNorm, skipLayerNormBias, skipRmsNorm } from './normalizations/skip.ts'
@@ -47,7 +48,7 @@ export interface Phase {
  */
 export const phases: readonly Phase[] = [
   { group: 'shapes', rules: [constantShape] },
-  { group: 'layer-norm', rules: [layerNorm, layerNormTf] },
+  { group: 'layer-norm', rules: [layerNorm, layerNormTf, layerNormChannels] },
   { group: 'rms-norm', rules: [rmsNorm] },
   { group: 'group-norm', rules: [groupNormSwish] },
   { group: 'group-norm', rules: [groupNorm] },

@@ -259,6 +259,23 @@ describe('attention as exporters write it', () => {
   })
 })
 
+test('each attention keeps the number that hides its keys', async () => {
+  const model = await draw((s) => {
+    const { op } = s
+    const x = s.input('x', ['batch', 'sequence', HIDDEN])
+    const mask = s.input('mask', ['batch', 'sequence'], 'int64')
+    const layer = (input: Value, fill: number): Value => {
+      const [q, k, v] = [0, 1, 2].map(() => split(s, linear(s, input)))
+      const scores = op.Add(op.MatMul(q!, transpose(s, k!)), additive(s, mask, fill))
+      return merge(s, op.MatMul(op.Softmax(scores, { axis: -1 }), v!))
+    }
+    return layer(layer(x, -30000), -10000)
+  })
+  await fuseAttention(model)
+  const fused = [...model.allNodes()].filter(({ opType }) => opType === 'Attention')
+  expect(fused.map((node) => node.float('mask_filter_value', -10000))).toEqual([-30000, -10000])
+})
+
 const misses: Record<string, [string, Dialect]> = {
   'a Softmax over another axis': ['normalises another axis', { softmax: ({ op }, x) => op.Softmax(x, { axis: 2 }) }],
   'scores that something else reads': ['is read by', { scores: ({ op }, x) => op.Add(x, op.Sigmoid(x)) }],

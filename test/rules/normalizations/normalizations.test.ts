@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import type { Model } from '../../../src/graph/model.ts'
 import type { Value } from '../../../src/graph/value.ts'
 import { layerNorm } from '../../../src/rules/normalizations/layer-norm.ts'
+import { layerNormChannels } from '../../../src/rules/normalizations/layer-norm-channels.ts'
 import { layerNormTf } from '../../../src/rules/normalizations/layer-norm-tf.ts'
 import { rmsNorm } from '../../../src/rules/normalizations/rms-norm.ts'
 import { skipLayerNorm, skipLayerNormBias, skipRmsNorm } from '../../../src/rules/normalizations/skip.ts'
@@ -94,6 +96,29 @@ describe('layer-norm', () => {
       return op.Add(op.Mul(op.Div(d, deviation), weight([8])), weight([8]))
     })
     expectRefusal(cubed, layerNorm, 'expected the constant 2')
+  })
+})
+
+describe('layer-norm-channels', () => {
+  const image: (number | string)[] = ['B', 5, 'H', 4]
+  const norm = (form: Form, dims = image): Promise<Model> => draw((s) => torchNorm(s, s.input('x', dims), form))
+  const over: Form = { axes: [1], gamma: [5, 1, 1], beta: [5, 1, 1] }
+
+  test('over the channels of images, each with a scale and a shift of its own', async () => {
+    await expectFusion(await norm(over), layerNormChannels, 'LayerNormalization, 2 Transpose')
+    await expectFusion(
+      await norm({ axes: [-3], gamma: [1, 5, 1, 1], beta: [5, 1, 1] }),
+      layerNormChannels,
+      'LayerNormalization, 2 Transpose',
+    )
+  })
+
+  test('near misses', async () => {
+    expectRefusal(await norm({ ...over, axes: [2] }), layerNormChannels, 'is not over the channels alone')
+    expectRefusal(await norm({ ...over, axes: [1, 2] }), layerNormChannels, 'is not over the channels alone')
+    expectRefusal(await norm({ ...over, gamma: [4] }), layerNormChannels, 'is not one number for each channel')
+    expectRefusal(await norm({ ...over, beta: [1, 1, 1] }), layerNormChannels, 'is not one number for each channel')
+    expectRefusal(await norm({ axes: [1], gamma: [5, 1], beta: [5, 1] }, ['B', 5, 4]), layerNormChannels, 'is no image')
   })
 })
 
