@@ -28,7 +28,7 @@ const own = {
   },
   attentionOp: {
     type: 'enum',
-    doc: 'Operator that attention becomes; `auto` takes the one that does most and that the target runs',
+    doc: 'Operator that attention becomes; `auto` takes the one that does most, that the target runs and that is exact for every mask. `GroupQueryAttention` by name: rows without any key may differ, and after earlier tokens it takes one sequence or one token at a time',
     values: ['auto', 'Attention', 'MultiHeadAttention', 'GroupQueryAttention'],
     default: 'auto',
   },
