@@ -1,5 +1,6 @@
 import { basename, join, resolve } from 'node:path'
 import type { ErrorOptions, ErrorReport } from './measure/error/index.ts'
+import { OnnxError } from './onnx/errors.ts'
 import { cacheSettings, type ModelOptions, type PluginOptions, resolveRequest } from './options/index.ts'
 import { OPTIONS } from './params/read.ts'
 import {
@@ -87,6 +88,11 @@ export function createOptimizer({ onProgress, ...plugin }: OptimizerOptions = {}
         root,
         environment: { kind: 'server' },
       })
+      if (targets[0]!.frozen)
+        throw new OnnxError('OPTION_CONFLICT', '`dim` gives several sizes, and one file has one', {
+          place: { file },
+          hint: 'Transform the model once for each size.',
+        })
       const artifact = await pipeline.build({ file, options: targets[0]!, ...(signal ? { signal } : {}) })
       const files =
         output === undefined

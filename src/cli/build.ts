@@ -98,6 +98,11 @@ function measured({ report }: ReportRow): string[] {
   return notes.map(({ message }) => `  - ${message}`)
 }
 
+/** `sequence64` for variants of several sizes. */
+function sizesOf({ frozen = {} }: ResolvedOptions): string[] {
+  return Object.entries(frozen).map(([name, size]) => `${name.replace(/[^\w-]+/g, '_')}${size}`)
+}
+
 /** Where each result goes. Models of one name keep their folders below the common one; several targets get a folder each. */
 function plan(
   files: readonly string[],
@@ -117,7 +122,8 @@ function plan(
   const jobs = files.flatMap((file) => {
     const targets = targetsOf(file)
     return targets.map((options): Job => {
-      const folder = targets.length > 1 ? join(out, options.target ?? options.device) : out
+      const folder =
+        targets.length > 1 ? join(out, [options.target ?? options.device, ...sizesOf(options)].join('-')) : out
       const name = flat ? basename(file) : relative(common, file)
       return {
         file,

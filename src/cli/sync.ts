@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { relative, resolve, sep } from 'node:path'
+import { bySize, unfrozen } from '../codegen/frozen.ts'
 import { generateTypes, type TypesEntry } from '../codegen/types.ts'
 import { writeIfChanged } from '../codegen/write.ts'
 import { OnnxError } from '../onnx/errors.ts'
+import type { Sizes } from '../options/frozen.ts'
 import { cacheSettings, type PluginOptions, resolveRequest } from '../options/index.ts'
-import { createPipeline, type Pipeline } from '../pipeline/index.ts'
+import { createPipeline, type ModelInfo, type Pipeline } from '../pipeline/index.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { loadConfig } from './config.ts'
 import { findImports, type ModelImport } from './imports.ts'
@@ -68,9 +70,24 @@ async function typesOf(
           targets.map(async (options) => {
             const { info, adapters } = await pipeline.build({ file, options, importSite })
             const names = adapters.map(({ adapter }) => adapter)
-            return { target: options.target ?? options.device, info, ...(names.length ? { adapters: names } : {}) }
+            const { target = options.device, frozen } = options
+            return { target, frozen, info, ...(names.length ? { adapters: names } : {}) }
           }),
         )
       : []
-  return { file: relative(root, file).split(sep).join('/'), query, as, variants }
+  return {
+    file: relative(root, file).split(sep).join('/'),
+    query,
+    as,
+    variants: bySize(variants).map((group) => joined(group)),
+  }
+}
+
+/** Sizes of one model as one variant, with the names of the dimensions that differ. */
+function joined(
+  group: readonly { info: ModelInfo; frozen?: Sizes | undefined; target: string; adapters?: string[] }[],
+) {
+  const sizes = group.flatMap(({ info, frozen }) => (frozen ? [{ info, frozen }] : []))
+  const { target, info, adapters } = group[0]!
+  return { target, info: sizes.length > 1 ? unfrozen(sizes) : info, ...(adapters ? { adapters } : {}) }
 }

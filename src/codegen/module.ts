@@ -1,6 +1,8 @@
 import { OnnxError } from '../onnx/errors.ts'
+import type { Sizes } from '../options/frozen.ts'
 import type { ModelInfo } from '../pipeline/types.ts'
 import { ortEntry, type RuntimeName, wrapperEntry } from './entries.ts'
+import { bySize, unfrozen } from './frozen.ts'
 import { literal } from './literal.ts'
 
 /** Shape of the JS value of an import: `?as=...`. */
@@ -47,6 +49,8 @@ export interface VariantInput {
   sessionOptions?: Readonly<Record<string, unknown>>
   /** Specifier of ONNX Runtime, where it is not the one of `ortEntry(device, runtime)`. */
   ort?: string
+  /** Sizes at which dynamic dimensions of this variant are fixed, where there is one variant for each of several. */
+  frozen?: Sizes
   /** JavaScript expressions for the URLs of the .mjs and .wasm files that belong to this ONNX Runtime entry. */
   wasm?: { mjs?: string; wasm?: string }
 }
@@ -89,14 +93,26 @@ export function generateModule(input: ModuleInput): string {
 
 function sessionModule({ variants, runtime }: ModuleInput, wrapper: string): string {
   const infos: string[] = []
-  const definitions = variants.map((variant) => {
-    const info = literal(variant.info)
-    if (!infos.includes(info)) infos.push(info)
-    return definition(variant, runtime, `info${infos.indexOf(info)}`)
+  const infoName = (info: ModelInfo): string => {
+    const text = literal(info)
+    if (!infos.includes(text)) infos.push(text)
+    return `info${infos.indexOf(text)}`
+  }
+  const groups = bySize(variants)
+  const definitions = groups.map((group) => {
+    const [first] = group as [VariantInput]
+    if (group.length === 1) return definition(first, runtime, infoName(first.info))
+    const sizes = group.map((size) => {
+      const files = size.external.length ? `, external: ${externalOf(size)}` : ''
+      return `{ dims: ${literal(size.frozen)}, info: ${infoName(size.info)}, bytes: ${size.bytes}, url: ${size.urlExpression}${files} }`
+    })
+    const open = infoName(unfrozen(group as (VariantInput & { frozen: Sizes })[]))
+    return definition(first, runtime, open, [`frozen: frozen([${sizes.join(', ')}])`])
   })
   const names = [
     ...(variants.some(({ adapters }) => adapters?.length) ? ['adapters'] : []),
     'defineModel',
+    ...(groups.some((group) => group.length > 1) ? ['frozen'] : []),
     ...new Set(variants.flatMap((variant) => readersOf(variant))),
   ]
   return [
@@ -128,7 +144,14 @@ function mediaOf(variant: VariantInput): string | undefined {
   return `readText(() => import('@huggingface/tokenizers'), ${load}${other ? `, ${other}` : ''})`
 }
 
-function definition(variant: VariantInput, runtime: RuntimeName, info: string): string {
+function externalOf({ external }: VariantInput): string {
+  const files = external.map(
+    (file) => `{ path: ${literal(file.name)}, bytes: ${file.bytes}, url: ${file.urlExpression} }`,
+  )
+  return `[${files.join(', ')}]`
+}
+
+function definition(variant: VariantInput, runtime: RuntimeName, info: string, more: readonly string[] = []): string {
   const { wasm, requires, sessionOptions, external } = variant
   const fields = [
     `target: ${literal(variant.target)}`,
@@ -139,12 +162,7 @@ function definition(variant: VariantInput, runtime: RuntimeName, info: string): 
     // The specifier stands in the source as a literal: only so do bundlers see it, and only so is the rest left out.
     `ort: () => import(${JSON.stringify(variant.ort ?? ortEntry(variant.device, runtime))})`,
   ]
-  if (external.length) {
-    const files = external.map(
-      (file) => `{ path: ${literal(file.name)}, bytes: ${file.bytes}, url: ${file.urlExpression} }`,
-    )
-    fields.push(`external: [${files.join(', ')}]`)
-  }
+  if (external.length) fields.push(`external: ${externalOf(variant)}`)
   if (variant.adapters?.length) {
     const files = variant.adapters.map(({ name, bytes, urlExpression, tensors }) => {
       const places = literal(tensors.map(({ offset, dims }) => [offset, ...dims]))
@@ -160,5 +178,6 @@ function definition(variant: VariantInput, runtime: RuntimeName, info: string): 
     fields.push(`wasm: { ${paths.filter(Boolean).join(', ')} }`)
   }
   if (sessionOptions && Object.keys(sessionOptions).length) fields.push(`sessionOptions: ${literal(sessionOptions)}`)
+  fields.push(...more)
   return `{\n${fields.map((field) => `  ${field},\n`).join('')}}`
 }

@@ -3,6 +3,7 @@ import picomatch from 'picomatch'
 import { OnnxError } from '../onnx/errors.ts'
 import { OPTIONS, QUERY, readParams, type Surface, splitQuery } from '../params/read.ts'
 import { allPasses } from '../passes/index.ts'
+import { frozenDims } from './frozen.ts'
 import { type Device, shapeParams } from './general.ts'
 import { expandLayer, type Layer, spread } from './layers.ts'
 import { sessionOf } from './providers.ts'
@@ -86,11 +87,11 @@ function resolve(request: RequestInput): ResolvedRequest {
   const defaults = pluginDefaults(plugin)
   return {
     as: ((above['as'] ?? defaults['as']) as As | undefined) ?? shapeParams.as.default,
-    targets: names.map((name) => resolveTarget(name, [defaults, targetLayer(name, plugin), above], root)),
+    targets: names.flatMap((name) => resolveTarget(name, [defaults, targetLayer(name, plugin), above], root)),
   }
 }
 
-function resolveTarget(name: string, layers: readonly Layer[], root: string): ResolvedOptions {
+function resolveTarget(name: string, layers: readonly Layer[], root: string): ResolvedOptions[] {
   const merged: Record<string, unknown> = {}
   for (const layer of layers) Object.assign(merged, layer)
   const params: Record<string, unknown> = {}
@@ -100,16 +101,20 @@ function resolveTarget(name: string, layers: readonly Layer[], root: string): Re
     if (value !== undefined) params[key] = value
   }
   const device = (merged['device'] as Device | undefined) ?? 'cpu'
-  for (const pass of allPasses) if (pass.enabled(params)) pass.check?.(params, device)
   const preset = merged['sessionPreset'] as string | undefined
   const session = sessionOf(merged, device, name)
-  return {
-    target: name,
-    device,
-    params,
-    ...(preset === undefined ? {} : { sessionPreset: pathOf(root, preset) }),
-    ...(session ? { session } : {}),
-  }
+  return frozenDims(params['dim'] as Readonly<Record<string, string>> | undefined).map(({ dim, frozen }) => {
+    const own = frozen ? { ...params, dim } : params
+    for (const pass of allPasses) if (pass.enabled(own)) pass.check?.(own, device)
+    return {
+      target: name,
+      device,
+      params: own,
+      ...(frozen ? { frozen } : {}),
+      ...(preset === undefined ? {} : { sessionPreset: pathOf(root, preset) }),
+      ...(session ? { session } : {}),
+    }
+  })
 }
 
 function queryLayer({ query = '', surface, plugin = {} }: RequestInput): Layer {

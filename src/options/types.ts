@@ -11,6 +11,8 @@ export interface ResolvedOptions {
   device: string
   /** Absolute path of a file with session options, where one is named. */
   sessionPreset?: string
+  /** Sizes that dynamic dimensions are frozen at, where there is a variant for each of several. */
+  frozen?: Readonly<Record<string, number>>
   /** Session options of ONNX Runtime that the target sets, as plain JSON. */
   session?: Readonly<Record<string, unknown>>
   /** Values of all parameters of passes, defaults included; besides, `dtype` and `preset` where they are set. */

@@ -36,8 +36,8 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
   const used = as === 'session' ? variants : variants.slice(0, 1)
   const inputs: VariantInput[] = []
   for (const [index, { options, artifact }] of used.entries()) {
-    const { device, target = device, sessionPreset, session } = options
-    const variant = { target, device, info: artifact.info, bytes: artifact.model.bytes }
+    const { device, target = device, sessionPreset, session, frozen } = options
+    const variant = { target, device, info: artifact.info, bytes: artifact.model.bytes, ...(frozen ? { frozen } : {}) }
     if (as === 'info') {
       inputs.push({ ...variant, urlExpression: '""', external: [] })
       continue

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { bySize, unfrozen } from '../codegen/frozen.ts'
 import { generateTypes, type TypesEntry } from '../codegen/types.ts'
 import { writeIfChanged } from '../codegen/write.ts'
 import type { ModelInfo } from '../pipeline/index.ts'
@@ -41,8 +42,12 @@ function typesEntries(models: Models): TypesEntry[] {
     const key = `${file}?${id.query}`
     const entry = entries.get(key) ?? { file, query: id.query, as, variants: [] }
     entries.set(key, entry)
-    for (const { options, artifact } of variants) {
-      const { info } = artifact
+    for (const group of bySize(
+      variants.map((one) => ({ ...one, target: one.options.target ?? one.options.device, frozen: one.options.frozen })),
+    )) {
+      const { options, artifact } = group[0]!
+      const sizes = group.flatMap((one) => (one.frozen ? [{ info: one.artifact.info, frozen: one.frozen }] : []))
+      const info = sizes.length > 1 ? unfrozen(sizes) : artifact.info
       const adapters = artifact.adapters.map(({ adapter }) => adapter)
       const seen =
         variants.length === 1 &&

@@ -74,7 +74,7 @@ export function fromTypedArray(input: string, dtype: string, array: ArrayBufferV
  * integer type, a string for a number, ...
  */
 export function fromValues(input: string, dtype: string, values: ArrayLike<unknown>): TensorData {
-  if (dtype.endsWith('int4')) throw wrongType(input, dtype, 'plain values (pass the packed bytes as a Uint8Array)')
+  if (dtype.endsWith('int4')) throw wrongType(input, dtype, 'plain values, only packed bytes')
   return fill(input, dtype, values)
 }
 

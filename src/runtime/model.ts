@@ -25,6 +25,8 @@ export interface VariantDefinition {
   adapters?: AdapterSet
   /** Reads images and sound, where an input takes them. */
   media?: MediaReader
+  /** Makes a session of several sizes of the model, of which `url` is the smallest; `info` names the dims that differ. */
+  frozen?(variant: VariantDefinition, open: (part: VariantDefinition) => Promise<Session>): Promise<Session>
 }
 
 /** A model's files: bytes, or in Node a path, beside which ONNX Runtime finds the external data. */
@@ -80,7 +82,7 @@ async function start(
   if ((options.fallback ?? options.target === undefined) && !wanted.some(({ device }) => device === platform.base))
     attempts.push({ variant: wanted[wanted.length - 1]!, device: platform.base })
 
-  const files = new Map<VariantDefinition, Promise<ModelFiles>>()
+  const files = new Map<string | URL, Promise<ModelFiles>>()
   const skipped: TargetChoice['skipped'] = []
   let failure: unknown
   for (const { variant, device } of attempts) {
@@ -88,12 +90,18 @@ async function start(
     try {
       const obstacle = device === platform.base ? undefined : await platform.obstacle(variant)
       if (obstacle !== undefined) throw new OnnxSessionError('SESSION_FAILED', obstacle)
-      const loading = files.get(variant) ?? platform.load(variant, options)
-      files.set(variant, loading)
-      const open = await platform.open(variant, device, loading, options)
       const choice = { target, device, skipped }
+      const open = async (part: VariantDefinition): Promise<Session> => {
+        const { url, info, adapters, media } = part
+        const loading = files.get(url) ?? platform.load(part, options)
+        files.set(url, loading)
+        const opened = await platform.open(part, device, loading, options)
+        files.delete(url)
+        return wrapSession(opened, info, choice, adapters, media)
+      }
+      const session = await (variant.frozen ?? open)(variant, open)
       options.onTarget?.(choice)
-      return wrapSession(open, variant.info, choice, variant.adapters, variant.media)
+      return session
     } catch (error) {
       options.signal?.throwIfAborted()
       failure = error

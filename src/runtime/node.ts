@@ -74,6 +74,7 @@ export function defineModel(variants: readonly VariantDefinition[]): Model {
 }
 
 export { OnnxSessionError } from './error.ts'
+export { frozen } from './frozen.ts'
 export { readImage } from './image-node.ts'
 export { readMedia, readSound } from './media.ts'
 export { OnnxTensor } from './tensor.ts'

@@ -44,7 +44,7 @@ export function wrapSession(
       if (!raw.inputNames.includes(name))
         throw new OnnxSessionError(
           'INPUT_UNSUPPORTED',
-          `input "${name}" has a default value, and ONNX Runtime can't replace it from JavaScript`,
+          `input "${name}" has a default value, which can't be replaced`,
         )
       const { dtype } = inputs.find((input) => input.name === name)!
       return [name, 'location' in data ? (data as OrtTensor) : new ort.Tensor(dtype as never, data as never, dims!)]
@@ -113,7 +113,7 @@ export function wrapSession(
 }
 
 /** Reads and checks all feeds: names, element types, shapes. */
-function readFeeds(inputs: readonly IoInfo[], feeds: AnyFeeds, checkShapes: boolean): Map<string, ReadFeed> {
+export function readFeeds(inputs: readonly IoInfo[], feeds: AnyFeeds, checkShapes: boolean): Map<string, ReadFeed> {
   const given = new Map(Object.entries(feeds).filter(([, value]) => value !== undefined))
   for (const name of given.keys()) {
     if (!inputs.some((input) => input.name === name))

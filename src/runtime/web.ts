@@ -73,6 +73,7 @@ export function loadBytes(url: string, bytes: number): Promise<Uint8Array<ArrayB
 }
 
 export { OnnxSessionError } from './error.ts'
+export { frozen } from './frozen.ts'
 export { readImage } from './image-web.ts'
 export { readMedia, readSound } from './media.ts'
 export { OnnxTensor } from './tensor.ts'

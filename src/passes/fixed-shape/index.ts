@@ -9,7 +9,7 @@ const params = {
   },
   dim: {
     type: 'map',
-    doc: 'Sizes of named dynamic dimensions, e.g. `batch:1,sequence:128`',
+    doc: 'Sizes of named dynamic dimensions, e.g. `batch:1,sequence:128`; `sequence:64;128;512` builds a variant for each size, and the session takes the smallest that fits',
     placeholder: 'name:128',
   },
 } as const

@@ -1,0 +1,156 @@
+import { zeros } from './elements.ts'
+import { OnnxSessionError } from './error.ts'
+import type { ReadFeed } from './feed.ts'
+import type { VariantDefinition } from './model.ts'
+import { readFeeds } from './session.ts'
+import { OnnxTensor } from './tensor.ts'
+import type { Dims, IoInfo, ModelInfo, RunOptions, Session } from './types.ts'
+
+/** One size of a model: which dims it was frozen at, and its files. */
+export interface FrozenSize {
+  dims: { readonly [dim: string]: number }
+  info: ModelInfo
+  bytes: number
+  url: string | URL
+  external?: readonly { path: string; bytes: number; url: string | URL }[]
+}
+
+type Rows = { length: number; slice(start: number, end: number): Rows; [index: number]: unknown }
+type AnyFeeds = { readonly [name: string]: unknown }
+
+/** What an emitted module calls for a model of several fixed sizes, smallest first: one session, each size opened when needed. */
+export function frozen(sizes: readonly FrozenSize[]): NonNullable<VariantDefinition['frozen']> {
+  return async (variant, open) => {
+    const { info, media } = variant
+    const opened = new Map<FrozenSize, Promise<Session>>()
+    const sessionOf = (size: FrozenSize) => {
+      const known = opened.get(size)
+      if (known) return known
+      const { external: _, media: __, ...rest } = variant
+      const opening = open({ ...rest, ...size })
+      opened.set(size, opening)
+      opening.catch(() => opened.delete(size))
+      return opening
+    }
+    const first = await sessionOf(sizes[0]!)
+    const names = Object.keys(sizes[0]!.dims)
+    let disposal: Promise<void> | undefined
+    const dispose = () => {
+      disposal ??= Promise.all([...opened.values()].map(async (one) => (await one).dispose())).then(() => {})
+      return disposal
+    }
+    const view = (adapter: string | undefined): object => ({
+      target: first.target,
+      device: first.device,
+      skipped: first.skipped,
+      inputs: info.inputs,
+      outputs: info.outputs,
+      adapters: first.adapters,
+      adapter,
+      async withAdapter(name: string | undefined) {
+        await first.withAdapter(name)
+        return view(name)
+      },
+      async run(feeds: AnyFeeds, options: RunOptions<string> = {}) {
+        if (disposal) throw new OnnxSessionError('SESSION_DISPOSED', 'the session has been disposed')
+        const read = readFeeds(info.inputs, media ? await media(feeds, info.inputs) : feeds, true)
+        const actual = sizesOf(info.inputs, read, names)
+        const size = smallest(sizes, actual)
+        const isExact = names.every((name) => (actual[name] ?? size.dims[name]) === size.dims[name])
+        if (!isExact) needMask(info.inputs, names, actual, size)
+        const session = await (await sessionOf(size)).withAdapter(adapter)
+        const padded = [...read].map(([name, feed]) => {
+          const { shape, dtype } = info.inputs.find((input) => input.name === name)!
+          return [name, isExact ? { data: feed.data, dims: feed.dims } : pad(name, feed, shape, dtype!, size.dims)]
+        })
+        const results = (await session.run(Object.fromEntries(padded) as never, options as never)) as {
+          [name: string]: OnnxTensor
+        }
+        if (isExact) return results
+        return Object.fromEntries(
+          Object.entries(results).map(([name, tensor]) => {
+            const { shape } = info.outputs.find((output) => output.name === name)!
+            return [name, cut(tensor, shape, actual)]
+          }),
+        )
+      },
+      async warmup(dims: { readonly [dim: string]: number } = {}) {
+        await (await sessionOf(smallest(sizes, dims))).warmup(dims)
+      },
+      dispose,
+      [Symbol.asyncDispose]: dispose,
+    })
+    return view(undefined) as Session
+  }
+}
+
+type Actual = { [dim: string]: number }
+
+/** The sizes that the feeds have. */
+function sizesOf(inputs: readonly IoInfo[], feeds: ReadonlyMap<string, ReadFeed>, names: readonly string[]): Actual {
+  const actual: Actual = {}
+  for (const { name, shape = [] } of inputs)
+    shape.forEach((dim, axis) => {
+      const size = feeds.get(name)?.dims?.[axis]
+      if (typeof dim === 'string' && names.includes(dim) && size !== undefined) actual[dim] = size
+    })
+  return actual
+}
+
+/** @throws OnnxSessionError INPUT_SHAPE if none is large enough */
+function smallest(sizes: readonly FrozenSize[], actual: { readonly [dim: string]: number }): FrozenSize {
+  const found = sizes.find(({ dims }) => Object.entries(dims).every(([name, size]) => (actual[name] ?? 1) <= size))
+  if (found) return found
+  const show = (dims: object) => JSON.stringify(dims)
+  throw new OnnxSessionError(
+    'INPUT_SHAPE',
+    `the inputs are ${show(actual)}; the largest size that was built is ${show(sizes[sizes.length - 1]!.dims)}`,
+  )
+}
+
+/** Padding of a sequence would count without a mask that says what is padding; rows of a batch do not see each other. */
+function needMask(inputs: readonly IoInfo[], names: readonly string[], actual: Actual, { dims }: FrozenSize): void {
+  for (const name of names) {
+    const isMasked = inputs.some((input) => /mask/i.test(input.name) && input.shape?.includes(name))
+    if ((actual[name] ?? dims[name]) !== dims[name] && !isMasked && !/^(batch|n$)/i.test(name))
+      throw new OnnxSessionError(
+        'INPUT_SHAPE',
+        `"${name}" is ${actual[name]}, and the model has no mask that would hide padding up to ${dims[name]}`,
+      )
+  }
+}
+
+function pad(input: string, { data, dims }: ReadFeed, shape: Dims = [], dtype: string, sizes: Actual): object {
+  const to = dims!.map((size, axis) => sizes[shape[axis] as string] ?? size)
+  if ('location' in data)
+    throw new OnnxSessionError('INPUT_SHAPE', `input "${input}" is on a device and would have to be padded to [${to}]`)
+  return { data: resized(data as Rows, dims!, to, (count) => zeros(dtype, count) as unknown as Rows), dims: to }
+}
+
+/** An output without what belongs to padding. */
+function cut(output: OnnxTensor, shape: Dims = [], actual: Actual): OnnxTensor {
+  const { tensor } = output
+  const to = tensor.dims.map((size, axis) => actual[shape[axis] as string] ?? size)
+  if (to.every((size, axis) => size === tensor.dims[axis])) return output
+  const source = output.data as unknown as Rows
+  const data = resized(source, tensor.dims, to, (count) => zeros(output.type, count) as unknown as Rows)
+  const Tensor = tensor.constructor as new (type: string, data: unknown, dims: readonly number[]) => typeof tensor
+  return new OnnxTensor(new Tensor(tensor.type, data, to))
+}
+
+/** The elements of an array with dims `from` as one with dims `to`: cut off at the end of each dim, or filled up there. */
+function resized(source: Rows, from: readonly number[], to: readonly number[], make: (count: number) => Rows): Rows {
+  const target = make(to.reduce((product, size) => product * size, 1))
+  const strides = (dims: readonly number[]) => dims.map((_, i) => dims.slice(i + 1).reduce((a, b) => a * b, 1))
+  const [fromStrides, toStrides] = [strides(from), strides(to)]
+  const copy = (axis: number, at: number, into: number): void => {
+    if (axis === from.length) {
+      target[into] = source[at]
+      return
+    }
+    for (let i = 0; i < Math.min(from[axis]!, to[axis]!); i++)
+      copy(axis + 1, at + i * fromStrides[axis]!, into + i * toStrides[axis]!)
+  }
+  copy(0, 0, 0)
+  return target
+}
