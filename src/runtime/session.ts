@@ -42,10 +42,7 @@ export function wrapSession(
   ): Promise<AnyOutputs> {
     const tensors = [...feeds].map(([name, { data, dims }]): [string, OrtTensor] => {
       if (!raw.inputNames.includes(name))
-        throw new OnnxSessionError(
-          'INPUT_UNSUPPORTED',
-          `input "${name}" has a default value, which can't be replaced`,
-        )
+        throw new OnnxSessionError('INPUT_UNSUPPORTED', `input "${name}" has a default value, which can't be replaced`)
       const { dtype } = inputs.find((input) => input.name === name)!
       return [name, 'location' in data ? (data as OrtTensor) : new ort.Tensor(dtype as never, data as never, dims!)]
     })

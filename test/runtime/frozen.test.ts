@@ -24,7 +24,10 @@ async function open(name: string, sizes: readonly number[]) {
   const built = await Promise.all(
     sizes.map(async (sequence) => {
       const output = join(temporaryFolder(), 'm.onnx')
-      const { info, report } = await optimizer.transform(file, { dim: { sequence_length: sequence, batch_size: 2 }, output })
+      const { info, report } = await optimizer.transform(file, {
+        dim: { sequence_length: sequence, batch_size: 2 },
+        output,
+      })
       return { dims: { sequence }, frozen: { sequence }, info, url: output, bytes: report.bytesAfter }
     }),
   )
@@ -104,7 +107,9 @@ test('an import with several sizes emits each, and one session for all', async (
   }
   const [{ code }, ...assets] = await build('dim=batch_size:1;4;2')
   expect(assets.filter(({ fileName }) => fileName.endsWith('.onnx'))).toHaveLength(3)
-  expect(code).toMatch(/frozen\(\[\{ dims: \{ batch_size: 1 \}.*\{ dims: \{ batch_size: 2 \}.*\{ dims: \{ batch_size: 4 \}/)
+  expect(code).toMatch(
+    /frozen\(\[\{ dims: \{ batch_size: 1 \}.*\{ dims: \{ batch_size: 2 \}.*\{ dims: \{ batch_size: 4 \}/,
+  )
   expect(code.match(/defineModel/g)).toHaveLength(2)
   await expect(build('dim=batch_size:1;x')).rejects.toThrow(/SHAPE_INVALID[\s\S]*are no sizes/)
   await expect(build('dim=batch_size:1;1')).rejects.toThrow(/SHAPE_INVALID/)
