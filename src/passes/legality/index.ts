@@ -18,7 +18,7 @@ export type LegalityOptions = ParamOutput<typeof params>
 /** Checks that a quantized model runs where it is built for. Changes nothing. */
 export const legality: Pass<typeof params> = {
   name: 'legality',
-  version: 1,
+  version: 2,
   doc: 'Checks that the device has kernels for quantized operators',
   params,
   lossless: true,

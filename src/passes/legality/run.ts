@@ -7,10 +7,15 @@ import type { PassContext, PassResult } from '../pass.ts'
 import { isQuantizedOp } from '../quantize/already.ts'
 import type { LegalityOptions } from './index.ts'
 
-/** What can be done instead, by device. Devices that are not here run everything, or ONNX Runtime publishes no table of theirs. */
+/** What can be done instead, by device. Devices that are not here run everything. */
 const INSTEAD: Readonly<Record<string, string>> = {
   webgpu: 'dtype=fp16 or dtype=q4f16',
   webnn: 'dtype=fp16, dtype=q8 or dtype=q4',
+  cuda: 'dtype=fp16, dtype=q4 or quantize=static',
+  dml: 'dtype=fp16, dtype=q8 or dtype=q4',
+  coreml: 'dtype=fp16',
+  qnn: 'preset=qnn',
+  tensorrt: 'dtype=fp16 or preset=tensorrt',
 }
 
 /** See `legality`. */

@@ -47,6 +47,11 @@ describe('operators without a kernel', () => {
     ['webgpu', 'QLinearAdd', undefined],
     ['webnn', 'MatMulBnb4', undefined],
     ['webnn', 'MatMulNBits', 2],
+    ['coreml', 'QuantizeLinear', undefined],
+    ['qnn', 'MatMulInteger', undefined],
+    ['tensorrt', 'DynamicQuantizeLinear', undefined],
+    ['cuda', 'ConvInteger', undefined],
+    ['dml', 'MatMulBnb4', undefined],
   ])('%s %s is an error with a suggestion', (device, op, bits) => {
     let error: unknown
     try {
@@ -57,7 +62,7 @@ describe('operators without a kernel', () => {
     expect(error).toBeInstanceOf(OnnxError)
     expect((error as OnnxError).code).toBe('LEGALITY')
     expect((error as OnnxError).message).toMatch(
-      new RegExp(`${device} has no ${op}[\\s\\S]*at node node[\\s\\S]*dtype=`),
+      new RegExp(`${device} has no ${op}[\\s\\S]*at node node[\\s\\S]*(dtype|preset)=`),
     )
   })
 
@@ -75,6 +80,10 @@ test.each([
   ['webnn', 'MatMulInteger', undefined],
   ['wasm', 'MatMulInteger', undefined],
   ['cpu', 'MatMulBnb4', undefined],
+  ['qnn', 'QuantizeLinear', undefined],
+  ['tensorrt', 'QuantizeLinear', undefined],
+  ['cuda', 'MatMulInteger', undefined],
+  ['dml', 'MatMulInteger', undefined],
   // Floats are not the concern of this check.
   ['webgpu', 'NonZero', undefined],
 ])('%s runs %s', (device, op, bits) => {
