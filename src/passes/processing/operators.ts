@@ -61,6 +61,11 @@ export class Operators {
     return this.constant(Tensor.float32(dims ?? (typeof values === 'number' ? [] : [list.length]), list))
   }
 
+  /** To the nearest whole number, halves up. WebGPU has no Round. */
+  round(value: Value): Value {
+    return this.op('Floor', [this.op('Add', [value, this.floats(0.5)])])
+  }
+
   /** Sizes of some dimensions as int64 [n]. */
   sizes(value: Value, from: number, to: number): Value {
     return this.op('Shape', [value], { start: from, end: to })

@@ -149,8 +149,9 @@ describe('boxes', () => {
   )
 
   test('nothing above the threshold gives no boxes', async () => {
-    const y = await run('detections(scoreThreshold:0.95,format:yolov8)', true)
+    const y = await run('detections(scoreThreshold:0.95,format:yolov8,draw:true)', true)
     expect(y['boxes']!.dims).toEqual([0, 4])
+    expect(y['image']!.toNumbers()).toEqual([...photo.data.filter((_, i) => i % 4 < 3)])
   })
 
   test('the steps one by one', async () => {

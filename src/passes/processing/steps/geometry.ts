@@ -39,7 +39,7 @@ export function resized(
   else {
     const ratios = ops.op('Div', [ops.floats(size), before])
     const ratio = ops.op(policy === 'notSmaller' ? 'ReduceMax' : 'ReduceMin', [ratios], { keepdims: 1 })
-    const rounded = ops.op('Round', [ops.op('Mul', [before, ratio])])
+    const rounded = ops.round(ops.op('Mul', [before, ratio]))
     target = ops.cast(ops.op('Max', [rounded, ops.floats(1)]), 'int64')
   }
   const output = resizedTo(image, target, sampling, context)

@@ -90,7 +90,9 @@ export const imageSteps: Readonly<Record<string, Step>> = {
   resize: onImage((image, args, context, name) => {
     const size = sizeOf(name, 'resizeTo', args['resizeTo'])
     if (!size) throw mismatch(name, 'needs a size', 'e.g. resize(256)')
-    return resized(image, size, policyOf(args['policy']), samplingOf(args), context)
+    const changed = resized(image, size, policyOf(args['policy']), samplingOf(args), context)
+    // The next step finds what the one before left: no batch, the same layout.
+    return withBatch(toLayout(changed, image.layout, context), image.batch, context)
   }),
   centerCrop: onImage((image, { height, width }, context, name) => {
     const size = (height ?? width) as number | undefined
@@ -118,7 +120,7 @@ export const imageSteps: Readonly<Record<string, Step>> = {
     // Brightness goes on as float: colours are joined to it.
     if (image.channels !== 'y') return { ...pixels, dtype: 'uint8', value: bytes(pixels.value, context) }
     const { ops } = context
-    return { ...pixels, value: ops.op('Clip', [ops.op('Round', [pixels.value]), ops.floats(0), ops.floats(255)]) }
+    return { ...pixels, value: ops.op('Clip', [ops.round(pixels.value), ops.floats(0), ops.floats(255)]) }
   }),
   normalize: onImage((image, { mean, std }, context, name) => normalized(image, { mean, std }, context, name)),
   channelsLastToChannelsFirst: onImage((image, _, context) => toLayout(image, 'CHW', context)),

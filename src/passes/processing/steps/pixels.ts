@@ -35,7 +35,7 @@ export function toBytes(image: Image, context: Context): Image {
 
 /** Floats rounded and clipped to bytes. */
 export function bytes(value: Value, { ops }: Context): Value {
-  return ops.cast(ops.op('Clip', [ops.op('Round', [value]), ops.floats(0), ops.floats(255)]), 'uint8')
+  return ops.cast(ops.op('Clip', [ops.round(value), ops.floats(0), ops.floats(255)]), 'uint8')
 }
 
 /** Another order of channels. Grey is brightness, rounded to whole numbers as bytes would be. */
@@ -50,7 +50,7 @@ export function toChannels(image: Image, to: 'rgb' | 'bgr' | 'grey', context: Co
     const axis = axisOf(pixels, 'c')
     const colours = from === 'rgba' ? ops.slice(pixels.value, axis, [0], [3]) : pixels.value
     const weights = from === 'bgr' ? LUMA.toReversed() : LUMA
-    const grey = ops.op('Round', [ops.op('MatMul', [colours, ops.floats(weights, [3, 1])])])
+    const grey = ops.round(ops.op('MatMul', [colours, ops.floats(weights, [3, 1])]))
     return { ...pixels, value: grey, channels: 'grey' }
   }
   const axis = axisOf(image, 'c')
@@ -104,7 +104,7 @@ export function toYCbCr(image: Image, context: Context, step: string): Image {
     ops.op('MatMul', [pixels.value, ops.floats(TO_YCBCR, [3, 3])]),
     ops.floats([0, 128, 128]),
   ])
-  const clipped = ops.op('Clip', [ops.op('Round', [mixed]), ops.floats(0), ops.floats(255)])
+  const clipped = ops.op('Clip', [ops.round(mixed), ops.floats(0), ops.floats(255)])
   const planes = ops.ops('Split', [clipped, [1, 1, 1]], 3, { axis: axisOf(pixels, 'c') })
   const plane = (value: Value): Image => ({ ...pixels, value, channels: 'y' })
   context.planes = { cb: plane(planes[1]!), cr: plane(planes[2]!) }
@@ -115,5 +115,5 @@ export function toYCbCr(image: Image, context: Context, step: string): Image {
 export function fromYCbCr(y: Value, cb: Value, cr: Value, { ops }: Context): Value {
   const planes = ops.op('Sub', [ops.op('Concat', [y, cb, cr], { axis: -1 }), ops.floats([0, 128, 128])])
   const rgb = ops.op('MatMul', [planes, ops.floats(FROM_YCBCR, [3, 3])])
-  return ops.cast(ops.op('Clip', [ops.op('Round', [rgb]), ops.floats(0), ops.floats(255)]), 'uint8')
+  return ops.cast(ops.op('Clip', [ops.round(rgb), ops.floats(0), ops.floats(255)]), 'uint8')
 }
