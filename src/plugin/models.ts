@@ -12,6 +12,7 @@ import {
 } from '../options/index.ts'
 import {
   type Artifact,
+  type BuildProgress,
   cacheFolders,
   createPipeline,
   filesOf,
@@ -37,6 +38,8 @@ export class Models {
   /** What the report at the end of this build has to show. */
   #fresh: BuiltImport[] = []
   readonly #artifacts = new Set<string>()
+  /** Told how far builds are. */
+  onProgress: ((progress: BuildProgress) => void) | undefined
   #pipeline: Pipeline | undefined
   #users = 0
 
@@ -121,6 +124,7 @@ export class Models {
     this.#pipeline ??= createPipeline({
       root: this.root,
       cache: cacheSettings(this.options),
+      onProgress: (progress) => this.onProgress?.(progress),
     })
     return this.#pipeline
   }

@@ -7,6 +7,7 @@ import { viteEnvironment } from '../environment.ts'
 import { cut } from '../id.ts'
 import type { Models } from '../models.ts'
 import { type Bundler, consoleLog } from './bundler.ts'
+import { progressLines } from './progress.ts'
 import { outputHooks } from './rollup.ts'
 
 /** Vite: builds for browsers and servers, and the dev server. */
@@ -23,6 +24,7 @@ export function vite(models: Models, finish: () => Promise<void>): Bundler {
     },
     configureServer(server) {
       server.middlewares.use(devMiddleware(served, server.config.base))
+      models.onProgress = progressLines(server.config.logger)
     },
     resolveFileUrl: {
       order: 'pre',
