@@ -299,7 +299,9 @@ class Reader {
         return this.#contentsOf(0)
       case 'Range': {
         const [start, limit, delta] = [0, 1, 2].map((i) => this.#contentsOf(i)?.[0])
-        return delta === 1 && limit !== undefined && start !== undefined ? [addDims(limit, start, -1)] : undefined
+        if (delta !== 1 || limit === undefined || start === undefined) return undefined
+        // One that ends before it begins is empty.
+        return start === 0 || !this.#known.certain ? [addDims(limit, start, -1)] : undefined
       }
       case 'Gather': {
         const axis = node.int('axis', 0)

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { addDims, divideDims, multiplyDims, sliceLength } from '../../src/graph/dims.ts'
+import { addDims, divideDims, evaluateDim, multiplyDims, sliceLength } from '../../src/graph/dims.ts'
 import { readModel } from '../../src/graph/import.ts'
 import { propagateShapes } from '../../src/graph/shapes.ts'
+import { Tensor } from '../../src/graph/tensor.ts'
 import type { Value } from '../../src/graph/value.ts'
 import { createOrtService } from '../../src/ort/service.ts'
 import { inferTypes } from '../../src/ort/typing.ts'
@@ -56,6 +57,36 @@ describe('dimensions by name', () => {
     expect(split!.output().shape).toEqual(['batch', 'length', 4, 8])
     expect(heads!.output().shape).toEqual(['batch', 4, 'length', 8])
     expect(model.graph.lastNode!.input(0)!.shape).toEqual(['batch', 'length', 32])
+  })
+
+  test('the size of a dimension, for sizes of what it is made of', () => {
+    const sizes: Record<string, number> = { past: 3, length: 2, b: 5 }
+    const sizeOf = (dim: Parameters<typeof evaluateDim>[0]): number | undefined =>
+      evaluateDim(dim, (name) => sizes[name]!)
+    expect([sizeOf(7), sizeOf('past'), sizeOf(null)]).toEqual([7, 3, undefined])
+    expect(sizeOf(addDims(addDims('past', 'length'), -1))).toBe(4)
+    expect(sizeOf(multiplyDims(['b', 'length', 4]))).toBe(40)
+    expect(sizeOf(addDims(multiplyDims(['b', 2]), 'past'))).toBe(13)
+  })
+
+  test('ranges, picked elements, and outputs for the time of a rewrite', async () => {
+    const model = await draw(({ op, input, constant }) => {
+      const x = input('x', ['length', 4])
+      const past = input('past', ['past', 4])
+      const [length, before] = [x, past].map((value) =>
+        op.Gather(op.Shape(value), constant(Tensor.int64([0], []), 'axis')),
+      )
+      const range = op.Range(before!, op.Add(before!, length!), constant(Tensor.int64([1], []), 'one'))
+      const picked = op.GatherND(x, op.Unsqueeze(op.Unsqueeze(range, [1]), [2]))
+      const elements = op.GatherElements(x, op.Expand(op.Unsqueeze(range, [1]), [1, 3]), { axis: 0 })
+      return [op.Identity(range), op.Relu(picked), op.Relu(elements)]
+    })
+    const outputs = (): unknown => model.graph.outputs.map(({ shape }) => shape)
+    const declared = outputs()
+    propagateShapes(model)
+    expect(outputs()).toEqual(declared)
+    propagateShapes(model, { named: true })
+    expect(outputs()).toEqual([['length'], ['length', 1, 4], ['length', 3]])
   })
 })
 

@@ -24,7 +24,8 @@ interface Match extends Build {
  * GroupQueryAttention sees no key that comes after the query, even in rows where the model's mask hides all keys alike (padding on
  * the left): these rows, which nothing reads, come out differently. And with keys of earlier steps its kernels take either one
  * sequence or one token at a time. So it is chosen without being asked only where neither can happen; else keys and values are
- * repeated for MultiHeadAttention. The mask stays as it is, so that padding anywhere and windows hold.
+ * repeated for MultiHeadAttention. The mask stays as it is, so that padding anywhere and windows hold. Rotations stay operators of
+ * their own: the one inside counts positions by itself at the first step, whatever position ids say.
  */
 const found = (name: string, exact: boolean, appended: boolean): Rule =>
   rule({
