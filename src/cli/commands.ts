@@ -105,7 +105,7 @@ export const commands: readonly Command[] = [
       intermediates: { type: 'boolean', doc: 'Compare the values inside that both models have, too' },
       rounded: {
         type: 'boolean',
-        doc: 'Round every result in float16, as GPUs do; CPUs keep float32 between many operators, which hides overflows',
+        doc: 'Compute as GPUs do: round every result in float16 (CPUs keep float32 between many operators, which hides overflows), and spell out operators that only GPUs have',
       },
       provider: {
         type: 'string',

@@ -140,7 +140,7 @@ function refused(message: string): OnnxError {
   // The type code of bfloat16, which JavaScript has no arrays for.
   const hint = /Unsupported data type: 16\b/.test(message)
     ? 'Inputs or outputs of bfloat16 cannot be used in Node. Export the model with float32 or float16 ones.'
-    : /Could not find an implementation/.test(message)
+    : /Could not find an implementation|Failed to find kernel/.test(message)
       ? 'The CPU has no kernel for it. What only a GPU computes (bfloat16, some fused operators) can not be run here.'
       : undefined
   return new OnnxError(

@@ -6,6 +6,7 @@ import { tensorType } from '../graph/types.ts'
 import { Value } from '../graph/value.ts'
 import { codeOf, type DType } from '../onnx/dtypes.ts'
 import { createOrtService } from '../ort/service.ts'
+import { spellOut } from './spelled-out.ts'
 
 /** Whether a device rounds every result in float16. The kernels of CPUs keep float32 between many operators. */
 export function roundsResults(device: string): boolean {
@@ -25,18 +26,20 @@ const TYPE_ATTRIBUTES = ['dtype', 'to', 'output_dtype', 'output_datatype']
 /**
  * A copy of a model in which every node that works on halves (float16, bfloat16) computes in float32 between Casts, so that each
  * result is rounded, and overflows, as it does on a GPU. A CPU runs several such operators in a row in float32 without rounding in
- * between, and has no kernels for bfloat16 at all.
+ * between, and has no kernels for bfloat16 at all. Fused operators that only GPUs have are spelled out.
  *
- * @returns undefined if nothing in it works on halves
+ * @returns undefined if nothing in it works on halves, or is for GPUs alone
  */
 export async function withRounding(original: Model): Promise<Model | undefined> {
   const { model } = copyModel(original)
+  let changed = spellOut(model)
   const isBfloat = [...model.graph.allNodes()].some(({ outputs }) =>
     outputs.some((value) => value?.dtype === 'bfloat16'),
   )
   // Of bfloat16 ONNX Runtime does not tell in Node: such models have their types from the conversion.
   if (!isBfloat) await createOrtService().inferTypes(model, { scalars: false })
-  let changed = 0
+  // Packed attention is known by its rank.
+  changed += spellOut(model)
   for (const graph of model.graph.allGraphs()) {
     const wide = new Map<Value, Value>()
     for (const node of [...graph.nodes()]) {

@@ -2,6 +2,7 @@
 export function refusedOperator(message: string): string | undefined {
   return (
     /implementation for ([\w.]+:)?(\w+)\(/.exec(message)?.[2] ??
+    /find kernel for ([\w.]+\.)?(\w+)\(/.exec(message)?.[2] ??
     /(?:No Op registered for|Fatal error:) ([\w.]*:)?(\w+)/.exec(message)?.[2] ??
     /([\w.]+:)?(\w+)\(-?\d+\) is not a registered/.exec(message)?.[2] ??
     /of operator \((\w+)\)/.exec(message)?.[1]

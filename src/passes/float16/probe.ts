@@ -113,7 +113,7 @@ export class Prober {
       half[refused] = false
       return true
     }
-    const noKernel = /Could not find an implementation|NOT_IMPLEMENTED/.test(error)
+    const noKernel = /Could not find an implementation|Failed to find kernel|NOT_IMPLEMENTED/.test(error)
     if (noKernel && !probe.asFloat && !this.#trusted) {
       probe.asFloat = true
       return true

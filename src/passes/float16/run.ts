@@ -2,6 +2,7 @@ import { inlineFunctions } from '../../graph/inline-functions.ts'
 import type { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
 import { roundsResults } from '../../measure/rounded.ts'
+import { inferTypesOnGpu } from '../../measure/typing.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../pass.ts'
 import { Conversion } from './apply.ts'
@@ -15,7 +16,7 @@ import { Prober } from './probe.ts'
 /** Converts `model` to float16 in place. A model without float32 stays as it is. */
 export async function run(model: Model, options: Float16Options, context: PassContext): Promise<PassResult> {
   const inlined = inlineFunctions(model)
-  await context.ort.inferTypes(model, { scalars: false })
+  await inferTypesOnGpu(model, context.ort)
   const type = options.precision === 'bfloat16' ? 'bfloat16' : 'float16'
   const constants = new HalfConstants(options.overflow, type)
   const keep = keepIo(options)
@@ -109,10 +110,13 @@ function keepIo({ keepIoTypes, keepIo: names = [] }: Float16Options): KeepIo {
   return (name) => keepIoTypes || kept.has(name)
 }
 
+/** Kernels that read scale and shift as float32, though the operator may have them in float16: GroupNorm of CUDA. */
+const READ_AS_FLOAT: readonly string[] = ['GroupNorm:1', 'GroupNorm:2', 'SkipGroupNorm:1', 'SkipGroupNorm:2']
+
 /** `Resize:2` -> true for input 2 of all Resize nodes. */
 function float32Inputs({ float32Inputs: list = [] }: Float16Options): (node: Node, index: number) => boolean {
   const indices = new Map<string, Set<number>>()
-  for (const entry of list) {
+  for (const entry of [...READ_AS_FLOAT, ...list]) {
     const [, op, index] = /^(.+):(\d+)$/.exec(entry) ?? []
     if (op === undefined)
       throw new OnnxError('OPTION_VALUE', `float32_inputs: '${entry}' is no operator with the index of an input`, {
