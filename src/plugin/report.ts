@@ -1,6 +1,10 @@
+import { statSync } from 'node:fs'
 import pc from 'picocolors'
+import { ortEntry, runtimeOf } from '../codegen/entries.ts'
+import type { Artifact } from '../pipeline/index.ts'
 import { buildTable, noteLines } from '../report/index.ts'
 import type { BuiltImport } from './models.ts'
+import { findWebRuntime } from './onnxruntime-web.ts'
 
 /** Where a bundler wants messages of plugins to go. */
 export interface Log {
@@ -15,8 +19,10 @@ export function report(built: readonly BuiltImport[], root: string, log: Log): v
     built.flatMap(({ id, variants }) =>
       variants.map(({ options, artifact }) => {
         const label = id.query ? `?${id.query}` : ''
-        const target = options.target ?? options.device
-        return [[id.file, label, target].join(), { label, target, report: artifact.report }] as const
+        const sizes = Object.values(options.frozen ?? {})
+        const target = [options.target ?? options.device, ...sizes].join(' ')
+        const firstLoad = firstLoadOf(options.device, artifact, root)
+        return [[id.file, label, target].join(), { label, target, report: artifact.report, firstLoad }] as const
       }),
     ),
   )
@@ -26,4 +32,19 @@ export function report(built: readonly BuiltImport[], root: string, log: Log): v
     'warn',
   ))
     log.warn(line)
+}
+
+/**
+ * What a browser downloads until the first run on a device, in bytes: the model with its data, ONNX Runtime's code and its wasm,
+ * as they are on disk. Adapters come when they are asked for. Undefined for servers, and where the runtime is not installed.
+ */
+export function firstLoadOf(device: string, { model, external }: Artifact, root: string): number | undefined {
+  if (runtimeOf(device) !== 'web') return undefined
+  try {
+    const { entry, mjs, wasm } = findWebRuntime(ortEntry(device, 'web'), root)
+    const runtime = [entry, mjs.file, wasm.file].map((file) => statSync(file).size)
+    return [...runtime, ...[model, ...external].map(({ bytes }) => bytes)].reduce((sum, bytes) => sum + bytes, 0)
+  } catch {
+    return undefined
+  }
 }

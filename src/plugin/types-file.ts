@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { escapePath, glob } from 'tinyglobby'
 import { bySize, unfrozen } from '../codegen/frozen.ts'
 import { generateTypes, type TypesEntry } from '../codegen/types.ts'
 import { writeIfChanged } from '../codegen/write.ts'
@@ -27,7 +28,7 @@ export async function writeTypes(models: Models): Promise<string[]> {
   if (!file || models.built.size === 0) return []
   const { code, warnings } = generateTypes(typesEntries(models))
   const old = await readFile(file, 'utf8').catch(() => '')
-  await writeIfChanged(file, mergeBlocks(old, code))
+  await writeIfChanged(file, mergeBlocks(await withoutGone(old, models.root), code))
   return warnings
 }
 
@@ -61,6 +62,24 @@ function typesEntries(models: Models): TypesEntry[] {
     }
   }
   return [...entries.values()]
+}
+
+/** The declarations whose model is still somewhere in the project. */
+export async function withoutGone(old: string, root: string): Promise<string> {
+  const names = [...old.matchAll(BLOCK)].flatMap(([, pattern]) => modelOf(pattern!) ?? [])
+  if (!names.length) return old
+  const patterns = [...new Set(names)].map((name) => `**/${escapePath(name)}`)
+  const found = await glob(patterns, { cwd: root, ignore: ['**/node_modules/**', '**/.git/**'], dot: true })
+  const isThere = (name: string) => found.some((path) => `/${path}`.endsWith(`/${name}`))
+  return old.replace(BLOCK, (block, pattern: string) => {
+    const name = modelOf(pattern)
+    return name === undefined || isThere(name) ? block : ''
+  })
+}
+
+/** The end of the path of the model that a declaration is for; undefined for generic ones. */
+function modelOf(pattern: string): string | undefined {
+  return pattern.startsWith('*/') ? pattern.slice(2).split('?')[0] : undefined
 }
 
 /** `code` with those declarations of `old` added that it lacks, in the order that {@link generateTypes} gives them. */

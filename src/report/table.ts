@@ -11,6 +11,8 @@ export interface ReportRow {
   label?: string | undefined
   /** Name of the target it was built for. */
   target?: string | undefined
+  /** Bytes that the target downloads before its first run: model and runtime. */
+  firstLoad?: number | undefined
 }
 
 export interface TableOptions {
@@ -34,6 +36,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'before', align: 'right' },
   { title: 'after', align: 'right' },
   { title: '', align: 'right' },
+  { title: 'first load', align: 'right' },
   { title: 'time', align: 'right' },
   { title: 'cache', align: 'left' },
   { title: 'changes', align: 'left' },
@@ -51,7 +54,7 @@ export function buildTable(
 ): string {
   if (rows.length === 0) return ''
   const paint = createColors(color)
-  const cells = rows.map(({ report, label = '', target }) => {
+  const cells = rows.map(({ report, label = '', target, firstLoad }) => {
     const smaller = report.bytesAfter < report.bytesBefore
     const size = formatBytes(report.bytesAfter)
     return [
@@ -60,6 +63,7 @@ export function buildTable(
       paint.dim(formatBytes(report.bytesBefore)),
       smaller ? paint.green(size) : size,
       paint.dim(formatRatio(report.bytesBefore, report.bytesAfter)),
+      firstLoad === undefined ? '' : formatBytes(firstLoad),
       formatDuration(report.ms),
       report.cache === 'hit' ? paint.dim('hit') : report.cache,
       countsText(Object.fromEntries(report.passes.map(({ name, changes }) => [name, changes])), false),

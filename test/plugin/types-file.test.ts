@@ -1,5 +1,8 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { mergeBlocks } from '../../src/plugin/types-file.ts'
+import { mergeBlocks, withoutGone } from '../../src/plugin/types-file.ts'
+import { temporaryFolder } from '../support/temporary.ts'
 
 const block = (pattern: string, body: string) => `declare module '${pattern}' {\n  ${body}\n}\n`
 const file = (...blocks: string[]) => `// header\n\n${blocks.join('\n')}`
@@ -11,4 +14,13 @@ test('declarations of other builds stay, those of this build are replaced, gener
   expect(mergeBlocks(old, file(block('*/a.onnx', 'new a'), block('*/c.onnx', 'c'), generic))).toBe(merged)
   expect(mergeBlocks(merged, merged)).toBe(merged)
   expect(mergeBlocks('', merged)).toBe(merged)
+})
+
+test('declarations of models that are gone are dropped', async () => {
+  const root = temporaryFolder()
+  mkdirSync(join(root, 'x'))
+  for (const name of ['x/b.onnx', 'a [1].onnx']) writeFileSync(join(root, name), '')
+  const kept = [block('*/x/b.onnx', 'b'), block('*/a [1].onnx?dtype=q8', 'a'), generic]
+  const old = file(...kept, block('*/gone.onnx', 'gone'), block('*/y/b.onnx', 'elsewhere'))
+  expect((await withoutGone(old, root)).trim()).toBe(file(...kept).trim())
 })
