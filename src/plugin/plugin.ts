@@ -18,7 +18,7 @@ import { MENTIONS_MODEL, mergeAttributes, rewriteSource } from './source/index.t
 import { writeTypes } from './types-file.ts'
 
 /** Specifiers of models, and of what generated modules import. */
-const RESOLVED_HERE = /\.onnx(?:\?[^#]*)?$|^(?:unplugin-onnx\/runtime\/|onnxruntime-|node:)/
+const RESOLVED_HERE = /\.onnx(?:\?[^#]*)?$|^(?:unplugin-onnx\/runtime\/|onnxruntime-|node:|@huggingface\/tokenizers$)/
 
 /** JavaScript and TypeScript of the project itself: where models are named. */
 const SCRIPT = /\.(?:[cm]?[jt]sx?|vue|svelte|astro)(?:\?.*)?$/

@@ -1,3 +1,5 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MODEL_ID } from './id.ts'
@@ -5,6 +7,9 @@ import { findWebRuntime } from './onnxruntime-web.ts'
 
 /** The folder of the built package, flat: the wrappers lie beside this module. */
 const OWN_FOLDER = dirname(fileURLToPath(import.meta.url))
+
+/** The library that models with text import. */
+const TOKENIZERS = '@huggingface/tokenizers'
 
 /** How a bundler gets the modules that generated code imports. */
 export interface RuntimeModules {
@@ -31,7 +36,20 @@ export function runtimeModule(
   const wrapper = /^unplugin-onnx\/runtime\/(web|node)$/.exec(specifier)?.[1]
   if (wrapper) return modules.ownWrapper ? join(OWN_FOLDER, `runtime-${wrapper}.js`) : undefined
   if (specifier === 'onnxruntime-node') return modules.externalNode ? { id: specifier, external: true } : undefined
+  if (specifier === TOKENIZERS) return modules.externWasm ? tokenizers(root) : undefined
   return modules.externWasm && specifier.startsWith('onnxruntime-web/')
     ? findWebRuntime(specifier, root).entry
     : undefined
+}
+
+/** The tokenizer library of a project as an ES module, for bundlers that do not look into packages; undefined if it is not there. */
+function tokenizers(root: string): string | undefined {
+  try {
+    let folder = dirname(createRequire(join(root, 'package.json')).resolve(TOKENIZERS))
+    while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder)
+    const { module } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { module?: string }
+    return module && join(folder, module)
+  } catch {
+    return undefined
+  }
 }
