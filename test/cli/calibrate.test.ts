@@ -98,3 +98,31 @@ test.each([
       .sort(),
   ).toEqual(before)
 })
+
+test('what a data module reads is part of the cache key', async () => {
+  const folder = project()
+  writeFileSync(
+    join(folder, 'data.mjs'),
+    `import { readFileSync } from 'node:fs'
+     import { images } from './images.mjs'
+     const scale = Number(readFileSync(new URL('./scale.txt', import.meta.url), 'utf8'))
+     export default images.map((image) => ({ image: image.map((value) => value * scale) }))`,
+  )
+  const images = (value: number): string =>
+    `export const images = [Float32Array.from({ length: 64 }, (_, i) => i / 64 + ${value})]`
+  writeFileSync(join(folder, 'images.mjs'), images(0))
+  writeFileSync(join(folder, 'scale.txt'), '1')
+  const build = async (): Promise<string> => {
+    const flags = ['--quantize', 'static', '--calibration', 'data.mjs', '-o', 'out/a.onnx', '--json']
+    const { out, err } = await cli(folder, 'build', 'a.onnx', ...flags)
+    expect(err).toBe('')
+    return [JSON.parse(out)].flat()[0].cache
+  }
+  expect(await build()).toBe('miss')
+  expect(await build()).toBe('hit')
+  writeFileSync(join(folder, 'scale.txt'), '2')
+  expect(await build()).toBe('miss')
+  writeFileSync(join(folder, 'images.mjs'), images(1))
+  expect(await build()).toBe('miss')
+  expect(await build()).toBe('hit')
+})
