@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import { Tensor } from '../../../../graph/tensor.ts'
 import { OnnxError } from '../../../../onnx/errors.ts'
+import { freshIterator, isStale } from './fresh-module.ts'
 import { badData, type CalibrationData, type DataRequest, type Feeds } from './types.ts'
 import { feedOf } from './values.ts'
 
@@ -13,30 +14,37 @@ let opened = 0
 export function moduleData({ path, inputs, sources }: DataRequest): CalibrationData {
   return {
     async *open(): AsyncGenerator<Feeds> {
-      // A module is evaluated once per URL: a fresh one makes exported generators start again.
       const url = `${pathToFileURL(path).href}?calibration=${opened++}`
       let iterator: AsyncIterator<unknown> | Iterator<unknown>
       try {
-        const exported = ((await import(/* @vite-ignore */ url)) as { default?: unknown }).default
-        const given: unknown = typeof exported === 'function' ? await (exported as () => unknown)() : exported
-        iterator = iteratorOf(given)
+        iterator = isStale(path) ? await freshIterator(pathToFileURL(path).href) : await iteratorHere(url)
       } catch (error) {
         throw failed(error, path)
       }
-      for (let i = 0; ; i++) {
-        let item: IteratorResult<unknown>
-        try {
-          item = await iterator.next()
-        } catch (error) {
-          throw failed(error, path, i)
+      try {
+        for (let i = 0; ; i++) {
+          let item: IteratorResult<unknown>
+          try {
+            item = await iterator.next()
+          } catch (error) {
+            throw failed(error, path, i)
+          }
+          if (item.done) return
+          if (typeof item.value !== 'object' || item.value === null || item.value instanceof Tensor)
+            throw badData(`sample ${i} is no object of inputs by name`, path)
+          yield feedOf(item.value as Record<string, unknown>, inputs, sources, `sample ${i}`, path)
         }
-        if (item.done) return
-        if (typeof item.value !== 'object' || item.value === null || item.value instanceof Tensor)
-          throw badData(`sample ${i} is no object of inputs by name`, path)
-        yield feedOf(item.value as Record<string, unknown>, inputs, sources, `sample ${i}`, path)
+      } finally {
+        await iterator.return?.()
       }
     },
   }
+}
+
+/** Iterates in this thread. A module is evaluated once per URL: a fresh one makes exported generators start again. */
+async function iteratorHere(url: string): Promise<AsyncIterator<unknown> | Iterator<unknown>> {
+  const exported = ((await import(/* @vite-ignore */ url)) as { default?: unknown }).default
+  return iteratorOf(typeof exported === 'function' ? await (exported as () => unknown)() : exported)
 }
 
 function iteratorOf(given: unknown): AsyncIterator<unknown> | Iterator<unknown> {
