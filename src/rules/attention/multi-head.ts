@@ -8,6 +8,7 @@ import type { Axes } from './atoms.ts'
 import { maskInput } from './padding-mask.ts'
 import { SDPA } from './sdpa.ts'
 import { spread } from './shared-heads.ts'
+import { unpacked } from './unpacked.ts'
 import { type Stage, viewOf } from './view.ts'
 
 /** SDPA -> MultiHeadAttention on [batch, length, hidden]; keys and values stay [B, N, T, h] where only moving elements would help. */
@@ -24,16 +25,20 @@ export const multiHead: Rule = rule({
     const scale = node.float('scale', 1)
     const [numHeads, headSize] = [query.shape?.[1], query.shape?.[3]]
     if (typeof numHeads !== 'number' || typeof headSize !== 'number') return no('has an unknown shape', query)
-    const [q, k, v] = [query, key, value].map((operand) => viewOf(operand)!)
-    const isFlat = [k!, v!].every((stages) => !planOf(stages, flat(stages)).moves) || value.shape?.[3] !== headSize
-    const lay = (stages: Stage[]): Value => arrange(match, stages, flat(stages))
-    const wide = lay(q!)
+    const operands = [query, key, value]
+    const own = unpacked(match, operands, node)
+    const [q, k, v] = operands.map((operand) => viewOf(operand)!)
+    const isReady = (stages: Stage[], at: number): boolean =>
+      own[at] !== undefined || !planOf(stages, flat(stages)).moves
+    const isFlat = (isReady(k!, 1) && isReady(v!, 2)) || value.shape?.[3] !== headSize
+    const lay = (stages: Stage[], at: number): Value => own[at] ?? arrange(match, stages, flat(stages))
+    const wide = lay(q!, 0)
     const [attention] = create({
       op: 'com.microsoft:MultiHeadAttention',
       inputs: [
         wide,
-        isFlat ? lay(k!) : key,
-        isFlat ? lay(v!) : value,
+        isFlat ? lay(k!, 1) : key,
+        isFlat ? lay(v!, 2) : value,
         null,
         maskInput(match, node, mask),
         wholeRows(match, bias, wide, key),

@@ -110,6 +110,31 @@ describe('packed projections become Attention', () => {
   })
 })
 
+describe('parts of a packed projection in another order', () => {
+  const cross = (isRead = false): Promise<Model> =>
+    draw((s) => {
+      const { op } = s
+      const query = op.MatMul(s.input('x', ['batch', 'length', HIDDEN]), s.weight([HIDDEN, HIDDEN], { scale: 0.3 }))
+      const words = s.input('words', ['batch', 'count', HIDDEN])
+      const both = op.Add(op.MatMul(words, s.weight([HIDDEN, 2 * HIDDEN], { scale: 0.3 })), s.weight([2 * HIDDEN]))
+      const moved = op.Transpose(op.Reshape(both, [0, 0, HEADS, 2, SIZE]), { perm: [3, 0, 2, 1, 4] })
+      const q = swap(s, op.Reshape(query, [0, 0, HEADS, SIZE]))
+      const scores = op.MatMul(q, op.Transpose(pick(s, moved, 0), { perm: [0, 1, 3, 2] }))
+      const y = op.MatMul(op.Softmax(op.Mul(scores, SIZE ** -0.5), { axis: -1 }), pick(s, moved, 1))
+      const merged = op.Reshape(swap(s, y), [0, 0, HIDDEN])
+      return isRead ? [merged, op.Neg(both)] : merged
+    })
+
+  test('have weights of their own, and nothing is moved', async () => {
+    await expectFused(await cross(), '2 Add, 3 MatMul, com.microsoft:MultiHeadAttention', { count: 7 })
+  })
+
+  test('stay where the product is needed as it is', async () => {
+    const ops = 'Add, 2 Gather, 2 MatMul, Neg, Reshape, Transpose, com.microsoft:MultiHeadAttention'
+    await expectFused(await cross(true), ops, { count: 7 })
+  })
+})
+
 describe('others become MultiHeadAttention', () => {
   const rest: Record<string, [Form, Project?]> = {
     'a part that something else reads': [
