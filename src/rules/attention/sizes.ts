@@ -70,7 +70,7 @@ export const sizes: Rule = rule({
 })
 
 /** An axis of a value. */
-interface Place {
+export interface Place {
   value: Value
   axis: number
 }
@@ -95,7 +95,7 @@ function termsOf(value: Value, dim: string): (number | Place)[][] | undefined {
 }
 
 /** The axis of an input of the graph, or of one around it, that has this name. */
-function placeOf(value: Value, name: string): Place | undefined {
+export function placeOf(value: Value, name: string): Place | undefined {
   for (let graph: Graph | undefined = value.graph; graph; graph = graph.owner?.graph) {
     const input = graph.inputs.find(({ shape }) => shape?.includes(name))
     if (input) return { value: input, axis: input.shape!.indexOf(name) }

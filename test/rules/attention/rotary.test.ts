@@ -96,13 +96,13 @@ const dialects: Record<string, (s: Sketch, x: Value, positions: Value) => Value>
 /** Positions that the caller gives, or counted for all sequences alike; heads before or after the length. */
 function rotary(
   dialect: (s: Sketch, x: Value, positions: Value) => Value,
-  options: { counted?: boolean; opset?: number } = {},
+  options: { counted?: boolean; opset?: number; names?: [string, string] } = {},
 ): Promise<Model> {
   return draw(
     (s) => {
       const { op } = s
       const x = s.input('x', ['batch', 'sequence', HEADS * SIZE])
-      const given = s.input('positions', ['batch', 'sequence'], 'int64')
+      const given = s.input('positions', options.names ?? ['batch', 'sequence'], 'int64')
       const length = op.Gather(op.Shape(x), s.constant(Tensor.int64([1], [])))
       const [zero, one] = [0, 1].map((i) => s.constant(Tensor.int64([i], [])))
       const positions = options.counted ? op.Unsqueeze(op.Range(zero!, length, one!), [0]) : given
@@ -113,7 +113,11 @@ function rotary(
   )
 }
 
-async function expectRotary(model: Model, op: string): Promise<void> {
+async function expectRotary(
+  model: Model,
+  op: string,
+  rows: (batch: number) => number = (batch) => batch,
+): Promise<void> {
   const cases = (
     [
       [1, 5],
@@ -122,7 +126,7 @@ async function expectRotary(model: Model, op: string): Promise<void> {
   ).map(([batch, sequence]) => ({
     ...randomFeeds(model, { batch, sequence }),
     // Padding on the left, a jump, and positions in any order.
-    positions: Tensor.int64([0, 0, 1, 2, 3, 1, 7, 4, 0].slice(0, batch * sequence), [batch, sequence]),
+    positions: Tensor.int64([0, 0, 1, 2, 3, 1, 7, 4, 0].slice(0, rows(batch) * sequence), [rows(batch), sequence]),
   }))
   const original = await ort.open(model)
   await fuseAttention(model, phases)
@@ -139,6 +143,13 @@ describe('rotary positions as exporters write them', () => {
   test.each(Object.entries(dialects))('%s', async (_, dialect) => {
     await expectRotary(await rotary(dialect), 'com.microsoft:RotaryEmbedding')
     await expectRotary(await rotary(dialect, { counted: true }), 'com.microsoft:RotaryEmbedding')
+  })
+
+  test.each(Object.entries(dialects))('%s, with positions whose sizes have names of their own', async (_, dialect) => {
+    const names: [string, string] = ['rows', 'columns']
+    await expectRotary(await rotary(dialect, { names }), 'com.microsoft:RotaryEmbedding')
+    await expectRotary(await rotary(dialect, { names }), 'com.microsoft:RotaryEmbedding', () => 1)
+    await expectRotary(await rotary(dialect, { names, opset: 23 }), 'RotaryEmbedding', () => 1)
   })
 
   test.each(Object.entries(dialects))('%s, with the standard operator', async (_, dialect) => {
