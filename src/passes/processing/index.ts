@@ -1,6 +1,10 @@
 import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { OnnxError } from '../../onnx/errors.ts'
+import { foldCase } from '../../params/case.ts'
+import { findKey, OPTIONS } from '../../params/read.ts'
 import type { ParamOutput, StepTable, StepValue } from '../../params/spec.ts'
+import { parseSteps } from '../../params/steps.ts'
 import type { Pass } from '../pass.ts'
 import { type StepName, stepTable } from './table.ts'
 
@@ -22,6 +26,11 @@ const params = {
     values: ['imagenet', 'mobilenet', 'superresolution', 'yolo', 'whisper'],
     doc: 'Ready steps before and after the model by one name, as in other tools',
   },
+  toolCommandArgs: {
+    type: 'map',
+    placeholder: 'argument:value',
+    doc: 'Arguments of these steps by name, as in other tools: `resize:256`, `iou_threshold:0.5`, `input_shape:640x640`',
+  },
 } as const
 
 /** What each `toolCommand` stands for. */
@@ -33,18 +42,52 @@ const TOOLS: Readonly<Record<string, readonly [pre: readonly StepName[], post: r
   whisper: [['whisper'], []],
 }
 
+/** Names that other tools give to arguments, in one case. */
+const ALIASES: Readonly<Record<string, string>> = {
+  inputshape: 'size',
+  targetshape: 'size',
+  resizeto: 'resize',
+  cropto: 'size',
+}
+
 export type ProcessingOptions = ParamOutput<typeof params>
 
-/** The steps of both sides, after reading. */
-export function stepsOf({ preprocess, postprocess, toolCommand }: ProcessingOptions): {
+/**
+ * The steps of both sides, after reading.
+ *
+ * @throws OnnxError `OPTION_UNKNOWN` or `OPTION_VALUE` for arguments of a tool
+ */
+export function stepsOf(options: ProcessingOptions): {
   pre: readonly StepValue[]
   post: readonly StepValue[]
 } {
+  const { preprocess, postprocess, toolCommand, toolCommandArgs = {} } = options
   const [pre, post] = (toolCommand && TOOLS[toolCommand]) || [[], []]
-  const named = (steps: readonly StepName[]) => steps.map((step) => ({ step }))
+  const known = new Set<string>()
+  const named = (steps: readonly StepName[]) =>
+    steps.flatMap((step) => {
+      const given = Object.entries(toolCommandArgs).flatMap(([name, value]) => {
+        const key = findKey(stepTable[step]!.params, ALIASES[foldCase(name)] ?? name)
+        if (key) known.add(name)
+        return key ? [[key, value.replace(/^(\d+)x(\d+)$/, '$1,$2')]] : []
+      })
+      return parseSteps(stepTable, 'toolCommandArgs', { step, ...Object.fromEntries(given) }, OPTIONS)
+    })
+  const ready = { pre: named(pre), post: named(post) }
+  const unknown = Object.keys(toolCommandArgs).find((name) => !known.has(name))
+  if (unknown !== undefined) {
+    const all = [...new Set([...pre, ...post].flatMap((step) => Object.keys(stepTable[step]!.params)))]
+    throw new OnnxError(
+      'OPTION_UNKNOWN',
+      `\`toolCommand\` ${toolCommand ?? 'is not set: it'} takes no argument '${unknown}'`,
+      {
+        hint: all.length ? `Arguments: ${all.join(', ')}.` : 'Arguments need a toolCommand.',
+      },
+    )
+  }
   return {
-    pre: (preprocess as readonly StepValue[] | undefined) ?? named(pre),
-    post: (postprocess as readonly StepValue[] | undefined) ?? named(post),
+    pre: (preprocess as readonly StepValue[] | undefined) ?? ready.pre,
+    post: (postprocess as readonly StepValue[] | undefined) ?? ready.post,
   }
 }
 
@@ -57,8 +100,9 @@ export const processing: Pass<typeof params> = {
   version: 1,
   doc: 'Puts the steps before and after the model into it: image, sound or text in, labels or boxes out',
   params,
-  enabled: ({ preprocess, postprocess, toolCommand }) =>
-    preprocess !== undefined || postprocess !== undefined || toolCommand !== undefined,
+  enabled: ({ preprocess, postprocess, toolCommand, toolCommandArgs }) =>
+    [preprocess, postprocess, toolCommand, toolCommandArgs].some((value) => value !== undefined),
+  check: (options) => void stepsOf(options),
   lossless: true,
   dependencies: (options, file) => {
     const { pre, post } = stepsOf(options)

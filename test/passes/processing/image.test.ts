@@ -122,6 +122,19 @@ describe('images, compared with plain JavaScript', () => {
   })
 })
 
+test('arguments of a tool go to the steps that have them', async () => {
+  const tool = passingOn([1, 3, 'h', 'w'])
+  await process(tool, { toolCommand: 'mobilenet', toolCommandArgs: { resize_to: '40', crop_to: '32x36' } })
+  expect((await evaluate(tool, { x: pixels(photo) }))['y']!.dims).toEqual([1, 3, 32, 36])
+  for (const [toolCommand, name] of [
+    ['mobilenet', 'iou'],
+    [undefined, 'size'],
+  ] as const)
+    await expect(
+      process(passingOn([1, 3, 8, 8]), { ...(toolCommand ? { toolCommand } : {}), toolCommandArgs: { [name]: '1' } }),
+    ).rejects.toMatchObject({ code: 'OPTION_UNKNOWN', what: expect.stringContaining(name) })
+})
+
 describe('what does not fit', () => {
   test.each([
     ['image(size:0)', [1, 3, 'h', 'w'], 'PROCESSING_SIZE', 'size'],

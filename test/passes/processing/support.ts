@@ -22,7 +22,12 @@ export function passingOn(dims: readonly Dim[], options: { dtype?: DType; opset?
 /** Reads the steps as a query or a configuration gives them, and adds them. */
 export async function process(
   model: Model,
-  steps: { preprocess?: StepsInput; postprocess?: StepsInput; toolCommand?: string },
+  steps: {
+    preprocess?: StepsInput
+    postprocess?: StepsInput
+    toolCommand?: string
+    toolCommandArgs?: Readonly<Record<string, string>>
+  },
   file = 'model.onnx',
 ): Promise<PassResult> {
   const options = readParams(processing.params, Object.entries(steps), OPTIONS)

@@ -56,7 +56,12 @@ export function prepareImage(
 ): Image {
   const fixed = target?.height && target.width ? ([target.height, target.width] as const) : undefined
   const size = sizeOf(step, 'size', args['size']) ?? fixed
-  if (!size) throw mismatch(step, 'needs a size: that of the model is dynamic', `Set it, e.g. ${step}(size:224).`)
+  if (!size)
+    throw mismatch(
+      step,
+      'needs a size: that of the model is dynamic',
+      `Set it, e.g. ${step}(size:224). Steps that leave the size as it is: channels, imageBytesToFloat, normalize.`,
+    )
   const shorter = args['resize'] as number | undefined
   const [height, width] = size
   const fit = args['fit'] as 'cover' | 'contain' | 'stretch'
