@@ -38,8 +38,6 @@ export async function withRounding(original: Model): Promise<Model | undefined> 
   )
   // Of bfloat16 ONNX Runtime does not tell in Node: such models have their types from the conversion.
   if (!isBfloat) await createOrtService().inferTypes(model, { scalars: false })
-  // Packed attention is known by its rank.
-  changed += spellOut(model)
   for (const graph of model.graph.allGraphs()) {
     const wide = new Map<Value, Value>()
     for (const node of [...graph.nodes()]) {

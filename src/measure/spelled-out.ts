@@ -71,8 +71,8 @@ const SPELLINGS: Readonly<Record<string, (words: Words) => readonly Value[]>> = 
  */
 function unpack(node: Node): boolean {
   const { graph } = node
-  const from = node.input(0)?.rank === 5 ? 0 : node.input(1)?.rank === 5 ? 1 : undefined
-  if (from === undefined || node.input(2)) return false
+  if (node.input(2)) return false
+  const from = node.input(1) ? 1 : 0
   const packed = node.input(from)!
   const insert = (op: string, inputs: readonly Value[], attributes: Attributes = {}): Value =>
     graph.insert({ op, inputs, attributes, types: [tensorType(packed.dtype)] }, { before: node }).output()

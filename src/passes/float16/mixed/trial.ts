@@ -9,6 +9,7 @@ import { writeModel } from '../../../graph/write.ts'
 import { feedsFor, type InputSource } from '../../../measure/inputs/index.ts'
 import { type Feeds, IsolatedOrt, type IsolatedSession } from '../../../measure/isolated.ts'
 import { withRounding } from '../../../measure/rounded.ts'
+import { spellOut } from '../../../measure/spelled-out.ts'
 import type { HalfConstants } from '../constants.ts'
 import type { Plan } from '../plan.ts'
 import { Instrumented, SWITCHES } from './instrument.ts'
@@ -64,7 +65,7 @@ export class Trial {
     const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
     try {
       const measured = withRanges(model)
-      const reference = await openModel(ort, folder, measured.model, 'float32')
+      const reference = await openCopy(ort, folder, measured.model, 'float32')
       const feeds = await feedsFor(model, reference, source)
       const names = model.graph.outputs.map(({ name }) => name)
       const ranges = new Map<Value, number>()
@@ -96,7 +97,7 @@ export class Trial {
     this.#plan = plan
     this.#units = instrumented.units
     this.#outputs = instrumented.outputs
-    this.#session = await openModel(this.#ort, this.#folder, instrumented.model, 'switched')
+    this.#session = await openCopy(this.#ort, this.#folder, instrumented.model, 'switched')
   }
 
   /** True if the model is good enough with these units in float32. Stops at the first input for which it is not. */
@@ -141,7 +142,7 @@ export class Trial {
     this.runs++
     const instrumented = new Instrumented(this.#model, this.#plan, this.#constants)
     const names = instrumented.addErrors()
-    const session = await openModel(this.#ort, this.#folder, instrumented.model, 'errors')
+    const session = await openCopy(this.#ort, this.#folder, instrumented.model, 'errors')
     const results = await session.run({ ...this.#feeds[0], ...this.#switches(float32) })
     await session.release()
     const errors = new Map<Node, number>()
@@ -175,6 +176,13 @@ export class Trial {
     const on = this.units.map((_, unit) => (float32.has(unit) ? 0 : 1))
     return { [SWITCHES]: Tensor.from('bool', [on.length], on) }
   }
+}
+
+/** Opens a model that is a copy made for this. */
+async function openCopy(ort: IsolatedOrt, folder: string, model: Model, name: string): Promise<IsolatedSession> {
+  // What is fused for a GPU already may have no kernel here.
+  spellOut(model)
+  return openModel(ort, folder, model, name)
 }
 
 async function openModel(ort: IsolatedOrt, folder: string, model: Model, name: string): Promise<IsolatedSession> {
