@@ -1,7 +1,8 @@
 import type { ParamInput, ParamTable, ParamValue, StepValue } from './params/spec.ts'
 import { STEPS, type StepName } from './passes/processing/table.ts'
 
-type First<T extends ParamTable> = keyof T extends infer K extends keyof T ? Exclude<ParamValue<T[K]>, object> : never
+/** What may stand alone: any single value that some argument takes. */
+type First<T extends ParamTable> = Exclude<{ [K in keyof T]: ParamValue<T[K]> }[keyof T], object>
 
 /** Makes a step: `resize({ resizeTo: 256 })`, or with the first argument alone: `resize(256)`. Arguments are checked when it is used. */
 export type MakeStep<T extends ParamTable> = (args?: ParamInput<T> | First<T>) => StepValue

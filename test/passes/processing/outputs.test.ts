@@ -94,6 +94,25 @@ describe('classes', () => {
   })
 })
 
+test('answer: the question is not searched', async () => {
+  const model = copyOf(
+    buildModel(18, (graph, input) => {
+      const outputs = ['a', 'b'].map((name) =>
+        graph.insert({ op: 'Identity', inputs: [input(name, [1, 'n'])], outputs: [`${name}_logits`] }).output(),
+      )
+      input('token_type_ids', [1, 'n'], 'int64')
+      return outputs
+    }),
+  )
+  await process(model, { postprocess: 'answer' })
+  const y = await evaluate(model, {
+    a: Tensor.float32([1, 5], [9, 0, 0, 4, 0]),
+    b: Tensor.float32([1, 5], [0, 9, 0, 0, 4]),
+    token_type_ids: Tensor.int64([0, 0, 1, 1, 1], [1, 5]),
+  })
+  expect([y['start']!.toNumbers(), y['end']!.toNumbers()]).toEqual([[3], [4]])
+})
+
 describe('boxes', () => {
   /** Four boxes in a picture of 64 x 64 (of which 64 x 32 is the image), two of them nearly the same. */
   const boxes = [

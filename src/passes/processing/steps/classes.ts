@@ -52,11 +52,16 @@ const topK: Step = ([flow, ...rest], { k, labels, softmax }, context, name) => {
 
 /**
  * The span with the largest sum of start and end scores, where the end is not before the start and the span not too long: all
- * pairs are scored at once.
+ * pairs are scored at once. Where the model is told which tokens are the question (type 0), it is not searched for the answer.
  */
-const answer: Step = ([starts, ends, ...rest], { maxLength }, { ops }, name) => {
+const answer: Step = ([starts, ends, ...rest], { maxLength }, { ops, model }, name) => {
   const [start, end] = [expect(name, starts, 'tensor'), expect(name, ends, 'tensor')]
-  const row = (flow: typeof start) => ops.op('Softmax', [ops.cast(flow.value, 'float32')], { axis: -1 })
+  const types = model.graph.inputs.find((input) => /(token_type|segment)_ids$/.test(input.name))
+  const isContext = types && ops.cast(types, 'float32')
+  const row = (flow: typeof start) => {
+    const likely = ops.op('Softmax', [ops.cast(flow.value, 'float32')], { axis: -1 })
+    return isContext ? ops.op('Mul', [likely, isContext]) : likely
+  }
   // [batch, length, 1] * [batch, 1, length]
   const pairs = ops.op('Mul', [ops.op('Unsqueeze', [row(start), [2]]), ops.op('Unsqueeze', [row(end), [1]])])
   const upper = ops.op('Trilu', [pairs, ops.constant(Tensor.int64([0], []))], { upper: 1 })
