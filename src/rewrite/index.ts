@@ -37,7 +37,7 @@
  * **replace** builds with `op`, `ms`, `emit` (nodes appear at once, before the root; inputs may be Values, Tensors, numbers of the
  * first value's type, int64 lists, null), `create` (several outputs, any domain) and `constant`, and returns the value for the
  * root, the outputs for the root's node (what `create` returns), or values by capture name (`{ root: y, sum }` also replaces the capture `sum`), or `no(...)`. It must not edit the graph
- * in other ways. Intermediate operators shared by several rules go into `INTERNAL_DOMAIN`.
+ * in other ways. With `lifts`, what it reads is moved up where a replaced capture is read before that is known. Intermediate operators shared by several rules go into `INTERNAL_DOMAIN`.
  *
  * What rules need not care about: interior values with other readers or that are graph outputs refuse the match; what became
  * unused is removed (constants too); names of replaced values, graph outputs and declared types survive; order and name
