@@ -96,7 +96,7 @@ function fill(input: string, dtype: string, values: ArrayLike<unknown>): TensorD
 }
 
 function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : typeof value === 'bigint' ? `${value}n` : String(value)
+  return typeof value === 'string' ? JSON.stringify(value) : String(value)
 }
 
 export function wrongType(input: string, dtype: string, what: string): OnnxSessionError {

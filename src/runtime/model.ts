@@ -1,7 +1,7 @@
 import type { AdapterSet } from './adapters.ts'
 import { OnnxSessionError, reasonOf } from './error.ts'
 import type { MediaReader } from './media.ts'
-import { type OpenSession, wrapSession } from './session.ts'
+import { isKept, type OpenSession, wrapSession } from './session.ts'
 import type { Model, ModelInfo, ModelOptions, Session, SessionOptions, TargetChoice } from './types.ts'
 
 /** One build of a model, as the emitted module describes it. */
@@ -97,7 +97,7 @@ async function start(
         files.set(url, loading)
         const opened = await platform.open(part, device, loading, options)
         files.delete(url)
-        return wrapSession(opened, info, choice, adapters, media)
+        return wrapSession({ ...opened, keep: options.keep }, info, choice, adapters, media)
       }
       const session = await (variant.frozen ?? open)(variant, open)
       options.onTarget?.(choice)
@@ -132,8 +132,7 @@ export function sessionOptions(
 }
 
 /** Where each output goes, for names that may end with `*`. */
-function kept({ outputs }: ModelInfo, names: readonly string[]): { [output: string]: 'gpu-buffer' } {
-  const isKept = (output: string) =>
-    names.some((name) => (name.endsWith('*') ? output.startsWith(name.slice(0, -1)) : output === name))
-  return Object.fromEntries(outputs.flatMap(({ name }) => (isKept(name) ? [[name, 'gpu-buffer' as const]] : [])))
+function kept({ outputs }: ModelInfo, names: readonly string[] | true): { [output: string]: 'gpu-buffer' } {
+  const chosen = outputs.filter(({ name }) => names === true || isKept(name, names))
+  return Object.fromEntries(chosen.map(({ name }) => [name, 'gpu-buffer']))
 }

@@ -15,7 +15,7 @@ export interface OrtTensor {
   /** Throws if the data is on a device. */
   readonly data: unknown
   readonly location: string
-  getData(): Promise<unknown>
+  getData(releaseData?: boolean): Promise<unknown>
   dispose(): void
 }
 

@@ -5,7 +5,7 @@ import { type ReadFeed, readFeed } from './feed.ts'
 import type { MediaReader } from './media.ts'
 import type { Ort, OrtSession, OrtTensor } from './ort.ts'
 import type { Queue } from './queue.ts'
-import { resolveShapes } from './shapes.ts'
+import { resolveShapes, show } from './shapes.ts'
 import { OnnxTensor } from './tensor.ts'
 import type { IoInfo, ModelInfo, RunOptions, Session, TargetChoice } from './types.ts'
 
@@ -15,6 +15,16 @@ export interface OpenSession {
   raw: OrtSession
   /** Where calls into this runtime line up. */
   queue: Queue
+  /** Outputs that stay on the device unless a run says otherwise; `true`: those that a run names. */
+  keep?: readonly string[] | true | undefined
+}
+
+/** Whether an output is one of those named; `*` ends a name. `true` names none. */
+export function isKept(output: string, names: readonly string[] | true): boolean {
+  return (
+    names !== true &&
+    names.some((name) => (name.endsWith('*') ? output.startsWith(name.slice(0, -1)) : output === name))
+  )
 }
 
 type AnyFeeds = { readonly [name: string]: unknown }
@@ -22,7 +32,7 @@ type AnyOutputs = { [name: string]: OnnxTensor }
 
 /** The typed, checked session around one of ONNX Runtime. */
 export function wrapSession(
-  { ort, raw, queue }: OpenSession,
+  { ort, raw, queue, keep: always }: OpenSession,
   info: ModelInfo,
   choice: TargetChoice,
   adapterSet?: AdapterSet,
@@ -39,6 +49,7 @@ export function wrapSession(
     feeds: ReadonlyMap<string, ReadFeed>,
     fetches: readonly string[],
     weights: { [name: string]: OrtTensor } | undefined,
+    keep = always,
   ): Promise<AnyOutputs> {
     const tensors = [...feeds].map(([name, { data, dims }]): [string, OrtTensor] => {
       if (!raw.inputNames.includes(name))
@@ -49,9 +60,16 @@ export function wrapSession(
     return queued(async () => {
       try {
         const results = await raw.run({ ...weights, ...Object.fromEntries(tensors) }, fetches)
-        return Object.fromEntries(fetches.map((name) => [name, new OnnxTensor(results[name]!)]))
+        const outputs: AnyOutputs = {}
+        for (const name of fetches) {
+          const tensor = results[name]!
+          // `true` gives the memory on the device back.
+          if (keep && !isKept(name, keep)) await tensor.getData(true)
+          outputs[name] = new OnnxTensor(tensor)
+        }
+        return outputs
       } catch (error) {
-        throw new OnnxSessionError('RUN_FAILED', `ONNX Runtime could not run the model: ${reasonOf(error)}`, error)
+        throw new OnnxSessionError('RUN_FAILED', `the run failed: ${reasonOf(error)}`, error)
       }
     })
   }
@@ -78,7 +96,7 @@ export function wrapSession(
     async withAdapter(name: string | undefined): Promise<Session> {
       assertOpen()
       if (name === undefined) return view(undefined, adapters?.none) as unknown as Session
-      if (!adapters) throw new OnnxSessionError('ADAPTER_UNKNOWN', `no adapter "${name}": the model has none`)
+      if (!adapters) throw new OnnxSessionError('ADAPTER_UNKNOWN', `no adapter "${name}"; there is none`)
       return view(name, await adapters.load(name)) as unknown as Session
     },
     async run(feeds: AnyFeeds, options: RunOptions<string> = {}): Promise<AnyOutputs> {
@@ -89,7 +107,7 @@ export function wrapSession(
           throw new OnnxSessionError('OUTPUT_UNKNOWN', `no output "${name}"; there is ${list(outputNames)}`)
       }
       const named = media ? await media(feeds, inputs) : feeds
-      return execute(readFeeds(inputs, named, options.checkShapes !== false), fetches, weights)
+      return execute(readFeeds(inputs, named, options.checkShapes !== false), fetches, weights, options.keep)
     },
     async warmup(dims: { readonly [dim: string]: number } = {}): Promise<void> {
       assertOpen()
@@ -150,9 +168,10 @@ function supported({ name, dtype, type }: IoInfo): string {
 }
 
 function describe({ type, shape }: IoInfo): string {
-  return shape ? `${type} [${shape.map((dim) => dim ?? '?').join(', ')}]` : type
+  return shape ? `${type} ${show(shape)}` : type
 }
 
-function list(names: readonly string[]): string {
+/** `"a", "b"` */
+export function list(names: readonly string[]): string {
   return names.map((name) => `"${name}"`).join(', ') || 'none'
 }

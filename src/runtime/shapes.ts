@@ -33,7 +33,7 @@ export function resolveShapes(inputs: readonly IoInfo[], feeds: ReadonlyMap<stri
       const [text, count] = [show(shape), feed.length!]
       throw new OnnxSessionError(
         'INPUT_AMBIGUOUS',
-        `input "${input.name}": ${count} elements don't tell the dims of ${text}. Pass { data, dims } or nested arrays`,
+        `input "${input.name}": ${count} elements fit ${text} in several ways: pass { data, dims }`,
       )
     }
     open = left
@@ -41,19 +41,18 @@ export function resolveShapes(inputs: readonly IoInfo[], feeds: ReadonlyMap<stri
 
   function bind({ name, shape }: IoInfo, dims: readonly number[]): void {
     if (!shape) return
-    const fail = (why: string) => {
-      if (check)
-        throw new OnnxSessionError('INPUT_SHAPE', `input "${name}" is ${show(dims)}, not ${show(shape)}: ${why}`)
+    const fail = (why = '') => {
+      if (check) throw new OnnxSessionError('INPUT_SHAPE', `input "${name}" is ${show(dims)}, not ${show(shape)}${why}`)
     }
-    if (dims.length !== shape.length) fail(`rank ${dims.length} instead of ${shape.length}`)
+    if (dims.length !== shape.length) fail()
     shape.forEach((dim, at) => {
       const size = dims[at]!
       if (typeof dim === 'number') {
-        if (dim !== size) fail(`dim ${at} is ${size} instead of ${dim}`)
+        if (dim !== size) fail()
       } else if (dim) {
         const before = known.get(dim)
         if (!before) known.set(dim, { size, by: name })
-        else if (before.size !== size) fail(`"${dim}" is ${size} here and ${before.size} in "${before.by}"`)
+        else if (before.size !== size) fail(`: "${dim}" is ${size} here and ${before.size} in "${before.by}"`)
       }
     })
   }
@@ -74,6 +73,7 @@ export function resolveShapes(inputs: readonly IoInfo[], feeds: ReadonlyMap<stri
   }
 }
 
-function show(dims: Dims): string {
+/** `[batch, 8, ?]` */
+export function show(dims: Dims): string {
   return `[${dims.map((dim) => dim || (dim === 0 ? 0 : '?')).join(', ')}]`
 }

@@ -65,7 +65,7 @@ export class OnnxTensor<T extends DType = DType, D extends Dims = Dims> {
 
   /** The only element of a tensor that has one. */
   item(): Read<T> {
-    if (this.data.length !== 1) throw new RangeError(`item() of a tensor with ${this.data.length} elements`)
+    if (this.data.length !== 1) throw new RangeError(`${this.data.length} elements`)
     return read(this.type, this.data, 0) as Read<T>
   }
 

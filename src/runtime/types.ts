@@ -145,6 +145,11 @@ export interface RunOptions<K> {
   /** Compute these outputs only. All by default. */
   outputs?: readonly K[]
   /**
+   * Of the outputs that `keep` of the model's options left on the device, those that stay there (`*` ends a name); others are
+   * downloaded before `run` ends. Default: all that were named there; none after `keep: true`.
+   */
+  keep?: readonly string[]
+  /**
    * `false` passes feeds on without comparing them with the declared shapes: for models that declare wrong ones.
    * Names and element types are checked all the same.
    */
@@ -215,9 +220,10 @@ export interface ModelOptions<Target extends string = string> {
   threads?: number
   /**
    * Outputs that stay on the device when the session runs on `webgpu` (`*` ends a name: `present*`), to be fed to the next
-   * run without a trip through main memory: `await tensor.getData()` reads them, `tensor.dispose()` frees them.
+   * run without a trip through main memory: `await tensor.getData()` reads them, `tensor.dispose()` frees them. ONNX Runtime fixes
+   * this when a session is made: `true` leaves it to `keep` of each run.
    */
-  keep?: readonly string[]
+  keep?: readonly string[] | true
   /** Session options of ONNX Runtime, over those of the target. */
   session?: SessionOptions
 }

@@ -128,3 +128,38 @@ describe('output tensors', () => {
     expect(raw.disposed).toBe(true)
   })
 })
+
+test('what stays on the device is said for the session or for each run', async () => {
+  const downloads: string[] = []
+  const tensor = (name: string) => ({
+    type: 'float32',
+    dims: [1],
+    data: Float32Array.of(1),
+    location: 'gpu-buffer',
+    async getData(release: boolean) {
+      downloads.push(`${name} ${release}`)
+      return this.data
+    },
+    dispose() {},
+  })
+  const outputs = [io('past.0', 'float32', [1]), io('past.1', 'float32', [1]), io('y', 'float32', [1])]
+  const run = async (always: readonly string[] | true | undefined, keep?: readonly string[]) => {
+    downloads.length = 0
+    const ort = fakeOrt(['x'])
+    const raw = {
+      inputNames: ['x'],
+      run: async (_: object, names: readonly string[]) => Object.fromEntries(names.map((name) => [name, tensor(name)])),
+      release: async () => {},
+    }
+    const open = { ort, raw: raw as never, queue: (task: () => Promise<never>) => task(), keep: always }
+    const choice = { target: 'gpu', device: 'webgpu', skipped: [] }
+    const session = wrapSession(open as never, infoOf([io('x', 'float32', [1])], outputs), choice)
+    await session.run({ x: [1] } as never, keep ? { keep } : {})
+    return [...downloads]
+  }
+  expect(await run(true)).toEqual(['past.0 true', 'past.1 true', 'y true'])
+  expect(await run(true, ['past.*'])).toEqual(['y true'])
+  expect(await run(['past.*', 'y'])).toEqual([])
+  expect(await run(['past.*', 'y'], ['past.0'])).toEqual(['past.1 true', 'y true'])
+  expect(await run(undefined)).toEqual([])
+})

@@ -31,6 +31,14 @@ export interface GenerateOptions {
   signal?: AbortSignal
 }
 
+/** Options of {@link generateBatch}. */
+export interface BatchOptions extends Omit<GenerateOptions, 'inputs'> {
+  /** As in `GenerateOptions`, with the tokens of several sequences, of any lengths. */
+  inputs: { readonly input_ids: readonly ArrayLike<number | bigint>[]; readonly [name: string]: unknown }
+  /** Token that fills up shorter sequences at their beginning. The mask hides it. Default 0. */
+  pad?: number
+}
+
 /**
  * Continues a text with a decoder, token by token. Where the model takes the keys and values of earlier tokens
  * (`past_...`), it computes new tokens only, and the cache stays wherever the session keeps it (see `keep` of the model's
@@ -40,23 +48,67 @@ export interface GenerateOptions {
  * out of range, and what `session.run` throws
  */
 export async function* generate(session: DecoderSession, options: GenerateOptions): AsyncGenerator<number, void> {
-  const { maxNewTokens, eos = [], signal } = options
-  const { input_ids, ...constant } = options.inputs
-  const ends = typeof eos === 'number' ? [eos] : eos
-  if (!(maxNewTokens >= 0)) throw new OnnxSessionError('GENERATE_OPTION', `maxNewTokens is ${maxNewTokens}`)
-  const draw = sampler(options.sample)
-  const tokens = Array.from(input_ids, (token) => {
+  const tokens = readTokens(options.inputs.input_ids)
+  for await (const [token] of decode(session, options, [tokens], 0)) yield token!
+}
+
+/**
+ * Continues several texts at once: each step gives the next token of every sequence, undefined for those that have ended.
+ * Shorter sequences are filled up at their beginning, which the model has to be told: sequences of different lengths need its
+ * inputs `attention_mask` and `position_ids`.
+ *
+ * @throws OnnxSessionError as {@link generate}
+ */
+export async function* generateBatch(
+  session: DecoderSession,
+  options: BatchOptions,
+): AsyncGenerator<(number | undefined)[], void> {
+  const rows = Array.from(options.inputs.input_ids, readTokens)
+  if (!rows.length) throw new OnnxSessionError('GENERATE_OPTION', 'input_ids has no sequence')
+  const isRagged = rows.some(({ length }) => length !== rows[0]!.length)
+  const has = (name: string) => session.inputs.some((input) => input.name === name)
+  if (isRagged && !(has('attention_mask') && has('position_ids')))
+    throw new OnnxSessionError(
+      'GENERATE_MODEL',
+      'sequences of different lengths need the inputs "attention_mask" and "position_ids", which the model lacks',
+    )
+  yield* decode(session, options, rows, options.pad ?? 0)
+}
+
+function readTokens(tokens: ArrayLike<number | bigint>): number[] {
+  const read = Array.from(tokens, (token) => {
     if (typeof token === 'number' || typeof token === 'bigint') return Number(token)
     throw new OnnxSessionError('GENERATE_OPTION', 'input_ids are not the tokens of one sequence, in one array')
   })
-  if (!tokens.length) throw new OnnxSessionError('GENERATE_OPTION', 'input_ids has no token to start from')
+  if (!read.length) throw new OnnxSessionError('GENERATE_OPTION', 'input_ids has no token to start from')
+  return read
+}
+
+/** One token of each sequence per step. Sequences begin with `pad` where they are shorter than the longest. */
+async function* decode(
+  session: DecoderSession,
+  options: GenerateOptions | BatchOptions,
+  prompts: readonly number[][],
+  pad: number,
+): AsyncGenerator<(number | undefined)[], void> {
+  const { maxNewTokens, eos = [], signal } = options
+  const { input_ids: _, ...constant } = options.inputs
+  const ends = typeof eos === 'number' ? [eos] : eos
+  if (!(maxNewTokens >= 0)) throw new OnnxSessionError('GENERATE_OPTION', `maxNewTokens is ${maxNewTokens}`)
+  const draw = sampler(options.sample)
+  const longest = Math.max(...prompts.map(({ length }) => length))
+  const rows = prompts.map((tokens): Row => {
+    const pads = longest - tokens.length
+    return { tokens: [...Array<number>(pads).fill(pad), ...tokens], pads, hasEnded: false }
+  })
   const logits = logitsOf(session.outputs)
   const slots = cacheSlots(session.inputs, session.outputs)
   const made = session.inputs.filter(({ name }) => MADE.has(name) && !Object.hasOwn(constant, name))
-  const fetches = [logits, ...slots.map(({ output }) => output)]
+  const keep = slots.map(({ output }) => output)
+  const runOptions = { outputs: [logits, ...keep], keep }
   let cache: { [name: string]: unknown } = Object.fromEntries(
     slots.map(({ input }) => {
-      const dims = emptyCache(input)
+      const dims = emptyCache(input, rows.length)
       return [input.name, { data: zeros(input.dtype ?? '', product(dims)), dims }]
     }),
   )
@@ -65,8 +117,8 @@ export async function* generate(session: DecoderSession, options: GenerateOption
     for (let seen = 0, count = 0; count < maxNewTokens; count++) {
       signal?.throwIfAborted()
       const feeds: { [name: string]: unknown } = { ...constant, ...cache }
-      for (const { name } of made) feeds[name] = MADE.get(name)!(tokens, seen)
-      const results = (await session.run(feeds as never, { outputs: fetches } as never)) as {
+      for (const { name } of made) feeds[name] = MADE.get(name)!(rows, seen)
+      const results = (await session.run(feeds as never, runOptions as never)) as {
         [name: string]: OnnxTensor
       }
       const { [logits]: scores, ...present } = results
@@ -83,26 +135,41 @@ export async function* generate(session: DecoderSession, options: GenerateOption
         const alive = new Set(Object.values(cache))
         for (const tensor of [...held, ...Object.values(present)]) if (!alive.has(tensor)) tensor.dispose()
         held = [...alive] as OnnxTensor[]
-        seen = tokens.length
+        seen = rows[0]!.tokens.length
       }
-      const token = draw(await lastRow(scores!))
-      tokens.push(token)
-      yield token
-      if (ends.includes(token)) return
+      const last = await lastRows(scores!, rows.length)
+      const step = rows.map((row, at) => {
+        const token = row.hasEnded ? undefined : draw(last(at))
+        row.tokens.push(token ?? pad)
+        row.hasEnded ||= ends.includes(token!)
+        return token
+      })
+      yield step
+      if (rows.every(({ hasEnded }) => hasEnded)) return
     }
   } finally {
     for (const tensor of held) tensor.dispose()
   }
 }
 
-/** Inputs that follow from the tokens, of which the cache holds the first `seen`. All are `[1, length]`. */
-const MADE: ReadonlyMap<string, (tokens: readonly number[], seen: number) => unknown> = new Map([
-  ['input_ids', (tokens, seen) => [tokens.slice(seen)]],
-  ['attention_mask', (tokens) => [tokens.map(() => 1)]],
-  ['position_ids', (tokens, seen) => [tokens.slice(seen).map((_, i) => seen + i)]],
-  ['token_type_ids', (tokens, seen) => [tokens.slice(seen).map(() => 0)]],
+/** A sequence: its tokens, the first `pads` of which fill it up. */
+interface Row {
+  tokens: number[]
+  pads: number
+  hasEnded: boolean
+}
+
+/** Inputs that follow from the tokens, of which the cache holds the first `seen`. All are `[sequences, length]`. */
+const MADE: ReadonlyMap<string, (rows: readonly Row[], seen: number) => unknown> = new Map([
+  ['input_ids', (rows, seen) => rows.map(({ tokens }) => tokens.slice(seen))],
+  ['attention_mask', (rows) => rows.map(({ tokens, pads }) => tokens.map((_, at) => (at < pads ? 0 : 1)))],
+  [
+    'position_ids',
+    (rows, seen) => rows.map(({ tokens, pads }) => tokens.slice(seen).map((_, i) => Math.max(0, seen + i - pads))),
+  ],
+  ['token_type_ids', (rows, seen) => rows.map(({ tokens }) => tokens.slice(seen).map(() => 0))],
   ['use_cache_branch', (_, seen) => [seen > 0]],
-] as [string, (tokens: readonly number[], seen: number) => unknown][])
+] as [string, (rows: readonly Row[], seen: number) => unknown][])
 
 function logitsOf(outputs: readonly IoInfo[]): string {
   const found = outputs.find(({ name }) => name === 'logits') ?? outputs.find(({ shape }) => shape?.length === 3)
@@ -110,13 +177,18 @@ function logitsOf(outputs: readonly IoInfo[]): string {
   throw new OnnxSessionError('GENERATE_MODEL', 'no output "logits" and none of rank 3: this is no decoder')
 }
 
-/** The logits of the last token; `[1, length, vocabulary]` and `[1, vocabulary]` are both read. */
-async function lastRow(scores: OnnxTensor): Promise<ArrayLike<number>> {
+/** The logits of the last token of each sequence; `[sequences, length, vocabulary]` and `[sequences, vocabulary]` are both read. */
+async function lastRows(scores: OnnxTensor, count: number): Promise<(row: number) => ArrayLike<number>> {
   const data = (await scores.getData()) as Float32Array | Uint16Array
-  const row = data.subarray(data.length - scores.dims[scores.dims.length - 1]!)
-  const values = scores.type === 'float16' ? Float32Array.from(row, fromHalf) : Float32Array.from(row)
+  const vocabulary = scores.dims[scores.dims.length - 1]!
+  const length = data.length / count
+  const isHalf = scores.type === 'float16'
+  const rows = Array.from({ length: count }, (_, row) => {
+    const values = data.subarray((row + 1) * length - vocabulary, (row + 1) * length)
+    return isHalf ? Float32Array.from(values, fromHalf) : Float32Array.from(values)
+  })
   scores.dispose()
-  return values
+  return (row) => rows[row]!
 }
 
 function product(dims: readonly number[]): number {

@@ -25,11 +25,11 @@ export function cacheSlots(inputs: readonly IoInfo[], outputs: readonly IoInfo[]
 }
 
 /**
- * The shape of a cache that holds no token yet: `[1, heads, 0, size]`, or `[2, 1, heads, 0, size]` where keys and values
+ * The shape of a cache that holds no token yet of so many sequences: `[1, heads, 0, size]`, or `[2, 1, heads, 0, size]` where keys and values
  * share a tensor.
  * @throws OnnxSessionError GENERATE_MODEL if the model fixes its length, or leaves the other dims open
  */
-export function emptyCache({ name, shape }: IoInfo): number[] {
+export function emptyCache({ name, shape }: IoInfo, rows = 1): number[] {
   const fail = (why: string) => new OnnxSessionError('GENERATE_MODEL', `input "${name}" ${why}`)
   if (shape?.length !== 4 && shape?.length !== 5) throw fail('is not of rank 4 or 5, as a cache of keys and values is')
   const length = shape.length - 2
@@ -39,7 +39,7 @@ export function emptyCache({ name, shape }: IoInfo): number[] {
       if (typeof dim === 'number' && dim > 0) throw fail(`is fixed at ${dim} tokens: it has to start with none`)
       return 0
     }
-    if (axis === batch && typeof dim !== 'number') return 1
+    if (axis === batch && typeof dim !== 'number') return rows
     if (typeof dim !== 'number') throw fail(`does not say its size at dim ${axis}`)
     return dim
   })

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import { describe, expect, test } from 'vitest'
 import { generateModule } from '../../../src/codegen/module.ts'
-import { generate } from '../../../src/runtime/generate/index.ts'
+import { generate, generateBatch } from '../../../src/runtime/generate/index.ts'
 import { defineModel } from '../../../src/runtime/node.ts'
 import { chromiumPath, launchChromium, serve } from '../../support/chromium.ts'
 import { hasShared, shared } from '../../support/shared.ts'
@@ -27,7 +27,7 @@ async function page(file: string): Promise<string> {
     variants: [{ ...variant, wasm }],
   })
   const contents = `import model from 'model'
-    import { generate } from ${JSON.stringify(resolve(root, 'src/runtime/generate/index.ts'))}
+    import { generate, generateBatch } from ${JSON.stringify(resolve(root, 'src/runtime/generate/index.ts'))}
     globalThis.run = async (input_ids, keep) => {
       const session = await model({ keep, fallback: false })
       const locations = new Set()
@@ -39,8 +39,11 @@ async function page(file: string): Promise<string> {
       const tokens = []
       const sample = { temperature: 2, seed: 3 }
       for await (const token of generate(watched, { inputs: { input_ids }, maxNewTokens: 8, sample })) tokens.push(token)
+      const batch = []
+      for await (const step of generateBatch(session, { inputs: { input_ids: [input_ids, input_ids.slice(3)] }, maxNewTokens: 6 }))
+        batch.push(step)
       await session.dispose()
-      return { tokens, locations: [...locations], device: session.device }
+      return { batch, tokens, locations: [...locations], device: session.device }
     }`
   const { outputFiles } = await build({
     stdin: { contents, resolveDir: root },
@@ -65,42 +68,53 @@ async function page(file: string): Promise<string> {
 
 declare function run(
   tokens: number[],
-  keep: string[],
-): Promise<{ tokens: number[]; locations: string[]; device: string }>
+  keep: string[] | true,
+): Promise<{ batch: number[][]; tokens: number[]; locations: string[]; device: string }>
 
 describe.skipIf(!chromiumPath || !hasShared)('in Chromium with WebGPU', () => {
-  test('the cache stays on the device, and the text is the one that Node gives', async () => {
-    const file = shared('own/tiny-llama-past.onnx')
-    const script = await page(file)
-    const ortFiles = new Set(readdirSync(ortFolder))
-    const server = await serve((path) => {
-      if (path === '/') return { body: '<script type="module" src="main.js"></script>', type: 'text/html' }
-      if (path === '/main.js') return { body: script, type: 'text/javascript' }
-      if (path === '/model.onnx') return { body: readFileSync(file), type: 'application/octet-stream' }
-      const name = /^\/ort\/([\w.-]+)$/.exec(path)?.[1]
-      return name && ortFiles.has(name)
-        ? { body: readFileSync(resolve(ortFolder, name)), type: TYPES[extname(name)] ?? 'text/plain' }
-        : undefined
-    })
-    const browser = await launchChromium({ webgpu: true })
-    try {
-      const tab = await browser.newPage()
-      await tab.goto(`${server.origin}/`)
-      await tab.waitForFunction(() => 'run' in globalThis)
-      const kept = await tab.evaluate((tokens) => run(tokens, ['present*']), prompt)
-      expect(kept).toMatchObject({ device: 'webgpu', locations: ['gpu-buffer'] })
-      const variant = { target: 'cpu', device: 'cpu', info: await readInfo(file), bytes: statSync(file).size }
-      await using session = await defineModel([
-        { ...variant, url: pathToFileURL(file).href, ort: () => import('onnxruntime-node') },
-      ])()
-      const expected: number[] = []
-      const sample = { temperature: 2, seed: 3 }
-      for await (const token of generate(session, { inputs: { input_ids: prompt }, maxNewTokens: 8, sample }))
-        expected.push(token)
-      expect(kept.tokens).toEqual(expected)
-    } finally {
-      await browser.close()
-      await server.close()
-    }
-  })
+  test.each(['tiny-llama-past', 'tiny-gpt2-past'])(
+    '%s: the cache stays on the device, and the text is the one that Node gives',
+    async (name) => {
+      const file = shared(`own/${name}.onnx`)
+      const script = await page(file)
+      const ortFiles = new Set(readdirSync(ortFolder))
+      const server = await serve((path) => {
+        if (path === '/') return { body: '<script type="module" src="main.js"></script>', type: 'text/html' }
+        if (path === '/main.js') return { body: script, type: 'text/javascript' }
+        if (path === '/model.onnx') return { body: readFileSync(file), type: 'application/octet-stream' }
+        const part = /^\/ort\/([\w.-]+)$/.exec(path)?.[1]
+        return part && ortFiles.has(part)
+          ? { body: readFileSync(resolve(ortFolder, part)), type: TYPES[extname(part)] ?? 'text/plain' }
+          : undefined
+      })
+      const browser = await launchChromium({ webgpu: true })
+      try {
+        const tab = await browser.newPage()
+        await tab.goto(`${server.origin}/`)
+        await tab.waitForFunction(() => 'run' in globalThis)
+        const keep = name === 'tiny-gpt2-past' ? true : ['present*']
+        const kept = await tab.evaluate(([tokens, keep]) => run([...tokens], keep === true ? true : [...keep]), [
+          prompt,
+          keep,
+        ] as const)
+        expect(kept).toMatchObject({ device: 'webgpu', locations: ['gpu-buffer'] })
+        const variant = { target: 'cpu', device: 'cpu', info: await readInfo(file), bytes: statSync(file).size }
+        await using session = await defineModel([
+          { ...variant, url: pathToFileURL(file).href, ort: () => import('onnxruntime-node') },
+        ])()
+        const expected: number[] = []
+        const sample = { temperature: 2, seed: 3 }
+        for await (const token of generate(session, { inputs: { input_ids: prompt }, maxNewTokens: 8, sample }))
+          expected.push(token)
+        expect(kept.tokens).toEqual(expected)
+        const inputs = { input_ids: [prompt, prompt.slice(3)] }
+        const batch: (number | undefined)[][] = []
+        for await (const step of generateBatch(session, { inputs, maxNewTokens: 6 })) batch.push(step)
+        expect(kept.batch).toEqual(batch)
+      } finally {
+        await browser.close()
+        await server.close()
+      }
+    },
+  )
 })

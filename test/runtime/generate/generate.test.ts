@@ -1,7 +1,12 @@
 import { statSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { type GenerateOptions, generate } from '../../../src/runtime/generate/index.ts'
+import {
+  type BatchOptions,
+  type GenerateOptions,
+  generate,
+  generateBatch,
+} from '../../../src/runtime/generate/index.ts'
 import { cacheSlots, emptyCache } from '../../../src/runtime/generate/past.ts'
 import { sampler } from '../../../src/runtime/generate/sample.ts'
 import { defineModel } from '../../../src/runtime/node.ts'
@@ -133,4 +138,48 @@ test('samplers keep to the most likely tokens', () => {
   expect(drawn({ temperature: 5, seed: 1 })).toEqual([0, 1, 3, 4])
   for (const wrong of [{ temperature: -1 }, { topK: 0 }, { topP: 0 }, { topP: 2 }])
     expect(() => sampler(wrong)).toThrow('sample: ')
+})
+
+describe.skipIf(!hasShared)('several texts at once', () => {
+  const prompts = [prompt, [7], [11, 12, 13]]
+  const batch = async (session: Session, options: Omit<BatchOptions, 'inputs'>, input_ids = prompts) => {
+    const rows: number[][] = input_ids.map(() => [])
+    for await (const step of generateBatch(session, { ...options, inputs: { input_ids } }))
+      step.forEach((token, row) => void (token !== undefined && rows[row]!.push(token)))
+    return rows
+  }
+
+  test.each(['tiny-gpt2-past', 'tiny-gpt2-past-tf5', 'tiny-llama-past', 'tiny-llama-past-tf5'])(
+    '%s: each is what it is alone, whatever fills it up',
+    async (name) => {
+      await using session = await open(name)
+      const alone = await Promise.all(
+        prompts.map((input_ids) => collect(session, { inputs: { input_ids }, maxNewTokens: 8 })),
+      )
+      for (const pad of [0, 42]) expect(await batch(session, { maxNewTokens: 8, pad })).toEqual(alone)
+      const eos = alone[1]![2]!
+      const cut = (tokens: number[]) => (tokens.includes(eos) ? tokens.slice(0, tokens.indexOf(eos) + 1) : tokens)
+      expect(await batch(session, { maxNewTokens: 8, eos })).toEqual(alone.map(cut))
+    },
+  )
+
+  test('one row with a seed is sampled as alone', async () => {
+    await using session = await open('tiny-llama-past')
+    const options = { maxNewTokens: 8, sample: { temperature: 2, topK: 50, topP: 0.9, seed: 5 } }
+    const alone = await collect(session, { ...options, inputs: { input_ids: prompt } })
+    expect(await batch(session, options, [prompt])).toEqual([alone])
+    expect(await batch(session, options)).toEqual(await batch(session, options))
+  })
+
+  test('a model that is not told of positions takes texts of one length only', async () => {
+    await using session = await open('tiny-gpt2')
+    const same = [prompt, [9, 8, 7, 6, 5]]
+    const alone = await Promise.all(
+      same.map((input_ids) => collect(session, { inputs: { input_ids }, maxNewTokens: 3 })),
+    )
+    expect(await batch(session, { maxNewTokens: 3 }, same)).toEqual(alone)
+    await expect(batch(session, { maxNewTokens: 3 })).rejects.toMatchObject({ code: 'GENERATE_MODEL' })
+    await expect(batch(session, { maxNewTokens: 3 }, [])).rejects.toMatchObject({ code: 'GENERATE_OPTION' })
+    await expect(batch(session, { maxNewTokens: 3 }, [prompt, []])).rejects.toMatchObject({ code: 'GENERATE_OPTION' })
+  })
 })
