@@ -19,12 +19,15 @@ export function choiceOf(options: FuseOptions, type: ModelType | undefined, devi
     ...((!only?.length && takesNhwc(options) && family?.also) || []),
     ...(mask === 'raw' ? [] : [`mask-${mask}`]),
     ...(attentionOp === 'GroupQueryAttention' ? ['group-query-attention'] : []),
-    ...(attentionOp === 'GroupQueryAttention' ? ['group-query-attention'] : []),
   ]
   const lacking = [...withoutBlocks(options.quantize), ...withoutMasks(device)]
   return {
     among: isGiven && family ? rulesOf(family) : [],
-    without: [...without, ...lacking.filter((rule) => !only?.includes(rule) && !also.includes(rule))],
+    without: [
+      ...without,
+      ...lacking.filter((rule) => !only?.includes(rule) && !also.includes(rule)),
+      ...withoutBiases(device),
+    ],
     also,
     only,
     attention: attentionOp === 'auto' ? undefined : [attentionOp, `com.microsoft:${attentionOp}`],
@@ -50,4 +53,9 @@ function withoutBlocks(quantize: FuseOptions['quantize']): string[] {
 /** Rules that give attention inputs which its kernels on a device do not take (by ONNX Runtime's own lists of 1.30): masks are added instead. */
 function withoutMasks(device: string): string[] {
   return device === 'webgpu' || device === 'webnn' ? ['padding-mask', 'attention-past'] : []
+}
+
+/** The kernels of GroupQueryAttention that take the model's mask are those for the CPU (ONNX Runtime 1.30). */
+function withoutBiases(device: string): string[] {
+  return device === 'cpu' || device === 'wasm' ? [] : ['group-query', 'group-query-past', 'group-query-attention']
 }

@@ -3,9 +3,11 @@ import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
 import type { Value } from '../../../src/graph/value.ts'
 import { codeOf } from '../../../src/onnx/dtypes.ts'
+import { run } from '../../../src/passes/fuse/run.ts'
 import { type Rule, rewrite } from '../../../src/rewrite/index.ts'
 import { attentionPhases, plainAttention } from '../../../src/rules/attention/index.ts'
 import { difference, type Feeds, fuseAttention, ort, withMasks } from '../../support/attention.ts'
+import { passContext } from '../../support/models.ts'
 import { draw, randomFeeds, type Sketch } from '../../support/rules.ts'
 
 const HEADS = 4
@@ -245,6 +247,20 @@ describe('GroupQueryAttention', () => {
     const reasons = nearMisses.filter(({ rule }) => rule.startsWith('group-query')).map(({ message }) => message)
     expect(reasons.join('\n')).toContain(reason)
   })
+})
+
+test.each([
+  ['cpu', GQA],
+  ['wasm', GQA],
+  ['cuda', MHA],
+  ['webgpu', MHA],
+])('on %s shared heads get the operator whose kernel takes the mask', async (device, op) => {
+  const model = await decoder({ masked: causalOnly })
+  const { fused: counts } = await run(model, { fuse: 'auto' }, passContext({ device }))
+  expect(counts).toEqual({ [op.split(':')[1]!]: 1 })
+  const asked = await decoder({})
+  await run(asked, { fuse: 'auto', attentionOp: 'GroupQueryAttention' }, passContext({ device }))
+  expect(asked.histogram()[GQA]).toBe(op === GQA ? 1 : undefined)
 })
 
 describe('Attention of the standard', () => {
