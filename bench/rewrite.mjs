@@ -121,7 +121,7 @@ const SHAPES = {
 export async function run({ names }) {
   await load()
   const { rewrite, chosenPhases, legalityOf } = library
-  const most = (Number(names[0]) || 50_000)
+  const most = Number(names[0]) || 50_000
   const phases = chosenPhases({})
   console.log('graph          nodes   after    ms   us/node')
   for (const [name, make] of Object.entries(SHAPES))
