@@ -28,7 +28,9 @@ export async function writeTypes(models: Models): Promise<string[]> {
   if (!file || models.built.size === 0) return []
   const { code, warnings } = generateTypes(typesEntries(models))
   const old = await readFile(file, 'utf8').catch(() => '')
-  await writeIfChanged(file, mergeBlocks(await withoutGone(old, models.root), code))
+  // A file outside of the root is shared by several apps, whose models lie elsewhere too.
+  const isOwn = !relative(models.root, file).startsWith('..')
+  await writeIfChanged(file, mergeBlocks(isOwn ? await withoutGone(old, models.root) : old, code))
   return warnings
 }
 
