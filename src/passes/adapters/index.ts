@@ -31,7 +31,7 @@ export type AdapterOptions = ParamOutput<typeof params>
 /** Makes one base model out of a model with LoRA layers, whose weights become inputs, and adapter files to feed it. */
 export const adapters: Pass<typeof params> = {
   name: 'adapters',
-  version: 1,
+  version: 2,
   doc: 'Takes LoRA weights out of the model, so that one base serves many adapters: `session.withAdapter(name)`',
   params,
   enabled: ({ adapters, adapterFiles, adapterName }) =>

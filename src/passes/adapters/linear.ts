@@ -18,10 +18,16 @@ export interface Linear {
   isTransposed: boolean
   /** Factor of the product. */
   alpha: number
+  /** What makes the weight out of quantized constants: the product itself (MatMulNBits), or a DequantizeLinear before it. */
+  quantized?: Node
 }
 
-/** Reads a MatMul or Gemm without bias whose second operand is a constant float matrix, directly or behind a Transpose. */
+/**
+ * Reads a MatMul or Gemm without bias whose second operand is a constant matrix, directly or behind a Transpose, in float or
+ * behind a DequantizeLinear; or a MatMulNBits.
+ */
 export function linearOf(node: Node): Linear | undefined {
+  if (node.opType === 'MatMulNBits' && node.domain === 'com.microsoft') return blockwise(node)
   const isGemm = node.is('Gemm')
   if (!isGemm && !node.is('MatMul')) return undefined
   if (isGemm && (node.input(2) || node.int('transA', 0) !== 0)) return undefined
@@ -29,13 +35,32 @@ export function linearOf(node: Node): Linear | undefined {
   if (!input || !direct) return undefined
   const turn = direct.producer?.is('Transpose') ? direct.producer : undefined
   const isTurned = turn !== undefined && (turn.ints('perm') ?? [1, 0]).join() === '1,0'
-  const weight = isTurned ? turn.input(0) : direct
+  const source = isTurned ? turn.input(0) : direct
+  const quantized = dequantizing(source?.producer)
+  const weight = quantized ? quantized.input(0) : source
   const tensor = weight?.constant
-  if (!weight?.isFloat || tensor?.dims.length !== 2) return undefined
+  if (!weight || !(quantized || weight.isFloat) || tensor?.dims.length !== 2) return undefined
   const isTransposed = isTurned !== (isGemm && node.int('transB', 0) !== 0)
   const [first, second] = tensor.dims as [number, number]
   const [rows, columns] = isTransposed ? [second, first] : [first, second]
-  return { node, input, weight, rows, columns, isTransposed, alpha: isGemm ? node.float('alpha', 1) : 1 }
+  const alpha = isGemm ? node.float('alpha', 1) : 1
+  return { node, input, weight, rows, columns, isTransposed, alpha, ...(quantized ? { quantized } : {}) }
+}
+
+/** A DequantizeLinear of constants to float32. */
+function dequantizing(node: Node | undefined): Node | undefined {
+  if (!node?.is('DequantizeLinear')) return undefined
+  const isConstant = node.inputs.every((value) => !value || value.constant)
+  return isConstant && node.input(1)?.dtype === 'float32' ? node : undefined
+}
+
+/** A product whose weights are quantized in blocks, in float32, without bias. */
+function blockwise(node: Node): Linear | undefined {
+  const [input, weight, scales, ...others] = node.inputs
+  const isPlain = [weight, scales, ...others].every((value) => !value || value.constant) && !node.input(5)
+  const [rows, columns] = [node.int('K'), node.int('N')]
+  if (!input || !weight || !isPlain || scales?.dtype !== 'float32' || !rows || !columns) return undefined
+  return { node, input, weight, rows, columns, isTransposed: false, alpha: 1, quantized: node }
 }
 
 /** The constant of a product as `[rows, columns]`, times a factor. */

@@ -9,6 +9,7 @@ import { type Branch, findBranches } from './find.ts'
 import { type AdapterOptions, locate } from './index.ts'
 import { dropUnused, type Linear, setWeight, weightOf } from './linear.ts'
 import { nameBranch } from './names.ts'
+import { dequantize } from './quantized.ts'
 
 /** Name of the dimension that is the rank of an adapter. */
 const RANK = 'lora_r'
@@ -20,7 +21,7 @@ const RANK = 'lora_r'
  *
  * @throws OnnxError `ADAPTER_NOT_FOUND`, `ADAPTER_DUPLICATE`, or what reading further adapters throws
  */
-export function run(model: Model, options: AdapterOptions, context: PassContext): PassResult {
+export async function run(model: Model, options: AdapterOptions, context: PassContext): Promise<PassResult> {
   const { graph } = model
   const place = { file: context.file }
   const branches = findBranches(graph).map((branch, i) => ({ branch, ...nameBranch(branch, i) }))
@@ -36,6 +37,10 @@ export function run(model: Model, options: AdapterOptions, context: PassContext)
     seen.add(layer)
   }
   makeOverridable(model)
+  for (const { branch } of branches) {
+    branch.a = await dequantize(branch.a, context.ort)
+    branch.b = await dequantize(branch.b, context.ort)
+  }
   const inputs = new Map<Value, Value>()
   const layers = branches.map(({ branch, layer }): Layer => {
     unscale(branch)

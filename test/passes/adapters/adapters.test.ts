@@ -1,10 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { int } from '../../../src/graph/attributes.ts'
 import type { Graph } from '../../../src/graph/graph.ts'
 import { readModel } from '../../../src/graph/import.ts'
 import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
+import { tensorType } from '../../../src/graph/types.ts'
 import type { Value } from '../../../src/graph/value.ts'
 import { encodeAdapter } from '../../../src/onnx/adapters/index.ts'
 import { adapters } from '../../../src/passes/adapters/index.ts'
@@ -13,6 +15,7 @@ import { buildModel, copyOf, difference, passContext, runModel } from '../../sup
 import { readTensors } from '../../support/npz.ts'
 import { hasShared, shared } from '../../support/shared.ts'
 import { temporaryFolder } from '../../support/temporary.ts'
+import { quantizeWeights } from '../../support/weights.ts'
 
 const options = { adapters: 'inputs', adapterFormat: 'onnx_adapter' } as const
 const run = async (model: Model, more: object = {}, file = 'model.onnx') =>
@@ -242,4 +245,86 @@ describe('adapters from files', () => {
       what: expect.stringContaining(why),
     })
   })
+})
+
+describe('layers whose own weights are quantized', () => {
+  const [rows, rank, columns] = [32, 16, 64]
+  const feed = { x: matrix(3, rows, 9) }
+  const lora = (weight: (graph: Graph, name: string, tensor: Tensor) => Value) =>
+    buildModel(21, (graph, input) => {
+      const product = (from: Value, name: string, [k, n]: [number, number], seed: number) =>
+        graph
+          .insert({ op: 'MatMul', name: `/q/${name}/MatMul`, inputs: [from, weight(graph, name, matrix(k, n, seed))] })
+          .output()
+      const x = input('x', ['n', rows])
+      const b = product(product(x, 'default', [rows, rank], 2), 'default_1', [rank, columns], 3)
+      const scale = graph.addInitializer('s', Tensor.float32([], [0.5]))
+      const scaled = graph.insert({ op: 'Mul', inputs: [b, scale] }).output()
+      return [graph.insert({ op: 'Add', inputs: [product(x, 'base', [rows, columns], 1), scaled] }).output()]
+    })
+
+  /** Weights of int8 behind DequantizeLinear, with one scale or one per column. */
+  const dequantized = (axis: number | undefined) => (graph: Graph, name: string, tensor: Tensor) => {
+    const [k, n] = tensor.dims as [number, number]
+    const codes = Tensor.from(
+      'int8',
+      [k, n],
+      tensor.toNumbers().map((value) => Math.round(value * 127)),
+    )
+    const scales = Tensor.float32(axis === undefined ? [] : [n], Array(axis === undefined ? 1 : n).fill(1 / 127))
+    const constants = [graph.addInitializer(`${name}_quantized`, codes), graph.addInitializer(`${name}_scale`, scales)]
+    return graph
+      .insert({
+        op: 'DequantizeLinear',
+        inputs: constants,
+        attributes: axis === undefined ? {} : { axis: int(axis) },
+        types: [tensorType('float32', [k, n])],
+      })
+      .output()
+  }
+  const plain = (graph: Graph, name: string, tensor: Tensor) => graph.addInitializer(name, tensor)
+
+  test.each<[string, () => Model | Promise<Model>]>([
+    ['QDQ per tensor', () => lora(dequantized(undefined))],
+    ['QDQ per channel', () => lora(dequantized(1))],
+    ...[4, 8].map((bits): [string, () => Promise<Model>] => [
+      `MatMulNBits of ${bits} bits`,
+      async () => {
+        const model = lora(plain)
+        await quantizeWeights(model, { bits, blockSize: 16 })
+        expect([...model.graph.nodes()].filter(({ opType }) => opType === 'MatMulNBits')).toHaveLength(3)
+        return model
+      },
+    ]),
+  ])('%s: come out as float inputs, and the result is the same', async (_, make) => {
+    const model = await make()
+    const [before] = Object.values(await runModel(copyOf(model), feed))
+    const result = await run(model)
+    expect(result.adapters!.inputs).toEqual(['q.lora_A.weight', 'q.lora_B.weight'])
+    const { tensors } = result.adapters!.adapters[0]!
+    expect([...tensors.values()].map(({ dtype, dims }) => [dtype, dims])).toEqual([
+      ['float32', [rows, rank]],
+      ['float32', [rank, columns]],
+    ])
+    // The frozen product stays as it is.
+    const ops = [...model.graph.nodes()].map(({ opType }) => opType)
+    expect(ops.filter((op) => op === 'MatMulNBits' || op === 'DequantizeLinear')).toHaveLength(1)
+    const [after] = Object.values(await runModel(written(model, result), { ...feed, ...Object.fromEntries(tensors) }))
+    expect(difference(after, before!)).toBeLessThan(1e-4)
+  })
+})
+
+test.each(['onnx_adapter', 'safetensors', 'npz'] as const)('a file of %s is within 2 % of its tensors', (format) => {
+  const tensors = Array.from({ length: 24 }, (_, i) => {
+    const dims = i % 2 ? [8, 768] : [768, 8]
+    const data = new Uint8Array(768 * 8 * 4).map((_, at) => at * 31 + i)
+    return {
+      name: `model.layers.${i >> 1}.self_attn.q_proj.lora_${'AB'[i % 2]}.weight`,
+      dtype: 'float32' as const,
+      dims,
+      data,
+    }
+  })
+  const sum = tensors.reduce((bytes, { data }) => bytes + data.length, 0)
+  expect(Math.abs(encodeAdapter(format, tensors).bytes.length / sum - 1)).toBeLessThan(0.02)
 })

@@ -1,0 +1,64 @@
+import type { AttributeValue } from '../../graph/attributes.ts'
+import { Model } from '../../graph/model.ts'
+import type { Node } from '../../graph/node.ts'
+import { Tensor } from '../../graph/tensor.ts'
+import { tensorType } from '../../graph/types.ts'
+import type { OrtService } from '../../ort/service.ts'
+import { dropUnused, type Linear, linearOf } from './linear.ts'
+
+/**
+ * Puts the float weights that a quantized product computes with in the place of its quantized ones: adapters are small, and of
+ * float weights any other adapter fits.
+ *
+ * @returns the product as it is then
+ */
+export async function dequantize(linear: Linear, ort: OrtService): Promise<Linear> {
+  const { quantized, node, rows } = linear
+  if (!quantized) return linear
+  const { graph } = node
+  if (quantized === node) {
+    // Times one in the diagonal: the weights as [rows, columns].
+    const unit = Tensor.float32(
+      [rows, rows],
+      Float32Array.from({ length: rows * rows }, (_, i) => (i % (rows + 1) ? 0 : 1)),
+    )
+    const weights = await compute(node, ort, unit)
+    const value = graph.addInitializer(nameOf(linear), weights)
+    const product = graph.insert({ op: 'MatMul', name: node.name, inputs: [node.input(0)!, value] }, { before: node })
+    product.output().type = node.output().type
+    const constants = node.inputs.slice(1)
+    graph.replace(node.output(), product.output())
+    graph.remove(node)
+    for (const constant of constants) if (constant) dropUnused(constant)
+    return linearOf(product)!
+  }
+  const weights = await compute(quantized, ort)
+  const value = graph.addInitializer(nameOf(linear), weights)
+  const constants = [...quantized.inputs]
+  graph.replace(quantized.output(), value)
+  graph.remove(quantized)
+  for (const constant of constants) if (constant) dropUnused(constant)
+  return linearOf(node)!
+}
+
+/** The weight's name without what quantizers add to it. */
+function nameOf({ weight }: Linear): string {
+  return weight.name.replace(/_(?:Q[248]\w*|quantized|QuantizeLinear_Input)$/, '')
+}
+
+/** Runs a node alone; `first` takes the place of its first input, all others are constants. */
+async function compute(node: Node, ort: OrtService, first?: Tensor): Promise<Tensor> {
+  const model = new Model({ opset: 21, irVersion: 10 })
+  model.opsets.set('com.microsoft', 1)
+  const inputs = node.inputs.map((value, at) => {
+    const tensor = at === 0 && first ? first : value?.constant
+    return tensor ? model.graph.addInitializer(`i${at}`, tensor) : null
+  })
+  // What saves time at run time costs precision here.
+  const kept = [...node.attributes].filter(([name]) => name !== 'accuracy_level')
+  const attributes: Record<string, AttributeValue> = Object.fromEntries(kept)
+  const types = [tensorType('float32')]
+  const { domain, opType } = node
+  model.graph.addOutput(model.graph.insert({ op: opType, domain, inputs, attributes, outputs: ['w'], types }).output())
+  return (await ort.evaluate(model))['w']!
+}
