@@ -8,6 +8,7 @@ import { fastGelu } from './activations/fast-gelu.ts'
 import { gelu } from './activations/gelu.ts'
 import { geluApproximation } from './activations/gelu-approximation.ts'
 import { quickGelu } from './activations/quick-gelu.ts'
+import { softmax } from './activations/softmax.ts'
 import { attentionPhases } from './attention/index.ts'
 import { convActivation } from './conv/conv-activation.ts'
 import { convAdd, convBatchNorm, convMul } from './conv/conv-arithmetic.ts'
@@ -48,6 +49,7 @@ export interface Phase {
  */
 export const phases: readonly Phase[] = [
   { group: 'shapes', rules: [constantShape] },
+  { group: 'softmax', rules: [softmax] },
   { group: 'layer-norm', rules: [layerNorm, layerNormTf, layerNormChannels] },
   { group: 'rms-norm', rules: [rmsNorm] },
   { group: 'group-norm', rules: [groupNormSwish] },

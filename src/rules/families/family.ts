@@ -14,7 +14,7 @@ export interface Family {
 }
 
 /** What every model gets: attention in any layout, with rotary positions or without, and what clears the way to it and after it. */
-export const EVERYWHERE: readonly string[] = ['shapes', 'rotary-embedding', 'attention', 'gemm', 'merge']
+export const EVERYWHERE: readonly string[] = ['softmax', 'shapes', 'rotary-embedding', 'attention', 'gemm', 'merge']
 
 /** Post-norm or pre-norm layers with LayerNormalization. */
 export const LAYER_NORMS: readonly string[] = ['layer-norm', 'skip-layer-norm', 'bias-skip-layer-norm']
