@@ -1,6 +1,7 @@
 import type { Model } from '../graph/model.ts'
 import { describeType } from '../graph/types.ts'
 import type { Value } from '../graph/value.ts'
+import { codeOf } from '../onnx/dtypes.ts'
 import type { Media } from '../passes/pass.ts'
 import type { IoInfo, ModelInfo } from './types.ts'
 
@@ -26,7 +27,20 @@ export function modelInfo(
     producer: [model.extra.producerName, model.extra.producerVersion].filter(Boolean).join(' '),
     metadata: Object.fromEntries(model.metadata),
     ops: model.histogram(),
+    ...(computesInHalf(model) ? { float16: true } : {}),
   }
+}
+
+/** Whether float16 occurs anywhere: weights, inputs, outputs, or Casts to it. */
+function computesInHalf(model: Model): boolean {
+  const isHalf = (value: Value | null | undefined) => value?.dtype === 'float16' || value?.tensor?.dtype === 'float16'
+  return [...model.allGraphs()].some(
+    (graph) =>
+      [...graph.inputs, ...graph.outputs, ...graph.initializers].some(isHalf) ||
+      [...graph.nodes()].some(
+        (node) => node.outputs.some(isHalf) || (node.is('Cast') && node.int('to', 0) === codeOf('float16')),
+      ),
+  )
 }
 
 function hasDefault({ tensor, sparse }: Value): boolean {

@@ -41,6 +41,8 @@ export interface ModelInfo {
   metadata: Record<string, string>
   /** Nodes by operator type (`domain:Op` outside ai.onnx), main graph and subgraphs. */
   ops: Record<string, number>
+  /** True for models that compute in float16, at least in part: left out for others. */
+  float16?: boolean
 }
 
 /** A file that belongs to an artifact, in the cache folder. */

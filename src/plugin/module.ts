@@ -58,6 +58,7 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
       ...variant,
       urlExpression: url!.urlExpression,
       external,
+      ...(device === 'webgpu' && artifact.info.float16 ? { requires: ['shader-f16'] } : {}),
       ...(adapters.length ? { adapters } : {}),
       ...(tokenizer ? { tokenizer } : {}),
       ...(wasm ? { wasm } : {}),

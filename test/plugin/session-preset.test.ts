@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { rollup } from 'rollup'
 import { expect, test } from 'vitest'
@@ -48,4 +48,19 @@ test('a named file that is not there fails the build', async () => {
 test('what a target says wins over what was measured', async () => {
   const { code } = await build(project(), { targets: { node: { device: 'cpu', threads: 2, memoryArena: false } } })
   expect(code).toContain('sessionOptions: { intraOpNumThreads: 2, enableCpuMemArena: false }')
+})
+
+test('models in float16 ask for an adapter with shader-f16 on WebGPU, others and other devices do not', async () => {
+  const folder = project()
+  symlinkSync(resolve(import.meta.dirname, '../../node_modules'), join(folder, 'node_modules'), 'dir')
+  const code = async (options: PluginOptions, query = '') => {
+    writeFileSync(join(folder, 'main.js'), `import a from './a.onnx${query}'\nexport default a\n`)
+    return (await build(folder, { ...options, cache: false })).code
+  }
+  const requires = 'requires: ["shader-f16"]'
+  expect(await code({ target: 'webgpu', dtype: 'fp16' })).toContain(requires)
+  expect(await code({ target: 'webgpu' })).not.toContain(requires)
+  expect(await code({ target: 'cpu', dtype: 'fp16' })).not.toContain(requires)
+  const both = await code({ target: 'web' }, '?targets=webgpu,wasm&dtype=fp16')
+  expect(both.split(requires)).toHaveLength(2)
 })

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
@@ -77,6 +77,17 @@ test('a device that is not there: cpu, and it is said', async () => {
   await using session = await (await modelOf(digits, 'coreml'))()
   expect(session).toMatchObject({ target: 'coreml', device: 'cpu', skipped: [{ device: 'coreml' }] })
 })
+
+test.skipIf(existsSync('/proc/driver/nvidia'))(
+  'CUDA without its libraries: cpu with the reason, or a typed error',
+  async () => {
+    const model = await modelOf(digits, 'cuda')
+    await using session = await model()
+    expect(session).toMatchObject({ target: 'cuda', device: 'cpu', skipped: [{ device: 'cuda' }] })
+    expect(session.skipped[0]!.reason).toMatch(/cuda/i)
+    await expect(model({ fallback: false })).rejects.toMatchObject({ code: 'SESSION_FAILED' })
+  },
+)
 
 test('a missing or damaged model is one error', async () => {
   const info = await readInfo(digits)
