@@ -46,3 +46,8 @@ test('wrong options are OnnxErrors', async () => {
 test('inspect', async () => {
   expect(await inspect(digits, { top: 2 })).toMatchObject({ file: digits, ops: { Conv: 6 }, largest: [{}, {}] })
 })
+
+test('several sizes do not fit into one file', async () => {
+  const digits = resolve(import.meta.dirname, '../../fixtures/digits-cnn.onnx')
+  await expect(transform(digits, { dim: { batch_size: '1;4' } })).rejects.toMatchObject({ code: 'OPTION_CONFLICT' })
+})

@@ -102,6 +102,12 @@ async function* decode(
     return { tokens: [...Array<number>(pads).fill(pad), ...tokens], pads, hasEnded: false }
   })
   const logits = logitsOf(session.outputs)
+  // A negative token would count from the end of the vocabulary, and one beyond it fails deep inside of the model.
+  const vocabulary = session.outputs.find(({ name }) => name === logits)?.shape?.at(-1)
+  const limit = typeof vocabulary === 'number' ? vocabulary : Number.POSITIVE_INFINITY
+  const wrong = prompts.flat().find((token) => !(Number.isInteger(token) && token >= 0 && token < limit))
+  if (wrong !== undefined)
+    throw new OnnxSessionError('GENERATE_OPTION', `input_ids has the token ${wrong}; the vocabulary has ${limit}`)
   const slots = cacheSlots(session.inputs, session.outputs)
   const made = session.inputs.filter(({ name }) => MADE.has(name) && !Object.hasOwn(constant, name))
   const keep = slots.map(({ output }) => output)

@@ -78,6 +78,17 @@ describe.skipIf(!hasShared)('decoders with a cache', () => {
     expect(cut).toEqual(all.slice(0, all.indexOf(eos) + 1))
   })
 
+  test('a token beyond the vocabulary', async () => {
+    await using session = await open('tiny-llama-past')
+    const vocabulary = session.outputs.find(({ name }) => name === 'logits')!.shape!.at(-1)
+    expect(vocabulary).toEqual(expect.any(Number))
+    for (const token of [-1, 0.5, vocabulary as number])
+      await expect(collect(session, { inputs: { input_ids: [1, token] }, maxNewTokens: 1 })).rejects.toMatchObject({
+        code: 'GENERATE_OPTION',
+        message: expect.stringContaining(String(token)),
+      })
+  })
+
   test('a seed makes sampling repeatable; other seeds give other texts', async () => {
     await using session = await open('tiny-gpt2-past')
     const run = (seed: number) =>
