@@ -59,8 +59,8 @@ export function defaultExecutor({ workers, maxThreads, thisThread, passes }: Exe
   return threads
 }
 
-/** A file of this size is hashed before a thread has started. */
-const SMALL_BYTES = 1 << 24
+/** From this size on a file is hashed while the model is built, so in a thread; smaller ones before. */
+const SMALL_BYTES = 4 << 20
 
 /** Threads, and one job at a time of those that `isOurs` on this thread. */
 function alsoHere(threads: Executor, here: Executor, isOurs: (job: Job) => Promise<boolean>): Executor {
