@@ -1,6 +1,7 @@
 import type { Node } from '../../graph/node.ts'
 import type { Value } from '../../graph/value.ts'
 import { hasKernel } from '../../rules/legality/kernels.ts'
+import { GPU_DEVICES } from '../devices.ts'
 import { finding, type LintContext, type LintRule } from '../finding.ts'
 import { bytesOf, megabytes } from '../sizes.ts'
 
@@ -13,9 +14,10 @@ export const leaving: LintRule = (context) => {
   const bytes = [...down, ...up].map(bytesOf)
   const known = bytes.reduce((sum: number, size) => sum + (size ?? 0), 0)
   const traffic = known ? ` of ${bytes.includes(undefined) ? 'more than ' : ''}${megabytes(known)}` : ''
+  const place = GPU_DEVICES.includes(context.device) ? 'GPU' : 'device'
   return finding('leaving', nodes, {
     message: `operators without a kernel${source} on ${context.device}: ${ops.join(', ')}`,
-    cost: `they run on the CPU: ${count(down.size, 'tensor')} copied from the GPU, for which it has to finish first, and ${count(up.size, 'tensor')} back${traffic}, in every run`,
+    cost: `they run on the CPU: ${count(down.size, 'tensor')} copied from the ${place}, for which it has to finish first, and ${count(up.size, 'tensor')} back${traffic}, in every run`,
     change: advice(nodes, context),
   })
 }
