@@ -1,5 +1,6 @@
 import type { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
+import type { PassContext } from '../pass.ts'
 
 const INTEGER_OPS =
   /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|MatMulInteger|ConvInteger|QLinear\w+|QGemm|QAttention|QEmbedLayerNormalization|QOrdered\w+|MatMulIntegerToFloat|DynamicQuantizeMatMul|DynamicQuantizeLSTM|MatMulNBits|MatMulBnb4|MatMulFpQ4|GatherBlockQuantized)$/
@@ -9,8 +10,16 @@ export function isQuantizedOp({ opType }: Node): boolean {
   return INTEGER_OPS.test(opType)
 }
 
-/** The first operator that shows that a model was quantized before, or undefined. */
-export function isAlreadyQuantized(model: Model): string | undefined {
-  for (const { opType } of model.allNodes()) if (INTEGER_OPS.test(opType)) return opType
-  return undefined
+/** True if an operator shows that a model was quantized before, which is noted. */
+export function isAlreadyQuantized(model: Model, note: PassContext['note']): boolean {
+  for (const { opType } of model.allNodes())
+    if (INTEGER_OPS.test(opType)) {
+      note({
+        level: 'info',
+        code: 'quantize/already-quantized',
+        message: `the model is quantized already (${opType}): it stays as it is`,
+      })
+      return true
+    }
+  return false
 }

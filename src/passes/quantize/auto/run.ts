@@ -47,15 +47,7 @@ export interface AutoReport {
 /** Quantizes a model in place as far as the loss stays within bounds. See `autoQuantization`. */
 export async function run(model: Model, options: AutoOptions, context: PassContext): Promise<PassResult> {
   const { note } = context
-  const quantized = isAlreadyQuantized(model)
-  if (quantized) {
-    note({
-      level: 'info',
-      code: 'quantize/already-quantized',
-      message: `the model is quantized already (${quantized}): it stays as it is`,
-    })
-    return { changes: 0 }
-  }
+  if (isAlreadyQuantized(model, note)) return { changes: 0 }
   const formulas = formulasOf(options, context.device)
   if (!unitsOf(model, options).length) return { changes: 0 }
   // What changes no result is done once, before anything is tried.

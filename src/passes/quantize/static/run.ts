@@ -33,15 +33,7 @@ import { wideActivations } from './wide.ts'
 /** Quantizes a model in place. See `staticQuantization`. */
 export async function run(model: Model, asked: StaticOptions, context: PassContext, part?: Part): Promise<PassResult> {
   const { note } = context
-  const quantized = part ? undefined : isAlreadyQuantized(model)
-  if (quantized) {
-    note({
-      level: 'info',
-      code: 'quantize/already-quantized',
-      message: `the model is quantized already (${quantized}): it stays as it is`,
-    })
-    return { changes: 0 }
-  }
+  if (!part && isAlreadyQuantized(model, note)) return { changes: 0 }
   const overrides: TensorOverrides = asked.tensorOverrides ? readOverrides(asked.tensorOverrides, model) : new Map()
   const converts = [...overrides].find(([, { convert }]) => convert)
   if (converts && (asked.dedicatedPairs || asked.quantFormat === 'qoperator'))

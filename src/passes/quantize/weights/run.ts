@@ -30,15 +30,7 @@ export async function run(
   part?: Part,
 ): Promise<PassResult> {
   const { note } = context
-  const quantized = part ? undefined : isAlreadyQuantized(model)
-  if (quantized) {
-    note({
-      level: 'info',
-      code: 'quantize/already-quantized',
-      message: `the model is quantized already (${quantized}): it stays as it is`,
-    })
-    return { changes: 0 }
-  }
+  if (!part && isAlreadyQuantized(model, note)) return { changes: 0 }
   const supported = HANDLERS.map(({ op }) => op)
   const isSelected = selector(model, options, supported, note, part)
   const handlers = new Map(HANDLERS.map((handler) => [handler.op, handler]))
