@@ -4,6 +4,9 @@ import { readAdapter } from '../../onnx/adapters/index.ts'
 import { isFloat } from '../../onnx/dtypes.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 
+/** Name of the dimension that is the rank of an adapter. */
+export const RANK = 'lora_r'
+
 /** One weight that an adapter has for the model: its name, and the tensor of the adapter that is in it. */
 export interface Slot {
   name: string

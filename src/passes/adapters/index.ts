@@ -24,6 +24,10 @@ const params = {
     doc: 'With adapters: further adapters by name, as files beside the model: .onnx_adapter, .safetensors or .npz',
     placeholder: 'name:file',
   },
+  pack: {
+    type: 'boolean',
+    doc: 'With adapters: weights of one kind and size are one input, which a Split in the graph takes apart: fewer inputs to feed',
+  },
 } as const
 
 export type AdapterOptions = ParamOutput<typeof params>
@@ -31,7 +35,7 @@ export type AdapterOptions = ParamOutput<typeof params>
 /** Makes one base model out of a model with LoRA layers, whose weights become inputs, and adapter files to feed it. */
 export const adapters: Pass<typeof params> = {
   name: 'adapters',
-  version: 2,
+  version: 3,
   doc: 'Takes LoRA weights out of the model, so that one base serves many adapters: `session.withAdapter(name)`',
   params,
   enabled: ({ adapters, adapterFiles, adapterName }) =>

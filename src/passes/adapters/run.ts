@@ -4,15 +4,13 @@ import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../pass.ts'
-import { type Layer, readAdapterFor, type Slot } from './files.ts'
+import { type Layer, RANK, readAdapterFor, type Slot } from './files.ts'
 import { type Branch, findBranches } from './find.ts'
 import { type AdapterOptions, locate } from './index.ts'
 import { dropUnused, type Linear, setWeight, weightOf } from './linear.ts'
 import { nameBranch } from './names.ts'
+import { packInputs } from './pack.ts'
 import { dequantize } from './quantized.ts'
-
-/** Name of the dimension that is the rank of an adapter. */
-const RANK = 'lora_r'
 
 /**
  * Makes inputs of the weights of LoRA layers. Until the model is written they keep their data as default values, so that
@@ -68,9 +66,14 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
       })
     adapters.push({ name, tensors: readAdapterFor(layers, locate(path, context.file)) })
   }
+  const packing = options.pack ? packInputs(model, slots) : undefined
   return {
     changes: branches.length,
-    adapters: { format: options.adapterFormat, inputs: slots.map(({ name }) => name), adapters },
+    adapters: {
+      format: options.adapterFormat,
+      inputs: packing?.inputs ?? slots.map(({ name }) => name),
+      adapters: adapters.map(({ name, tensors }) => ({ name, tensors: packing?.pack(tensors) ?? tensors })),
+    },
     data: { layers: layers.length, adapters: adapters.map(({ name }) => name) },
   }
 }

@@ -247,6 +247,65 @@ describe('adapters from files', () => {
   })
 })
 
+describe('packed', () => {
+  const names = ['/p/', '/q/', '/r/']
+  const make = (opset: number, ranks: readonly number[]) =>
+    buildModel(opset, (graph, input) => {
+      const value = input('x', ['n', 8])
+      return names.slice(0, ranks.length).map((name, i) => layer(graph, value, { name, rank: ranks[i]! }))
+    })
+
+  test.each([
+    ['Split with an attribute', 11, [2, 2]],
+    ['Split with an input', 17, [2, 2, 2]],
+    ['Split of another opset; ranks that differ', 21, [1, 3, 2]],
+  ] as [string, number, number[]][])('%s: equal results, two inputs', async (_, opset, ranks) => {
+    const model = make(opset, ranks)
+    const before = await runModel(copyOf(model), { x })
+    const result = await run(model, { pack: true })
+    const { inputs, adapters: found } = result.adapters!
+    expect(inputs).toEqual(['lora_A.packed_8', 'lora_B.packed_6'])
+    const rank = Math.max(...ranks)
+    expect([...found[0]!.tensors.values()].map(({ dims }) => dims)).toEqual([
+      [8 * ranks.length, rank],
+      [rank, 6 * ranks.length],
+    ])
+    expect(model.graph.inputs.map(({ name }) => name)).toEqual(['x', ...inputs])
+    const defaults = Object.values(await runModel(copyOf(model), { x }))
+    const base = written(model, result)
+    const after = Object.values(await runModel(base, { x, ...Object.fromEntries(found[0]!.tensors) }))
+    Object.values(before).forEach((tensor, i) => {
+      expect(difference(defaults[i], tensor)).toBeLessThan(1e-6)
+      expect(difference(after[i], tensor)).toBeLessThan(1e-6)
+    })
+  })
+
+  test('an adapter of another rank, with weights for one layer only', async () => {
+    const folder = temporaryFolder()
+    const weights = { 'q.proj.lora_A.weight': matrix(8, 3, 7), 'q.proj.lora_B.weight': matrix(3, 6, 8) }
+    const content = Object.entries(weights).map(([name, tensor]) => ({
+      name,
+      dtype: 'float32' as const,
+      dims: tensor.dims,
+      data: tensor.bytes(),
+    }))
+    writeFileSync(join(folder, 'other.npz'), encodeAdapter('npz', content).bytes)
+    const runWith = async (pack: boolean) => {
+      const model = make(17, [1, 2])
+      const result = await run(model, { pack, adapterFiles: { other: 'other.npz' } }, join(folder, 'model.onnx'))
+      const { tensors } = result.adapters!.adapters[1]!
+      return Object.values(await runModel(written(model, result), { x, ...Object.fromEntries(tensors) }))
+    }
+    const [packed, plain] = [await runWith(true), await runWith(false)]
+    for (const [i, tensor] of plain.entries()) expect(difference(packed[i], tensor)).toBeLessThan(1e-6)
+  })
+
+  test('what is alone in its shape stays as it is', async () => {
+    const result = await run(make(17, [2]), { pack: true })
+    expect(result.adapters!.inputs).toEqual(['p.proj.lora_A.weight', 'p.proj.lora_B.weight'])
+  })
+})
+
 describe('layers whose own weights are quantized', () => {
   const [rows, rank, columns] = [32, 16, 64]
   const feed = { x: matrix(3, rows, 9) }
