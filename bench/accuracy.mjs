@@ -57,6 +57,15 @@ const ROWS = [
     ours: {
       default: ['--quantize', 'weights', '--no-embeddings'],
       gptq: ['--quantize', 'weights', '--no-embeddings', '--algorithm', 'gptq'],
+      'gptq, smooth-alpha 0.5': [
+        '--quantize',
+        'weights',
+        '--no-embeddings',
+        '--algorithm',
+        'gptq',
+        '--smooth-alpha',
+        '0.5',
+      ],
     },
   },
   {

@@ -63,10 +63,12 @@ export async function apply(
   context: PassContext,
 ): Promise<number> {
   let changes = 0
-  // Norms were smoothed and selections made before.
+  // Channels were balanced and selections made before.
   const common = {
     ...options,
     smoothNorms: false,
+    smoothAlpha: undefined,
+    equalize: false,
     ops: undefined,
     excludeOps: undefined,
     nodes: undefined,

@@ -5,6 +5,7 @@ import { OnnxError } from '../../../onnx/errors.ts'
 import type { Session } from '../../../ort/session.ts'
 import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
+import { balance } from '../balance/index.ts'
 import { locate } from '../calibrate/data/files.ts'
 import { inputsOf, openData } from '../calibrate/data/index.ts'
 import { calibrate } from '../calibrate/index.ts'
@@ -14,6 +15,7 @@ import { foldBatchNorms } from '../static/batch-norm.ts'
 import { smooth } from '../static/smooth.ts'
 import { type Assignment, apply, Findings } from './apply.ts'
 import { judgeByScore, loadEvaluate } from './evaluate.ts'
+import { forFitting } from './halves.ts'
 import { type AutoOptions, formulasOf } from './index.ts'
 import { type Judge, judgeByOutputs } from './loss.ts'
 import type { Formula } from './params.ts'
@@ -53,9 +55,7 @@ export async function run(model: Model, options: AutoOptions, context: PassConte
   // What changes no result is done once, before anything is tried.
   await context.ort.inferTypes(model)
   let prepared = foldBatchNorms(model)
-  const products = [...model.graph.nodes()].filter(({ opType }) => opType === 'MatMul' || opType === 'Gemm')
-  if ((options.smoothNorms ?? options.perChannel) && formulas.some((formula) => !formula.endsWith('bit')))
-    prepared += smooth(products)
+  prepared += await balanced(model, formulas, options, context)
   const units = unitsOf(model, options)
   const trials = new Trials(model, units, options, context)
   try {
@@ -88,6 +88,26 @@ export async function run(model: Model, options: AutoOptions, context: PassConte
 
 /** What is not smaller than this part of something good is not worth a search. */
 const SMALLER = 0.98
+
+/** Moves differences between channels into weights, as far as the options let it: on data if there is some. */
+async function balanced(
+  model: Model,
+  formulas: readonly Formula[],
+  options: AutoOptions,
+  context: PassContext,
+): Promise<number> {
+  const products = [...model.graph.nodes()].filter(({ opType }) => ['MatMul', 'Gemm', 'Conv'].includes(opType))
+  const smooths = options.smoothNorms ?? options.perChannel
+  if (!options.calibration)
+    return smooths && formulas.some((formula) => !formula.endsWith('bit')) ? smooth(products) : 0
+  const smoothAlpha = options.smoothAlpha ?? (smooths ? ALPHA : undefined)
+  const data = openData(model, { ...options, calibration: options.calibration })
+  const fitted = options.evaluate ? data : forFitting(data)
+  return balance(model, products, { smoothAlpha, equalize: options.equalize }, fitted, context)
+}
+
+/** Leaves activations and weights with the same differences between channels. */
+const ALPHA = 0.5
 
 interface Choice {
   assignment: Assignment

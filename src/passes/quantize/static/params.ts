@@ -1,3 +1,4 @@
+import { smoothParams } from '../balance/params.ts'
 import { dataParams } from '../calibrate/params.ts'
 import { quantizeParams } from '../params.ts'
 import { weightParams } from '../weights/params.ts'
@@ -113,12 +114,6 @@ const ownParams = {
     doc: 'What becomes of activations that 8 bits cannot hold, other than at products: they stay float, get 16 bits, or are quantized all the same. Default: `float` with allOps, else `quantize`',
     values: ['float', 'int16', 'quantize'],
   },
-  smoothAlpha: {
-    type: 'number',
-    doc: 'SmoothQuant on the calibration data, instead of smoothNorms: how much of the differences between channels goes into the weights',
-    min: 0,
-    max: 1,
-  },
   equalize: {
     type: 'boolean',
     doc: 'Channels between a product and the next one are scaled to reach equally far on the calibration data',
@@ -144,10 +139,12 @@ const ownParams = {
 /** Parameters of static quantization, those shared with other kinds included. */
 export const staticParams: typeof quantizeParams &
   typeof dataParams &
+  typeof smoothParams &
   typeof ownParams &
   Pick<typeof weightParams, 'blockSize'> = {
   ...quantizeParams,
   ...dataParams,
+  ...smoothParams,
   ...ownParams,
   blockSize: weightParams.blockSize,
 }

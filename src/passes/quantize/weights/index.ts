@@ -13,7 +13,7 @@ export const weightQuantization: Pass<typeof weightParams> = {
   doc: 'Quantizes weights in blocks to 2, 4 or 8 bits; activations stay float',
   params: weightParams,
   enabled: ({ quantize }) => quantize === 'weights' || quantize === 'bnb4',
-  check({ quantize, bits, blockSize = 32, symmetric, algorithm, weightFormat, calibration }) {
+  check({ quantize, bits, blockSize = 32, symmetric, algorithm, weightFormat, calibration, smoothAlpha }) {
     const isBnb = quantize === 'bnb4'
     if (!isBnb && ![2, 4, 8].includes(bits))
       throw new OnnxError('OPTION_VALUE', `bits=${bits}: weights have 2, 4 or 8 bits`)
@@ -23,6 +23,10 @@ export const weightQuantization: Pass<typeof weightParams> = {
     if (algorithm === 'gptq' && isBnb)
       throw new OnnxError('OPTION_CONFLICT', 'algorithm=gptq is for quantize=weights: bnb4 has codes of its own', {
         hint: 'Use quantize=weights, or leave algorithm out.',
+      })
+    if (smoothAlpha !== undefined && !calibration)
+      throw new OnnxError('OPTION_INVALID', 'smoothAlpha needs calibration data', {
+        hint: 'Give calibration (a file or folder of sample inputs), or leave smoothAlpha out.',
       })
     if (isBnb) return
     if (algorithm === 'gptq' && !calibration)
@@ -56,7 +60,7 @@ export const weightQuantization: Pass<typeof weightParams> = {
       })
   },
   lossless: false,
-  dependencies: ({ algorithm, calibration }, file) =>
-    algorithm === 'gptq' && calibration ? dataFiles(calibration, file) : [],
+  dependencies: ({ algorithm, calibration, smoothAlpha }, file) =>
+    calibration && (algorithm === 'gptq' || smoothAlpha !== undefined) ? dataFiles(calibration, file) : [],
   run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
 }

@@ -1,4 +1,5 @@
 import { precisionParam } from '../../params.ts'
+import { smoothParams } from '../balance/params.ts'
 import { dataParams } from '../calibrate/params.ts'
 import { quantizeParams } from '../params.ts'
 
@@ -66,11 +67,13 @@ const own = {
 /** Parameters of the quantization of weights alone. */
 export const weightParams: typeof own &
   typeof dataParams &
+  typeof smoothParams &
   Pick<typeof quantizeParams, 'quantize' | 'ops' | 'excludeOps' | 'nodes' | 'excludeNodes'> & {
     readonly precision: typeof precisionParam
   } = {
   ...own,
   ...dataParams,
+  ...smoothParams,
   quantize: quantizeParams.quantize,
   precision: precisionParam,
   ops: quantizeParams.ops,

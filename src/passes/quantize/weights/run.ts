@@ -3,6 +3,7 @@ import type { Node } from '../../../graph/node.ts'
 import type { Value } from '../../../graph/value.ts'
 import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
+import { balance } from '../balance/index.ts'
 import { openData } from '../calibrate/data/index.ts'
 import type { Part } from '../part.ts'
 import { raiseOpset } from '../raise-opset.ts'
@@ -45,6 +46,12 @@ export async function run(
     )
     await context.ort.inferTypes(model)
     for (const { value, type } of declared) value.type = type
+  }
+  let smoothed = 0
+  if (options.smoothAlpha !== undefined && options.calibration && !part) {
+    await context.ort.inferTypes(model)
+    const data = openData(model, { ...options, calibration: options.calibration })
+    smoothed = await balance(model, candidates, { smoothAlpha: options.smoothAlpha, equalize: false }, data, context)
   }
   const tied = tiedTables(candidates)
   const tools: Tools = {
@@ -100,7 +107,7 @@ export async function run(
     plan.emit()
   }
   prune(tools.leftovers)
-  return { changes: done, data: { quantized: counts } }
+  return { changes: done + smoothed, data: { quantized: counts } }
 }
 
 /** Quantizes weights of products on calibration data; says which are left to a search without data. */

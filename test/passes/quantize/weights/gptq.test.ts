@@ -124,10 +124,30 @@ describe('weights quantized on data', () => {
     expect(model.histogram()['com.microsoft:MatMulNBits']).toBe(2)
   })
 
+  test('channels of a norm balanced on data: less noise with 4 bits', async () => {
+    const make = (): Promise<Model> =>
+      draw(({ input, op, weight, constant }) => {
+        const gamma = constant(
+          Tensor.from(
+            'float32',
+            [WIDTH],
+            noise(WIDTH, 8).map((value, i) => (i % 9 === 3 ? 30 : 1) * (1 + value / 4)),
+          ),
+        )
+        const norm = op.LayerNormalization(input('x', ['n', WIDTH]), gamma, weight([WIDTH], { scale: 0.1 }))
+        return op.MatMul(norm, weight([WIDTH, 24]))
+      })
+    const plain = await sqnrOf(await make(), { calibration: calibration() })
+    expect(await sqnrOf(await make(), { calibration: calibration(), smoothAlpha: 0.5 })).toBeGreaterThan(plain + 1.5)
+  })
+
   test('bad input', async () => {
     const options = { quantize: 'weights', bits: 4, algorithm: 'gptq' } as WeightOptions
     expect(() => weightQuantization.check!(options, 'cpu')).toThrow(/needs calibration data/)
     expect(() => weightQuantization.check!({ ...options, quantize: 'bnb4' }, 'cpu')).toThrow(/codes of its own/)
+    expect(() => weightQuantization.check!({ ...options, algorithm: 'rtn', smoothAlpha: 0.5 }, 'cpu')).toThrow(
+      /smoothAlpha needs calibration data/,
+    )
     const wrong = jsonFile('data.jsonl', { y: [1, 2, 3] })
     await expect(quantizeWeights(await product(), { algorithm: 'gptq', calibration: wrong })).rejects.toThrow(
       /has no data for "x"/,
