@@ -3,7 +3,7 @@ import { flagName, valueShape } from '../../src/cli/help.ts'
 import { DTYPES_BY_NAME } from '../../src/options/dtypes.ts'
 import { choiceParams, generalParams, shapeParams } from '../../src/options/general.ts'
 import { isAvailable } from '../../src/options/layers.ts'
-import { ACCELERATOR_PRESETS, type Bundle, CPU_PRESETS } from '../../src/options/presets.ts'
+import { ACCELERATOR_PRESETS, type Bundle, CPU_PRESETS, FLOAT_PRESETS } from '../../src/options/presets.ts'
 import { SETTING_DOCS } from '../../src/options/settings.ts'
 import { BUILT_IN_TARGETS } from '../../src/options/targets.ts'
 import { snakeCase } from '../../src/params/case.ts'
@@ -58,7 +58,7 @@ export const sections: Readonly<Record<string, () => string>> = {
     table(
       ['preset', 'stands for'],
       [
-        ...Object.entries({ ...CPU_PRESETS, ...ACCELERATOR_PRESETS }).map(([name, bundle]) => [
+        ...Object.entries({ ...CPU_PRESETS, ...ACCELERATOR_PRESETS, ...FLOAT_PRESETS }).map(([name, bundle]) => [
           `\`${name}\``,
           bundleText(bundle),
         ]),

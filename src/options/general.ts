@@ -27,7 +27,7 @@ export const generalParams = {
   },
   preset: {
     type: 'list',
-    doc: 'Bundles of parameters by name: a CPU preset (`arm64`, `avx2`, `avx512`, `avx512_vnni`, `auto`), static quantization for an accelerator (`tensorrt`, `qnn`, `nnapi`), or one of `presets`',
+    doc: 'Bundles of parameters by name: a CPU preset (`arm64`, `avx2`, `avx512`, `avx512_vnni`, `auto`), static quantization for an accelerator (`tensorrt`, `qnn`, `nnapi`, `webnn`), float16 for `coreml`, or one of `presets`',
     placeholder: 'name',
   },
   optLevel: {

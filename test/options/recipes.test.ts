@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { OnnxError } from '../../src/onnx/errors.ts'
 import { cacheOptions, DTYPES_BY_NAME, enabledPasses, resolveRequest } from '../../src/options/index.ts'
 import { isAvailable } from '../../src/options/layers.ts'
-import { ACCELERATOR_PRESETS, CPU_PRESETS } from '../../src/options/presets.ts'
+import { ACCELERATOR_PRESETS, CPU_PRESETS, FLOAT_PRESETS } from '../../src/options/presets.ts'
 import type { PluginOptions } from '../../src/options/types.ts'
 
 // With the passes of the project: a recipe must ask for parameters that exist, or be refused as a whole.
@@ -30,6 +30,10 @@ describe.each(Object.keys(DTYPES_BY_NAME))('dtype %s', (dtype) => {
 test.each(Object.keys(ACCELERATOR_PRESETS))('preset %s quantizes statically, with data', (preset) => {
   expect(() => resolved(`preset=${preset}`)).toThrow(/needs calibration data/)
   expect(lossy(`preset=${preset}&calibration=data.npz`).map(({ name }) => name)).toEqual(['quantize-static'])
+})
+
+test.each(Object.keys(FLOAT_PRESETS))('preset %s is float16, without data', (preset) => {
+  expect(lossy(`preset=${preset}`).map(({ name }) => name)).toEqual(['float16'])
 })
 
 test.each([...Object.keys(CPU_PRESETS), 'auto'])(

@@ -10,10 +10,10 @@ import type { LegalityOptions } from './index.ts'
 /** What can be done instead, by device. Devices that are not here run everything. */
 const INSTEAD: Readonly<Record<string, string>> = {
   webgpu: 'dtype=fp16 or dtype=q4f16',
-  webnn: 'dtype=fp16, dtype=q8 or dtype=q4',
+  webnn: 'dtype=fp16, dtype=q8, dtype=q4 or preset=webnn',
   cuda: 'dtype=fp16, dtype=q4 or quantize=static',
   dml: 'dtype=fp16, dtype=q8 or dtype=q4',
-  coreml: 'dtype=fp16',
+  coreml: 'dtype=fp16 (preset=coreml)',
   qnn: 'preset=qnn',
   tensorrt: 'dtype=fp16 or preset=tensorrt',
 }

@@ -5,6 +5,8 @@ import { OnnxError } from '../../onnx/errors.ts'
 import { nearest } from '../../params/nearest.ts'
 import type { Note } from '../pass.ts'
 import type { Part } from './part.ts'
+import { FUSED } from './static/fused.ts'
+import { OPERATORS, OPTIONAL_OPERATORS } from './static/operators.ts'
 
 /** Which nodes the user wants quantized. */
 export interface Selection {
@@ -24,7 +26,8 @@ export function nameOf(node: Node): string {
  * Patterns that fit no node of the model are reported, as they are most likely misspelt.
  *
  * @param part nodes outside of it are left out as well
- * @param supported operator types that can be quantized at all; others in `ops` are an error
+ * @param supported operator types that can be quantized at all; others in `ops` are an error. In `excludeOps` those of static
+ * quantization always pass: presets name them, and are used with other kinds too
  */
 export function selector(
   model: Model,
@@ -33,8 +36,10 @@ export function selector(
   note: (note: Note) => void,
   part?: Part,
 ): (node: Node) => boolean {
+  const excludable = [...supported, ...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS, ...FUSED]
+  const known = { ops: supported, excludeOps: [...new Set(excludable)] }
   for (const key of ['ops', 'excludeOps'] as const)
-    for (const op of selection[key] ?? []) if (!supported.includes(op)) throw unknownOp(key, op, supported)
+    for (const op of selection[key] ?? []) if (!known[key].includes(op)) throw unknownOp(key, op, known[key])
   const matchers = { nodes: compile(selection.nodes), excludeNodes: compile(selection.excludeNodes) }
   for (const key of ['nodes', 'excludeNodes'] as const)
     for (const { pattern, fits } of matchers[key]) {
