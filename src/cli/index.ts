@@ -4,6 +4,8 @@ import { startEarly } from '../pipeline/workers/early.ts'
 
 // A build is over before the code that V8 would like to optimize has run often enough to repay it.
 setFlagsFromString('--interrupt-budget=1000000')
+// Young objects are few beside the weights: the space for them need not grow to many megabytes.
+setFlagsFromString('--semi-space-growth-factor=1')
 if (process.argv[2] === 'build' && process.stderr.isTTY) startEarly()
 
 // `unplugin-onnx inspect m.onnx | head`: a reader that has seen enough is no error.
