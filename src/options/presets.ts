@@ -54,6 +54,7 @@ export const ACCELERATOR_PRESETS: Readonly<Record<string, Bundle>> = {
     minimumRealRange: 1e-4,
     fixedScales: 'qnn',
     completeOverrides: true,
+    with: ['qnn'],
   },
   nnapi: {
     ...COMPILED,

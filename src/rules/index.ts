@@ -27,11 +27,13 @@ import { embedLayerNorm } from './normalizations/embed-layer-norm.ts'
 import { layerNorm } from './normalizations/layer-norm.ts'
 import { layerNormChannels } from './normalizations/layer-norm-channels.ts'
 import { layerNormTf } from './normalizations/layer-norm-tf.ts'
+import { lpNorm } from './normalizations/lp-norm.ts'
 import { rmsNorm } from './normalizations/rms-norm.ts'
 import { skipLayerNorm, skipLayerNormBias, skipRmsNorm } from './normalizations/skip.ts'
 import { divMul, notWhere, reluClip } from './shape/arithmetic.ts'
 import { constantShape } from './shape/constant-shape.ts'
 import { reshapeReshape, sliceSlice, transposeTranspose, unsqueezeUnsqueeze } from './shape/merge.ts'
+import { spaceToDepth } from './shape/space-to-depth.ts'
 
 /** Rules that run together to a fixpoint. `group` is the name by which users choose them, besides the rules' own names. */
 export interface Phase {
@@ -67,6 +69,7 @@ export const phases: readonly Phase[] = [
   { group: 'gemm', rules: [linearBatchNorm, matmulAdd, gemmSum, gemmTransposedInput, gemmTransposedOutput] },
   { group: 'nhwc-conv', rules: [nhwcConv], onRequest: true },
   { group: 'nhwc-conv', rules: [transposeThrough, transposeTranspose], onRequest: true },
+  { group: 'qnn', rules: [lpNorm, spaceToDepth], onRequest: true },
   // The channels-last operator pads both sides alike.
   { group: 'conv', rules: [padConv, padPool] },
   {

@@ -17,6 +17,7 @@ export function choiceOf(options: FuseOptions, type: ModelType | undefined, devi
     ...(options.with ?? []),
     ...(geluApproximation ? ['gelu-approximation'] : []),
     ...((!only?.length && takesNhwc(options) && family?.also) || []),
+    ...(device === 'qnn' && !only?.length ? ['qnn'] : []),
     ...(mask === 'raw' ? [] : [`mask-${mask}`]),
     ...(attentionOp === 'GroupQueryAttention' ? ['group-query-attention'] : []),
   ]

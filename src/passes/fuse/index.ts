@@ -15,7 +15,7 @@ const own = {
   without: { type: 'list', doc: 'Fusion rules (or groups of them) to leave out', placeholder: 'rule' },
   with: {
     type: 'list',
-    doc: 'Fusion rules (or groups) to add: to those of a model type, or of what runs on request only: `fused-matmul`, `fused-activation`, `bias-softmax`, `bias-dropout`, `nhwc-conv` (runs for `unet` and `vae`), `packed-kv` (runs for `unet`)',
+    doc: 'Fusion rules (or groups) to add: to those of a model type, or of what runs on request only: `fused-matmul`, `fused-activation`, `bias-softmax`, `bias-dropout`, `nhwc-conv` (runs for `unet` and `vae`), `packed-kv` (runs for `unet`), `qnn` (`lp-norm` and `space-to-depth`; runs for the device `qnn`)',
     placeholder: 'rule',
   },
   only: { type: 'list', doc: 'The only fusion rules (or groups of them) to run', placeholder: 'rule' },
@@ -48,7 +48,7 @@ const params: typeof own & Pick<typeof quantizeParams, 'quantize'> = { ...own, q
 /** Fuses operators: normalizations, activations, attention, convolutions, and the arithmetic around them. */
 export const fuse: Pass<typeof params> = {
   name: 'fuse',
-  version: 6,
+  version: 7,
   doc: 'Replaces groups of operators by fused ones that compute the same, as far as the target can run them',
   params,
   enabled: ({ fuse }) => fuse !== 'none',

@@ -1,13 +1,5 @@
-import type { Node } from '../../graph/node.ts'
-import { type Failure, integersFrom, no, type Rule, rule } from '../../rewrite/index.ts'
-
-/** The one axis that a reduction takes away and keeps as 1, from the end. */
-function axisOf(node: Node, rank: number | undefined): number | Failure {
-  const axes = integersFrom(node, 'axes', 1)
-  if (axes?.length !== 1 || node.int('keepdims', 1) !== 1) return no('is not over one axis that stays', node)
-  if (axes[0]! >= 0 && rank === undefined) return no('counts axes from the front of an unknown rank', node)
-  return axes[0]! < 0 ? axes[0]! : axes[0]! - rank!
-}
+import { no, type Rule, rule } from '../../rewrite/index.ts'
+import { reducedAxis } from '../reduction.ts'
 
 /** As frameworks without an operator for it write it. Less its largest, a row has the same Softmax. */
 export const softmax: Rule = rule({
@@ -21,9 +13,10 @@ export const softmax: Rule = rule({
   },
   check: ({ x, sum, largest, opset }) => {
     if (!x.isFloat) return no('is not a float tensor', x)
-    const axis = axisOf(sum.producer!, x.rank)
+    const axis = reducedAxis(sum.producer!, x.rank)
     if (typeof axis !== 'number') return axis
-    if (largest && axisOf(largest.producer!, x.rank) !== axis) return no('is over another axis than the sum', largest)
+    if (largest && reducedAxis(largest.producer!, x.rank) !== axis)
+      return no('is over another axis than the sum', largest)
     // Before, the operator took all axes from one on.
     return opset >= 13 || axis === -1 ? { axis } : no('is not over the last axis', sum)
   },

@@ -53,6 +53,24 @@ describe('fuse', () => {
     )
   })
 
+  test('what QNN has operators for is made for QNN, or on request', async () => {
+    const normalized = () =>
+      draw(({ op, input }) => {
+        const x = input('x', ['batch', 4])
+        return op.Div(x, op.Expand(op.Clip(op.ReduceL2(x, { axes: [-1] }), 1e-12), op.Shape(x)))
+      })
+    const opsFor = async (device: string, options: Partial<FuseOptions> = {}): Promise<string> => {
+      const model = await normalized()
+      await run(model, { ...defaults, ...options }, passContext({ device }))
+      return opsOf(model)
+    }
+    expect(await opsFor('qnn')).toBe('LpNormalization')
+    expect(await opsFor('qnn', { fuse: 'bert' })).toBe('LpNormalization')
+    expect(await opsFor('cpu', { with: ['qnn'] })).toBe('LpNormalization')
+    for (const other of [opsFor('cpu'), opsFor('qnn', { without: ['lp-norm'] }), opsFor('qnn', { only: ['gelu'] })])
+      expect(await other).toContain('ReduceL2')
+  })
+
   test('stops after a number of steps and tells the last', async () => {
     const { changes, data } = await run(await twoGelus(), { ...defaults, fuseSteps: 1 }, passContext())
     expect(changes).toBe(1)
