@@ -73,7 +73,7 @@ test('what it writes fits a model with adapter inputs', async () => {
 })
 
 test.each([
-  ['DoRA', { use_dora: true }, layer('q'), 'ADAPTER_UNSUPPORTED'],
+  ['DoRA without its magnitude vectors', { use_dora: true }, layer('q'), 'ADAPTER_INVALID'],
   ['another method', { peft_type: 'LOHA' }, layer('q'), 'ADAPTER_UNSUPPORTED'],
   ['weights that are no LoRA', {}, { 'base_model.model.head.weight': count(2, 2) }, 'ADAPTER_UNSUPPORTED'],
   ['one half of a pair', {}, { 'base_model.model.q.lora_B.weight': count(6, 2) }, 'ADAPTER_INVALID'],

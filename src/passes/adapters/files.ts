@@ -3,6 +3,7 @@ import { elementsIn, Tensor } from '../../graph/tensor.ts'
 import { readAdapter } from '../../onnx/adapters/index.ts'
 import { isFloat } from '../../onnx/dtypes.ts'
 import { OnnxError } from '../../onnx/errors.ts'
+import { shiftOfMagnitude } from './dora.ts'
 
 /** Name of the dimension that is the rank of an adapter. */
 export const RANK = 'lora_r'
@@ -11,36 +12,48 @@ export const RANK = 'lora_r'
 export interface Slot {
   name: string
   like: Tensor
-  /** The axis whose size is the rank: it may differ. */
-  rankAxis: number
+  /** The axis whose size is the rank: it may differ. Undefined for vectors. */
+  rankAxis: number | undefined
 }
 
 /** The slots of one layer. */
 export interface Layer {
   name: string
-  a: Slot
-  b: Slot
+  /** Weights that an adapter has together, of one rank. */
+  factors: readonly Slot[]
+  /** The vector of DoRA, less one. Adapters may lack it. */
+  shift?: Slot
+  /** The frozen weight `[rows, columns]`, where it is needed. */
+  weight?: Tensor
 }
+
+/** End of the name of DoRA's vector. */
+export const SHIFT = '.dora_M.weight'
+/** How PEFT names the magnitude vector of DoRA. */
+const MAGNITUDE = /\.lora_magnitude_vector(?:\.weight)?$/
 
 /**
  * Reads an adapter file for a model. Names match in full or by their end after a dot: exporters put different things
- * before them. Layers that the file does not have get zeros, which change nothing.
+ * before them. Layers that the file does not have get zeros, which change nothing. Magnitude vectors as PEFT saves them become the
+ * factors that the model takes.
  *
  * @throws OnnxError `ADAPTER_MISMATCH` for weights that are not for this model
  */
 export function readAdapterFor(layers: readonly Layer[], file: string): Map<string, Tensor> {
   const place = { file }
   const given = readAdapter(file)
-  const slots = layers.flatMap(({ a, b }) => [a, b])
+  const slots = layers.flatMap(slotsOf)
   const found = new Map<string, Tensor>()
-  for (const { name, dtype, dims, data } of given) {
+  const magnitudes = new Set<string>()
+  for (const { name: written, dtype, dims, data } of given) {
+    const name = written.replace(MAGNITUDE, SHIFT)
     const exact = slots.filter((slot) => slot.name === name)
     const matches = exact.length ? exact : slots.filter((slot) => endsAlike(slot.name, name))
     const [slot] = matches
     if (!slot || matches.length > 1 || found.has(slot.name))
       throw new OnnxError(
         'ADAPTER_MISMATCH',
-        `the adapter's weight "${name}" ${slot ? 'fits several layers' : 'has no layer in the model'}`,
+        `the adapter's weight "${written}" ${slot ? 'fits several layers' : 'has no layer in the model'}`,
         {
           place,
           hint: `The model's adapter has ${slots
@@ -49,12 +62,14 @@ export function readAdapterFor(layers: readonly Layer[], file: string): Map<stri
             .join(', ')}, ...`,
         },
       )
-    const fits = dims.length === 2 && dims.every((dim, axis) => axis === slot.rankAxis || dim === slot.like.dims[axis])
+    const fits =
+      dims.length === slot.like.dims.length &&
+      dims.every((dim, axis) => axis === slot.rankAxis || dim === slot.like.dims[axis])
     if (!fits || !isFloat(dtype)) {
       const expected = slot.like.dims.map((dim, axis) => (axis === slot.rankAxis ? 'r' : dim))
       throw new OnnxError(
         'ADAPTER_MISMATCH',
-        `the adapter's weight "${name}" is ${dtype} [${dims}], not float [${expected}]`,
+        `the adapter's weight "${written}" is ${dtype} [${dims}], not float [${expected}]`,
         {
           place,
           hint: 'Is it for another base model? Folders of PEFT are converted by `unplugin-onnx adapters export`.',
@@ -62,21 +77,39 @@ export function readAdapterFor(layers: readonly Layer[], file: string): Map<stri
       )
     }
     found.set(slot.name, convertFloats(Tensor.of(dtype, dims, data), slot.like.dtype!))
+    if (name !== written) magnitudes.add(slot.name)
   }
-  for (const { name, a, b } of layers) {
-    const [first, second] = [found.get(a.name), found.get(b.name)]
-    if (first && second && first.dims[1] === second.dims[0]) continue
-    if (first || second)
+  for (const { name, factors, shift, weight } of layers) {
+    const present = factors.filter((slot) => found.has(slot.name))
+    const ranks = new Set(present.map((slot) => found.get(slot.name)!.dims[slot.rankAxis!]))
+    const isWhole = present.length === factors.length
+    if (ranks.size > 1 || (!isWhole && (present.length || (shift && found.has(shift.name)))))
       throw new OnnxError(
         'ADAPTER_MISMATCH',
         `the adapter's weights of "${name}" are of different ranks, or one is missing`,
-        {
-          place,
-        },
+        { place },
       )
-    for (const slot of [a, b]) found.set(slot.name, zeros(slot))
+    if (shift && magnitudes.has(shift.name)) {
+      if (!weight)
+        throw new OnnxError(
+          'ADAPTER_MISMATCH',
+          `the frozen weights of "${name}", which its magnitudes need, can't be read`,
+          {
+            place,
+          },
+        )
+      const [a, b] = factors.map((slot) => found.get(slot.name)!) as [Tensor, Tensor]
+      found.set(shift.name, shiftOfMagnitude(found.get(shift.name)!, weight, a, b))
+    }
+    for (const slot of isWhole ? [] : factors) found.set(slot.name, zeros(slot))
+    if (shift && !found.has(shift.name)) found.set(shift.name, zeros(shift))
   }
   return found
+}
+
+/** All slots of a layer. */
+export function slotsOf({ factors, shift }: Layer): Slot[] {
+  return shift ? [...factors, shift] : [...factors]
 }
 
 function endsAlike(a: string, b: string): boolean {

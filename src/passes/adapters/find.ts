@@ -1,6 +1,7 @@
 import type { Graph } from '../../graph/graph.ts'
 import type { Node } from '../../graph/node.ts'
 import type { Value } from '../../graph/value.ts'
+import { type Dora, fixedOperand } from './dora.ts'
 import { type Linear, linearOf } from './linear.ts'
 
 /** A low-rank branch beside a product with a frozen weight: `base(x) + scale * (x A) B`. */
@@ -14,6 +15,7 @@ export interface Branch {
   scalings: Node[]
   /** The frozen product, where it was found. */
   base: Node | undefined
+  dora?: Dora
 }
 
 /** Operators that hand a value on, at most in another float type. */
@@ -36,15 +38,18 @@ function branchAt(node: Node): Branch | undefined {
   if (!a || a.columns >= a.rows) return undefined
   const scalings: Node[] = []
   let scale = a.alpha
-  const follow = (from: Value): { value: Value; user: Node } | undefined => {
+  let decomposed: { node: Node; factor: Value } | undefined
+  const follow = (from: Value, canDecompose = false): { value: Value; user: Node } | undefined => {
     for (let value = from; ; ) {
       const user = value.onlyUser
       if (!user) return undefined
       const factor = factorOf(user, value)
+      const wide = factor === undefined && !decomposed && canDecompose ? fixedOperand(user) : undefined
       if (factor !== undefined) {
         scale *= factor
         scalings.push(user)
-      } else if (!(PASSING.has(user.opType) && user.domain === '')) return { value, user }
+      } else if (wide) decomposed = { node: user, factor: wide.fixed }
+      else if (!(PASSING.has(user.opType) && user.domain === '')) return { value, user }
       value = user.output()
     }
   }
@@ -52,12 +57,31 @@ function branchAt(node: Node): Branch | undefined {
   const b = inner && linearOf(inner.user)
   if (!b || b.input !== inner.value || b.rows !== a.columns || b.rows >= b.columns) return undefined
   scale *= b.alpha
-  const outer = follow(b.node.output())
+  const outer = follow(b.node.output(), true)
   if (!outer?.user.is('Add')) return undefined
   const other = outer.user.inputs.find((value) => value !== outer.value)
+  if (decomposed) return decomposedBranch({ a, b, scale, scalings, base: undefined }, decomposed, outer.user, other)
   const base = other ? frozenProduct(other, sourceOf(a.input), REACH) : undefined
   const named = /(?:^|[./])(?:default(?:_0)?|lora_A)[./]/.test(a.node.name)
   return base || named ? { a, b, scale, scalings, base } : undefined
+}
+
+/** A branch whose result is multiplied by a vector, if the base's is too as DoRA does it. `sum` adds `other` to the branch. */
+function decomposedBranch(
+  branch: Branch,
+  { node, factor }: { node: Node; factor: Value },
+  sum: Node,
+  other: Value | null | undefined,
+): Branch | undefined {
+  const product = other?.onlyUser && other.producer
+  const scaled = product ? fixedOperand(product) : undefined
+  const outer = sum.output().onlyUser
+  const result = outer?.is('Add') ? outer.inputs.find((value) => value !== sum.output()) : undefined
+  if (!product || !scaled || !result) return undefined
+  const source = sourceOf(branch.a.input)
+  const base = frozenProduct(result, source, REACH)
+  if (!base || !frozenProduct(scaled.other, source, REACH)) return undefined
+  return { ...branch, base, dora: { branch: node, base: product, factor, shifted: scaled.fixed } }
 }
 
 /** The factor by which `node` multiplies `value`, if that is one constant number. */
@@ -90,6 +114,8 @@ function frozenProduct(value: Value, input: Value, reach: number): Node | undefi
     }
     return undefined
   }
+  // The bias, taken off again.
+  if (producer.is('Sub') && producer.input(1)?.constant) return frozenProduct(producer.input(0)!, input, reach - 1)
   const isProduct = ['MatMul', 'Gemm', 'MatMulNBits', 'MatMulBnb4'].includes(producer.opType)
   const [first, weight] = producer.inputs
   return isProduct && first && sourceOf(first) === input && weight && isFrozen(weight) ? producer : undefined

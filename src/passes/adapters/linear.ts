@@ -24,13 +24,13 @@ export interface Linear {
 
 /**
  * Reads a MatMul or Gemm without bias whose second operand is a constant matrix, directly or behind a Transpose, in float or
- * behind a DequantizeLinear; or a MatMulNBits.
+ * behind a DequantizeLinear; or a MatMulNBits. With `bias` a Gemm may have one.
  */
-export function linearOf(node: Node): Linear | undefined {
+export function linearOf(node: Node, { bias = false }: { bias?: boolean } = {}): Linear | undefined {
   if (node.opType === 'MatMulNBits' && node.domain === 'com.microsoft') return blockwise(node)
   const isGemm = node.is('Gemm')
   if (!isGemm && !node.is('MatMul')) return undefined
-  if (isGemm && (node.input(2) || node.int('transA', 0) !== 0)) return undefined
+  if (isGemm && ((node.input(2) && !bias) || node.int('transA', 0) !== 0)) return undefined
   const [input, direct] = node.inputs
   if (!input || !direct) return undefined
   const turn = direct.producer?.is('Transpose') ? direct.producer : undefined

@@ -21,13 +21,13 @@ export interface Packing {
 
 /**
  * Makes one input of all adapter weights of one kind and shape, which a Split at the begin of the graph takes apart:
- * `[count * inner, rank]` for A, `[rank, count * outer]` for B. Weights that are alone in their shape stay as they are.
+ * `[count * inner, rank]` for A, `[rank, count * outer]` for B, `[count * outer]` for the vectors of DoRA. Weights that are alone in their shape stay as they are.
  * As all layers share the dim of the rank, an adapter's lower ranks are filled up with zeros, which change nothing.
  */
 export function packInputs(model: Model, slots: readonly Slot[]): Packing {
   const groups = new Map<string, Slot[]>()
   for (const slot of slots) {
-    const key = `${slot.like.dtype} ${slot.rankAxis} ${slot.like.dims[1 - slot.rankAxis]}`
+    const key = `${slot.like.dtype} ${slot.rankAxis} ${slot.like.dims[slot.rankAxis === 0 ? 1 : 0]}`
     groups.set(key, [...(groups.get(key) ?? []), slot])
   }
   const packs = new Map<string, Pack>()
@@ -41,7 +41,8 @@ export function packInputs(model: Model, slots: readonly Slot[]): Packing {
     }
   }
   const pack = (tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> => {
-    const rank = Math.max(...slots.map(({ name, rankAxis }) => tensors.get(name)!.dims[rankAxis]!))
+    const ranks = slots.map(({ name, rankAxis }) => (rankAxis === undefined ? 1 : tensors.get(name)!.dims[rankAxis]!))
+    const rank = Math.max(...ranks)
     const wide = new Map(slots.map(({ name, rankAxis }) => [name, fillUp(tensors.get(name)!, rankAxis, rank)]))
     return new Map(inputs.map((name) => [name, join(packs.get(name), wide) ?? wide.get(name)!]))
   }
@@ -56,12 +57,12 @@ export function packInputs(model: Model, slots: readonly Slot[]): Packing {
 function packGroup(model: Model, members: readonly Slot[]): Pack {
   const { graph } = model
   const [{ like, rankAxis }] = members as [Slot]
-  const axis = rankAxis ? 0 : 1
+  const axis = rankAxis === 0 ? 1 : 0
   const size = like.dims[axis]!
-  const kind = rankAxis ? 'A' : 'B'
-  const dims = axis ? [RANK, size * members.length] : [size * members.length, RANK]
-  const type = tensorType(like.dtype, dims)
-  const input = graph.addInput(model.names.fresh(`lora_${kind}.packed_${size}`), type)
+  const kind = rankAxis === undefined ? 'dora_M' : rankAxis ? 'lora_A' : 'lora_B'
+  const dimsOf = (length: number) => like.dims.map((_, at) => (at === axis ? length : RANK))
+  const type = tensorType(like.dtype, dimsOf(size * members.length))
+  const input = graph.addInput(model.names.fresh(`${kind}.packed_${size}`), type)
   const lengths = members.map(() => size)
   const isAttribute = (model.opsets.get('') ?? 1) < 13
   const constant = () => graph.addInitializer(`${input.name}.sizes`, Tensor.from('int64', [lengths.length], lengths))
@@ -71,7 +72,7 @@ function packGroup(model: Model, members: readonly Slot[]): Pack {
       inputs: isAttribute ? [input] : [input, constant()],
       attributes: { axis: int(axis), ...(isAttribute ? { split: ints(lengths) } : {}) },
       outputs: members.length,
-      types: members.map(() => tensorType(like.dtype, axis ? [RANK, size] : [size, RANK])),
+      types: members.map(() => tensorType(like.dtype, dimsOf(size))),
     },
     { before: [...graph.nodes()][0]! },
   )
@@ -86,8 +87,8 @@ function packGroup(model: Model, members: readonly Slot[]): Pack {
 }
 
 /** A matrix whose `axis` has `size` entries: zeros come behind those that there are. */
-function fillUp(tensor: Tensor, axis: number, size: number): Tensor {
-  if (tensor.dims[axis] === size) return tensor
+function fillUp(tensor: Tensor, axis: number | undefined, size: number): Tensor {
+  if (axis === undefined || tensor.dims[axis] === size) return tensor
   const dims = tensor.dims.map((dim, at) => (at === axis ? size : dim))
   return concatenate([tensor], axis, dims)
 }
@@ -108,11 +109,11 @@ function concatenate(parts: readonly Tensor[], axis: number, dims: readonly numb
   const dtype = parts[0]!.dtype!
   const width = DTYPES[dtype].bits / 8
   const bytes = new Uint8Array(elementsIn(dims) * width)
-  const rowBytes = dims[1]! * width
+  const rowBytes = (dims[1] ?? 1) * width
   let start = 0
   for (const part of parts) {
     const data = part.bytes()
-    const [rows, columns] = part.dims as [number, number]
+    const [rows, columns = 1] = part.dims as [number, number?]
     for (let row = 0; row < rows; row++) {
       const from = data.subarray(row * columns * width, (row + 1) * columns * width)
       bytes.set(from, axis === 0 ? (start + row) * rowBytes : row * rowBytes + start * width)

@@ -19,10 +19,11 @@ interface PeftConfig {
 /**
  * Reads a LoRA adapter that PEFT saved, in the form that models with adapter inputs take: names without
  * `base_model.model.`, weights transposed (`lora_A` to `[inner, rank]`, `lora_B` to `[rank, outer]`), `lora_B` times
- * alpha / rank, or alpha / sqrt(rank) where it is rank-stabilised.
+ * alpha / rank, or alpha / sqrt(rank) where it is rank-stabilised. Magnitude vectors of DoRA stay as they are: what they do
+ * depends on the base's weights.
  *
  * @param folder holds `adapter_config.json` and `adapter_model.safetensors`
- * @throws OnnxError `ADAPTER_UNREADABLE`, `ADAPTER_INVALID`, or `ADAPTER_UNSUPPORTED` for anything but LoRA of linear layers
+ * @throws OnnxError `ADAPTER_UNREADABLE`, `ADAPTER_INVALID`, or `ADAPTER_UNSUPPORTED` for anything but LoRA and DoRA of linear layers
  */
 export function readPeftFolder(folder: string, dtype: 'float32' | 'float16'): AdapterTensor[] {
   const config = readConfig(join(folder, 'adapter_config.json'))
@@ -30,10 +31,10 @@ export function readPeftFolder(folder: string, dtype: 'float32' | 'float16'): Ad
   const unsupported = (what: string) =>
     new OnnxError('ADAPTER_UNSUPPORTED', what, {
       place: { file: folder },
-      hint: 'LoRA of linear layers can be converted. Merge other adapters into the model before its export.',
+      hint: 'LoRA and DoRA of linear layers can be converted. Merge other adapters into the model before its export.',
     })
-  const type = config.use_dora ? 'DORA' : (config.peft_type ?? 'LORA').toUpperCase()
-  if (type !== 'LORA') throw unsupported(`the adapter is a ${type === 'DORA' ? 'DoRA' : type} adapter`)
+  const type = (config.peft_type ?? 'LORA').toUpperCase()
+  if (type !== 'LORA') throw unsupported(`the adapter is a ${type} adapter`)
   if (!existsSync(file) && existsSync(join(folder, 'adapter_model.bin')))
     throw new OnnxError('ADAPTER_UNREADABLE', 'adapter_model.bin is a Python pickle, which is not read', {
       place: { file: folder },
@@ -41,15 +42,32 @@ export function readPeftFolder(folder: string, dtype: 'float32' | 'float16'): Ad
     })
   const tensors = readAdapter(file)
   const ranks = new Map<string, number>()
-  const parsed = tensors.map((tensor) => {
+  const magnitudes: AdapterTensor[] = []
+  const parsed = tensors.flatMap((tensor) => {
+    const [, decomposed] =
+      /^(?:base_model\.model\.)?(.+)\.lora_magnitude_vector(?:\.\w+)??(?:\.weight)?$/.exec(tensor.name) ?? []
+    if (config.use_dora && decomposed !== undefined && tensor.dims.length === 1 && isFloat(tensor.dtype)) {
+      const vector = convertFloats(Tensor.of(tensor.dtype, tensor.dims, tensor.data), dtype)
+      const name = `${decomposed}.lora_magnitude_vector`
+      magnitudes.push({ name, dtype, dims: vector.dims, data: vector.bytes() })
+      return []
+    }
     const [, layer, kind] = /^(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.\w+)?\.weight$/.exec(tensor.name) ?? []
     if (layer === undefined || tensor.dims.length !== 2 || !isFloat(tensor.dtype))
       throw unsupported(`the weight "${tensor.name}" (${tensor.dtype} [${tensor.dims}]) is no LoRA matrix`)
     if (kind === 'A') ranks.set(layer, tensor.dims[0]!)
-    return { tensor, layer, kind }
+    return [{ tensor, layer, kind }]
   })
   if (!parsed.length) throw new OnnxError('ADAPTER_INVALID', 'the adapter has no weights', { place: { file } })
-  return parsed.map(({ tensor: { dims, data, ...tensor }, layer, kind }) => {
+  for (const layer of config.use_dora ? ranks.keys() : []) {
+    const outer = parsed.find((one) => one.layer === layer && one.kind === 'B')?.tensor.dims[0]
+    const vector = magnitudes.find(({ name }) => name === `${layer}.lora_magnitude_vector`)
+    if (vector?.dims[0] !== outer)
+      throw new OnnxError('ADAPTER_INVALID', `"${layer}" has no magnitude vector, or one of another length`, {
+        place: { file },
+      })
+  }
+  const matrices = parsed.map(({ tensor: { dims, data, ...tensor }, layer, kind }) => {
     const [rows, columns] = dims as [number, number]
     const rank = kind === 'A' ? rows : columns
     if (ranks.get(layer) !== rank || parsed.filter((one) => one.layer === layer).length !== 2)
@@ -65,6 +83,7 @@ export function readPeftFolder(folder: string, dtype: 'float32' | 'float16'): Ad
     const result = convertFloats(scaled, dtype)
     return { name: `${layer}.lora_${kind}.weight`, dtype, dims: result.dims, data: result.bytes() }
   })
+  return [...matrices, ...magnitudes]
 }
 
 function readConfig(file: string): PeftConfig {

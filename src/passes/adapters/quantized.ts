@@ -3,8 +3,9 @@ import { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
 import { Tensor } from '../../graph/tensor.ts'
 import { tensorType } from '../../graph/types.ts'
+import { permute } from '../../kernels/index.ts'
 import type { OrtService } from '../../ort/service.ts'
-import { dropUnused, type Linear, linearOf } from './linear.ts'
+import { dropUnused, type Linear, linearOf, weightOf } from './linear.ts'
 
 /**
  * Puts the float weights that a quantized product computes with in the place of its quantized ones: adapters are small, and of
@@ -17,12 +18,7 @@ export async function dequantize(linear: Linear, ort: OrtService): Promise<Linea
   if (!quantized) return linear
   const { graph } = node
   if (quantized === node) {
-    // Times one in the diagonal: the weights as [rows, columns].
-    const unit = Tensor.float32(
-      [rows, rows],
-      Float32Array.from({ length: rows * rows }, (_, i) => (i % (rows + 1) ? 0 : 1)),
-    )
-    const weights = await compute(node, ort, unit)
+    const weights = await compute(node, ort, unitMatrix(rows))
     const value = graph.addInitializer(nameOf(linear), weights)
     const product = graph.insert({ op: 'MatMul', name: node.name, inputs: [node.input(0)!, value] }, { before: node })
     product.output().type = node.output().type
@@ -39,6 +35,25 @@ export async function dequantize(linear: Linear, ort: OrtService): Promise<Linea
   graph.remove(quantized)
   for (const constant of constants) if (constant) dropUnused(constant)
   return linearOf(node)!
+}
+
+/** The constant of a product as float `[rows, columns]`, also where it is quantized. */
+export async function floatWeight(linear: Linear, ort: OrtService): Promise<Tensor> {
+  const { quantized, node, rows } = linear
+  if (!quantized) return weightOf(linear, linear.alpha)
+  if (quantized === node) return compute(node, ort, unitMatrix(rows))
+  const weights = await compute(quantized, ort)
+  return linear.isTransposed
+    ? Tensor.of('float32', [rows, linear.columns], permute(weights.bytes(), weights.dims, [1, 0], 4))
+    : weights
+}
+
+/** One in the diagonal: times it weights come out as `[rows, columns]`. */
+function unitMatrix(size: number): Tensor {
+  return Tensor.float32(
+    [size, size],
+    Float32Array.from({ length: size * size }, (_, i) => (i % (size + 1) ? 0 : 1)),
+  )
 }
 
 /** The weight's name without what quantizers add to it. */

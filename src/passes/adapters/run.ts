@@ -4,16 +4,17 @@ import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../pass.ts'
-import { type Layer, RANK, readAdapterFor, type Slot } from './files.ts'
+import { type Dora, setShift, shiftOf } from './dora.ts'
+import { type Layer, RANK, readAdapterFor, SHIFT, type Slot, slotsOf } from './files.ts'
 import { type Branch, findBranches } from './find.ts'
 import { type AdapterOptions, locate } from './index.ts'
-import { dropUnused, type Linear, setWeight, weightOf } from './linear.ts'
+import { dropUnused, type Linear, linearOf, setWeight, weightOf } from './linear.ts'
 import { nameBranch } from './names.ts'
 import { packInputs } from './pack.ts'
-import { dequantize } from './quantized.ts'
+import { dequantize, floatWeight } from './quantized.ts'
 
 /**
- * Makes inputs of the weights of LoRA layers. Until the model is written they keep their data as default values, so that
+ * Makes inputs of the weights of LoRA and DoRA layers. Until the model is written they keep their data as default values, so that
  * passes that run it need not know. The factor of each layer becomes part of its B, so that adapters of any alpha and rank
  * fit.
  *
@@ -34,13 +35,29 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
       })
     seen.add(layer)
   }
+  const shifts = new Map<Branch, Tensor>()
+  for (const { branch, layer } of branches) {
+    if (!branch.dora) continue
+    const shift = await shiftOf(branch.dora, branch.b, context.ort)
+    if (!shift)
+      throw new OnnxError(
+        'ADAPTER_NOT_FOUND',
+        `the layer "${layer}" multiplies its branch by a vector, and not as DoRA`,
+        {
+          place,
+          hint: 'DoRA adds (m - 1) times the base and m times the branch to the base. Merge the adapter before the export.',
+        },
+      )
+    shifts.set(branch, shift)
+  }
   makeOverridable(model)
   for (const { branch } of branches) {
     branch.a = await dequantize(branch.a, context.ort)
     branch.b = await dequantize(branch.b, context.ort)
   }
   const inputs = new Map<Value, Value>()
-  const layers = branches.map(({ branch, layer }): Layer => {
+  const layers: Layer[] = []
+  for (const { branch, layer } of branches) {
     unscale(branch)
     const slot = (linear: Linear, kind: 'A' | 'B', factor: number): Slot => {
       const rankAxis = kind === 'A' ? 1 : 0
@@ -53,9 +70,19 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
       setWeight(linear, input)
       return { name: input.name, like: tensor, rankAxis }
     }
-    return { name: layer, a: slot(branch.a, 'A', 1), b: slot(branch.b, 'B', branch.scale) }
-  })
-  const slots = [...new Map(layers.flatMap(({ a, b }) => [a, b]).map((slot) => [slot.name, slot])).values()]
+    const shift = shifts.get(branch)
+    const frozen = shift && options.adapterFiles && branch.base ? linearOf(branch.base, { bias: true }) : undefined
+    // Read before the vector's own computation goes, which reads the same.
+    const weight = frozen && (await floatWeight(frozen, context.ort))
+    const factors = [slot(branch.a, 'A', 1), slot(branch.b, 'B', branch.scale)]
+    layers.push({
+      name: layer,
+      factors,
+      ...(shift ? { shift: addShift(model, `${layer}${SHIFT}`, branch.dora!, shift) } : {}),
+      ...(weight ? { weight } : {}),
+    })
+  }
+  const slots = [...new Map(layers.flatMap(slotsOf).map((slot) => [slot.name, slot])).values()]
   const own = options.adapterName ?? (names.size === 1 ? [...names][0]! : 'default')
   const adapters = [{ name: own, tensors: new Map(slots.map(({ name, like }) => [name, like])) }]
   for (const [name, path] of Object.entries(options.adapterFiles ?? {})) {
@@ -78,11 +105,17 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
   }
 }
 
-function addInput(model: Model, name: string, tensor: Tensor, rankAxis: number): Value {
+function addInput(model: Model, name: string, tensor: Tensor, rankAxis: number | undefined): Value {
   const dims = tensor.dims.map((dim, axis) => (axis === rankAxis ? RANK : dim))
   const input = model.graph.addInput(model.names.fresh(name), tensorType(tensor.dtype, dims))
   model.graph.setInitializer(input, tensor)
   return input
+}
+
+function addShift(model: Model, name: string, dora: Dora, tensor: Tensor): Slot {
+  const input = addInput(model, name, tensor, undefined)
+  setShift(dora, input)
+  return { name: input.name, like: tensor, rankAxis: undefined }
 }
 
 /** Takes the products with the scale out. */
@@ -110,11 +143,11 @@ function notFound(model: Model, file: string): OnnxError {
   const [kind] = Object.entries(kinds).find(([, pattern]) => values.some((name) => pattern.test(name))) ?? []
   return new OnnxError(
     'ADAPTER_NOT_FOUND',
-    kind ? `${kind} layers can't be taken out` : 'the model has no LoRA layers',
+    kind ? `the model has ${kind} weights, but no layer that can be taken out` : 'the model has no LoRA layers',
     {
       place: { file },
       hint: kind
-        ? 'Only LoRA layers can. Merge the adapter before the export, or leave `adapters` out.'
+        ? 'Their form is not known. Merge the adapter before the export, or leave `adapters` out.'
         : 'They are looked for as x·A·B, with A and B constant and of low rank, added to the product of x and a frozen weight. Were they merged before the export?',
     },
   )

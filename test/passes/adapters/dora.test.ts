@@ -1,0 +1,197 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { ints } from '../../../src/graph/attributes.ts'
+import type { Graph } from '../../../src/graph/graph.ts'
+import type { Model } from '../../../src/graph/model.ts'
+import { Tensor } from '../../../src/graph/tensor.ts'
+import type { Value } from '../../../src/graph/value.ts'
+import { encodeAdapter } from '../../../src/onnx/adapters/index.ts'
+import { adapters } from '../../../src/passes/adapters/index.ts'
+import { readPeftFolder } from '../../../src/passes/adapters/peft.ts'
+import type { PassResult } from '../../../src/passes/pass.ts'
+import { buildModel, copyOf, difference, passContext, runModel } from '../../support/models.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
+import { quantizeWeights } from '../../support/weights.ts'
+
+const [rows, columns] = [32, 16]
+const matrix = (first: number, second: number, seed: number) =>
+  Tensor.float32(
+    [first, second],
+    Float32Array.from({ length: first * second }, (_, i) => Math.sin(i * 1.7 + seed)),
+  )
+const vector = (seed: number) =>
+  Tensor.float32(
+    [columns],
+    Float32Array.from({ length: columns }, (_, i) => 2 + Math.cos(i + seed)),
+  )
+const x = matrix(3, rows, 9)
+const scale = 0.5
+
+interface Weights {
+  a: Tensor
+  b: Tensor
+  magnitude: Tensor
+}
+const own: Weights = { a: matrix(rows, 2, 2), b: matrix(2, columns, 3), magnitude: vector(1) }
+const other: Weights = { a: matrix(rows, 3, 5), b: matrix(3, columns, 6), magnitude: vector(4) }
+
+/** A linear layer with DoRA, with the norms in the graph, operation by operation as PEFT computes them. */
+function dora(graph: Graph, value: Value, path: string, { a, b, magnitude }: Weights, less = 1): Value {
+  const constant = (name: string, tensor: Tensor) => graph.addInitializer(name, tensor)
+  const number = (of: number) => constant('number', Tensor.float32([], [of]))
+  const op = (type: string, inputs: Value[], name?: string) =>
+    graph.insert({ op: type, inputs, ...(name ? { name } : {}) }).output()
+  const weights = { w: constant('w', matrix(rows, columns, 1)), a: constant('a', a), b: constant('b', b) }
+  const bias = constant('bias', vector(7))
+  const result = op('Add', [op('MatMul', [value, weights.w], `${path}base_layer/MatMul`), bias])
+  const unit = Tensor.float32(
+    [rows, rows],
+    Array.from({ length: rows * rows }, (_, i) => (i % (rows + 1) ? 0 : 1)),
+  )
+  const product = op('MatMul', [op('MatMul', [constant('eye', unit), weights.a]), weights.b])
+  const changed = op('Add', [weights.w, op('Mul', [product, number(scale)])])
+  const norm = graph.insert({ op: 'ReduceL2', inputs: [changed], attributes: { axes: ints([0]) } }).output()
+  const m = op('Div', [constant('magnitude', magnitude), norm])
+  const branch = op(
+    'MatMul',
+    [op('MatMul', [value, weights.a], `${path}default/MatMul`), weights.b],
+    `${path}default_1/MatMul`,
+  )
+  const first = op('Mul', [op('Sub', [m, number(less)]), op('Sub', [result, bias])])
+  const second = op('Mul', [op('Mul', [m, branch]), number(scale)])
+  return op('Add', [result, op('Add', [first, second])])
+}
+
+const make = (weights: Weights, less?: number) =>
+  buildModel(17, (graph, input) => {
+    const value = input('x', ['n', rows])
+    return [dora(graph, value, '/p/', weights, less), dora(graph, value, '/q/', weights, less)]
+  })
+const run = (model: Model, more: object = {}, file = 'model.onnx') =>
+  adapters.run(model, { adapters: 'inputs', adapterFormat: 'onnx_adapter', ...more }, passContext({ file }))
+
+function written(model: Model, { adapters }: PassResult): Model {
+  for (const input of [...model.graph.inputs])
+    if (adapters!.inputs.includes(input.name)) model.graph.removeInitializer(input)
+  return copyOf(model)
+}
+
+const outputsOf = async (model: Model, feeds: Record<string, Tensor>) => Object.values(await runModel(model, feeds))
+function close(actual: Tensor[], expected: Tensor[], tolerance = 1e-4): void {
+  expect(actual).toHaveLength(expected.length)
+  for (const [i, tensor] of expected.entries()) expect(difference(actual[i], tensor)).toBeLessThan(tolerance)
+}
+
+test.each([false, true])('comes out, with equal results; zeros leave the base (pack: %s)', async (pack) => {
+  const model = make(own)
+  const before = await outputsOf(copyOf(model), { x })
+  const result = await run(model, { pack })
+  const { inputs, adapters: found } = result.adapters!
+  expect(inputs).toEqual(
+    pack
+      ? ['lora_A.packed_32', 'lora_B.packed_16', 'dora_M.packed_16']
+      : ['p', 'q'].flatMap((at) => ['lora_A', 'lora_B', 'dora_M'].map((kind) => `${at}.${kind}.weight`)),
+  )
+  expect(model.graph.inputs).toHaveLength(inputs.length + 1)
+  close(await outputsOf(copyOf(model), { x }), before)
+  const base = written(model, result)
+  // Nothing is left of the norms.
+  expect([...base.graph.nodes()].map(({ opType }) => opType)).not.toContain('ReduceL2')
+  expect([...base.graph.initializers].map(({ name }) => name)).not.toContain('a')
+  close(await outputsOf(base, { x, ...Object.fromEntries(found[0]!.tensors) }), before)
+  const zeros = [...found[0]!.tensors].map(([name, { dims, elementCount }]): [string, Tensor] => [
+    name,
+    Tensor.float32(dims, new Float32Array(elementCount)),
+  ])
+  const plain = buildModel(17, (graph, input) => {
+    const inputs = [input('x', ['n', rows]), graph.addInitializer('w', matrix(rows, columns, 1))]
+    const product = graph.insert({ op: 'MatMul', inputs }).output()
+    return [graph.insert({ op: 'Add', inputs: [product, graph.addInitializer('bias', vector(7))] }).output()]
+  })
+  const [expected] = await outputsOf(plain, { x })
+  close(await outputsOf(base, { x, ...Object.fromEntries(zeros) }), [expected!, expected!])
+})
+
+test('another factor of the base is no DoRA', async () => {
+  await expect(run(make(own, 2))).rejects.toMatchObject({
+    code: 'ADAPTER_NOT_FOUND',
+    what: expect.stringContaining('not as DoRA'),
+  })
+})
+
+describe('adapters from files', () => {
+  const transposed = (tensor: Tensor, factor = 1) => {
+    const [first, second] = tensor.dims as [number, number]
+    const from = tensor.float32()
+    return Tensor.float32(
+      [second, first],
+      Float32Array.from(
+        { length: from.length },
+        (_, i) => from[(i % first) * second + Math.floor(i / first)]! * factor,
+      ),
+    )
+  }
+  const entry = (name: string, tensor: Tensor) => ({
+    name,
+    dtype: 'float32' as const,
+    dims: tensor.dims,
+    data: tensor.bytes(),
+  })
+
+  /** What PEFT saves for both layers, converted; in `folder` as chat.safetensors. */
+  function writeOther(folder: string, more: object = {}): void {
+    const peft = join(folder, 'peft')
+    mkdirSync(peft)
+    const rank = 3
+    const config = { peft_type: 'LORA', use_dora: true, lora_alpha: scale * rank, r: rank, ...more }
+    writeFileSync(join(peft, 'adapter_config.json'), JSON.stringify(config))
+    const tensors = ['p', 'q'].flatMap((layer) => [
+      entry(`base_model.model.${layer}.lora_A.weight`, transposed(other.a)),
+      entry(`base_model.model.${layer}.lora_B.weight`, transposed(other.b)),
+      entry(`base_model.model.${layer}.lora_magnitude_vector`, other.magnitude),
+    ])
+    writeFileSync(join(peft, 'adapter_model.safetensors'), encodeAdapter('safetensors', tensors).bytes)
+    const content = encodeAdapter('safetensors', readPeftFolder(peft, 'float32')).bytes
+    writeFileSync(join(folder, 'chat.safetensors'), content)
+  }
+
+  test('what PEFT saved gives what the model exported with it gives', async () => {
+    const folder = temporaryFolder()
+    writeOther(folder)
+    const model = make(own)
+    const result = await run(model, { adapterFiles: { chat: 'chat.safetensors' } }, join(folder, 'model.onnx'))
+    const { tensors } = result.adapters!.adapters[1]!
+    const after = await outputsOf(written(model, result), { x, ...Object.fromEntries(tensors) })
+    close(after, await outputsOf(make(other), { x }))
+  })
+
+  test('a base of 8 bits in blocks: norms are those of the quantized weights', async () => {
+    const folder = temporaryFolder()
+    writeOther(folder)
+    const quantized = async (weights: Weights) => {
+      const model = make(weights)
+      await quantizeWeights(model, { bits: 8, blockSize: 16 })
+      return model
+    }
+    const model = await quantized(own)
+    expect([...model.graph.nodes()].some(({ opType }) => opType === 'MatMulNBits')).toBe(true)
+    const result = await run(model, { adapterFiles: { chat: 'chat.safetensors' } }, join(folder, 'model.onnx'))
+    const { tensors } = result.adapters!.adapters[1]!
+    const after = await outputsOf(written(model, result), { x, ...Object.fromEntries(tensors) })
+    close(after, await outputsOf(make(other), { x }), 0.1)
+  })
+
+  test('a vector alone, of another length, or without use_dora', async () => {
+    const folder = temporaryFolder()
+    const refused = async (...tensors: ReturnType<typeof entry>[]) => {
+      writeFileSync(join(folder, 'bad.npz'), encodeAdapter('npz', tensors).bytes)
+      await expect(run(make(own), { adapterFiles: { bad: 'bad.npz' } }, join(folder, 'm.onnx'))).rejects.toMatchObject({
+        code: 'ADAPTER_MISMATCH',
+      })
+    }
+    await refused(entry('p.lora_magnitude_vector', other.magnitude))
+    await refused(entry('p.lora_magnitude_vector', matrix(1, 5, 1)))
+    expect(() => writeOther(folder, { use_dora: false })).toThrow('is no LoRA matrix')
+  })
+})
