@@ -8,6 +8,7 @@ const BENCHES = {
   dynamic: 5,
   float16: 5,
   weights: 5,
+  static: 5,
   warm: 20,
   latency: 60,
   fuse: 5,
