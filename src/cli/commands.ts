@@ -240,7 +240,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'adapters',
-    summary: 'Convert a LoRA or DoRA adapter that PEFT saved into a file for `adapter_files`',
+    summary: 'Convert a LoRA, DoRA or LoHa adapter that PEFT saved into a file for `adapter_files`',
     operands: { usage: 'export FOLDER', min: 2, max: 2 },
     flags: {
       out: {

@@ -11,6 +11,8 @@ export const RANK = 'lora_r'
 /** One weight that an adapter has for the model: its name, and the tensor of the adapter that is in it. */
 export interface Slot {
   name: string
+  /** What it is in its layer, as PEFT names it: `lora_A`. */
+  kind: string
   like: Tensor
   /** The axis whose size is the rank: it may differ. Undefined for vectors. */
   rankAxis: number | undefined

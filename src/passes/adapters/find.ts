@@ -21,7 +21,7 @@ export interface Branch {
 /** Operators that hand a value on, at most in another float type. */
 const PASSING = new Set(['Cast', 'Identity', 'Dropout'])
 /** How far the frozen product may be from where the branch is added. */
-const REACH = 8
+export const REACH = 8
 
 /** Finds the LoRA branches of a graph: by structure, or where that is not enough by the names that PEFT gives nodes. */
 export function findBranches(graph: Graph): Branch[] {
@@ -49,7 +49,7 @@ function branchAt(node: Node): Branch | undefined {
         scale *= factor
         scalings.push(user)
       } else if (wide) decomposed = { node: user, factor: wide.fixed }
-      else if (!(PASSING.has(user.opType) && user.domain === '')) return { value, user }
+      else if (!isPassing(user)) return { value, user }
       value = user.output()
     }
   }
@@ -85,7 +85,7 @@ function decomposedBranch(
 }
 
 /** The factor by which `node` multiplies `value`, if that is one constant number. */
-function factorOf(node: Node, value: Value): number | undefined {
+export function factorOf(node: Node, value: Value): number | undefined {
   if (!node.is('Mul') && !node.is('Div')) return undefined
   const [first, second] = node.inputs
   if (first === second) return undefined
@@ -93,18 +93,23 @@ function factorOf(node: Node, value: Value): number | undefined {
   return node.is('Div') && factor !== undefined ? 1 / factor : factor
 }
 
+/** True for operators that hand a value on. */
+export function isPassing(node: Node): boolean {
+  return PASSING.has(node.opType) && node.domain === ''
+}
+
 /** Where a value comes from, before operators that only hand it on. */
-function sourceOf(value: Value): Value {
+export function sourceOf(value: Value): Value {
   for (let source = value; ; ) {
     const { producer } = source
-    const before = producer && PASSING.has(producer.opType) && producer.domain === '' ? producer.input(0) : undefined
+    const before = producer && isPassing(producer) ? producer.input(0) : undefined
     if (!before) return source
     source = before
   }
 }
 
 /** The product with a frozen weight that multiplies `input` and whose result, or bias and other branches added, is `value`. */
-function frozenProduct(value: Value, input: Value, reach: number): Node | undefined {
+export function frozenProduct(value: Value, input: Value, reach: number): Node | undefined {
   const { producer } = sourceOf(value)
   if (!producer || reach === 0) return undefined
   if (producer.is('Add')) {

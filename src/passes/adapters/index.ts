@@ -5,7 +5,7 @@ import type { Pass } from '../pass.ts'
 const params = {
   adapters: {
     type: 'enum',
-    doc: 'What becomes of LoRA and DoRA weights in the model: `inputs` takes them out into a file of their own, `none` leaves them. Default `none`, or `inputs` where adapter_files or adapter_name is given',
+    doc: 'What becomes of LoRA, DoRA and LoHa weights in the model: `inputs` takes them out into a file of their own, `none` leaves them. Default `none`, or `inputs` where adapter_files or adapter_name is given',
     values: ['none', 'inputs'],
   },
   adapterFormat: {
@@ -32,11 +32,11 @@ const params = {
 
 export type AdapterOptions = ParamOutput<typeof params>
 
-/** Makes one base model out of a model with LoRA or DoRA layers, whose weights become inputs, and adapter files to feed it. */
+/** Makes one base model out of a model with LoRA, DoRA or LoHa layers, whose weights become inputs, and adapter files to feed it. */
 export const adapters: Pass<typeof params> = {
   name: 'adapters',
-  version: 4,
-  doc: 'Takes LoRA and DoRA weights out of the model, so that one base serves many adapters: `session.withAdapter(name)`',
+  version: 5,
+  doc: 'Takes LoRA, DoRA and LoHa weights out of the model, so that one base serves many adapters: `session.withAdapter(name)`',
   params,
   enabled: ({ adapters, adapterFiles, adapterName }) =>
     adapters === undefined ? adapterFiles !== undefined || adapterName !== undefined : adapters !== 'none',

@@ -32,12 +32,23 @@ function byNodes({ a, b }: Branch): BranchName | undefined {
 }
 
 function byWeights({ a }: Branch): BranchName | undefined {
-  const [, layer, adapter = 'default'] = /^(.+)\.lora_A(?:\.([^.]+))??(?:\.weight)?$/.exec(a.weight.name) ?? []
+  return nameWeight(a.weight.name, 'lora_A')
+}
+
+/** Names a layer by the name of its weight of one kind: `<layer>.<kind>.<adapter>.weight`. */
+export function nameWeight(name: string, kind: string): BranchName | undefined {
+  const pattern = new RegExp(`^(.+)\\.${kind}(?:\\.([^.]+))??(?:\\.weight)?$`)
+  const [, layer, adapter = 'default'] = pattern.exec(name) ?? []
   return layer === undefined ? undefined : { layer: tidy(layer), adapter }
 }
 
 function byBase({ base }: Branch): BranchName | undefined {
-  const path = segments(base?.name ?? '').slice(0, -1)
+  return namePath(base?.name ?? '')
+}
+
+/** Names a layer by the name of its frozen product. */
+export function namePath(name: string): BranchName | undefined {
+  const path = segments(name).slice(0, -1)
   return path.length ? { layer: tidy(path.join('.')), adapter: 'default' } : undefined
 }
 

@@ -21,13 +21,14 @@ export interface Packing {
 
 /**
  * Makes one input of all adapter weights of one kind and shape, which a Split at the begin of the graph takes apart:
- * `[count * inner, rank]` for A, `[rank, count * outer]` for B, `[count * outer]` for the vectors of DoRA. Weights that are alone in their shape stay as they are.
+ * `[count * inner, rank]` for A, `[rank, count * outer]` for B, `[count * outer]` for the
+ * vectors of DoRA, and so on for LoHa. Weights that are alone in their shape stay as they are.
  * As all layers share the dim of the rank, an adapter's lower ranks are filled up with zeros, which change nothing.
  */
 export function packInputs(model: Model, slots: readonly Slot[]): Packing {
   const groups = new Map<string, Slot[]>()
   for (const slot of slots) {
-    const key = `${slot.like.dtype} ${slot.rankAxis} ${slot.like.dims[slot.rankAxis === 0 ? 1 : 0]}`
+    const key = `${slot.like.dtype} ${slot.kind} ${slot.like.dims[slot.rankAxis === 0 ? 1 : 0]}`
     groups.set(key, [...(groups.get(key) ?? []), slot])
   }
   const packs = new Map<string, Pack>()
@@ -56,10 +57,9 @@ export function packInputs(model: Model, slots: readonly Slot[]): Packing {
 
 function packGroup(model: Model, members: readonly Slot[]): Pack {
   const { graph } = model
-  const [{ like, rankAxis }] = members as [Slot]
+  const [{ kind, like, rankAxis }] = members as [Slot]
   const axis = rankAxis === 0 ? 1 : 0
   const size = like.dims[axis]!
-  const kind = rankAxis === undefined ? 'dora_M' : rankAxis ? 'lora_A' : 'lora_B'
   const dimsOf = (length: number) => like.dims.map((_, at) => (at === axis ? length : RANK))
   const type = tensorType(like.dtype, dimsOf(size * members.length))
   const input = graph.addInput(model.names.fresh(`${kind}.packed_${size}`), type)

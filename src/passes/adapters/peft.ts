@@ -11,19 +11,21 @@ import { OnnxError } from '../../onnx/errors.ts'
 interface PeftConfig {
   peft_type?: string
   lora_alpha?: number
+  /** The same for LoHa. */
+  alpha?: number
   alpha_pattern?: Record<string, number>
   use_rslora?: boolean
   use_dora?: boolean
 }
 
 /**
- * Reads a LoRA adapter that PEFT saved, in the form that models with adapter inputs take: names without
+ * Reads a LoRA, DoRA or LoHa adapter that PEFT saved, in the form that models with adapter inputs take: names without
  * `base_model.model.`, weights transposed (`lora_A` to `[inner, rank]`, `lora_B` to `[rank, outer]`), `lora_B` times
  * alpha / rank, or alpha / sqrt(rank) where it is rank-stabilised. Magnitude vectors of DoRA stay as they are: what they do
  * depends on the base's weights.
  *
  * @param folder holds `adapter_config.json` and `adapter_model.safetensors`
- * @throws OnnxError `ADAPTER_UNREADABLE`, `ADAPTER_INVALID`, or `ADAPTER_UNSUPPORTED` for anything but LoRA and DoRA of linear layers
+ * @throws OnnxError `ADAPTER_UNREADABLE`, `ADAPTER_INVALID`, or `ADAPTER_UNSUPPORTED` for anything but LoRA, DoRA and LoHa of linear layers
  */
 export function readPeftFolder(folder: string, dtype: 'float32' | 'float16'): AdapterTensor[] {
   const config = readConfig(join(folder, 'adapter_config.json'))
@@ -31,16 +33,17 @@ export function readPeftFolder(folder: string, dtype: 'float32' | 'float16'): Ad
   const unsupported = (what: string) =>
     new OnnxError('ADAPTER_UNSUPPORTED', what, {
       place: { file: folder },
-      hint: 'LoRA and DoRA of linear layers can be converted. Merge other adapters into the model before its export.',
+      hint: 'LoRA, DoRA and LoHa of linear layers can be converted. Merge other adapters into the model before its export.',
     })
   const type = (config.peft_type ?? 'LORA').toUpperCase()
-  if (type !== 'LORA') throw unsupported(`the adapter is a ${type} adapter`)
+  if (type !== 'LORA' && type !== 'LOHA') throw unsupported(`the adapter is a ${type} adapter`)
   if (!existsSync(file) && existsSync(join(folder, 'adapter_model.bin')))
     throw new OnnxError('ADAPTER_UNREADABLE', 'adapter_model.bin is a Python pickle, which is not read', {
       place: { file: folder },
       hint: 'Save it again with safe_serialization=True.',
     })
   const tensors = readAdapter(file)
+  if (type === 'LOHA') return convertHada(tensors, config, { file, dtype, unsupported })
   const ranks = new Map<string, number>()
   const magnitudes: AdapterTensor[] = []
   const parsed = tensors.flatMap((tensor) => {
@@ -84,6 +87,37 @@ export function readPeftFolder(folder: string, dtype: 'float32' | 'float16'): Ad
     return { name: `${layer}.lora_${kind}.weight`, dtype, dims: result.dims, data: result.bytes() }
   })
   return [...matrices, ...magnitudes]
+}
+
+/** LoHa: the factors as they are, `hada_w1_a` times alpha / rank. */
+function convertHada(
+  tensors: readonly AdapterTensor[],
+  config: PeftConfig,
+  { file, dtype, unsupported }: { file: string; dtype: 'float32' | 'float16'; unsupported(what: string): OnnxError },
+): AdapterTensor[] {
+  const layers = new Map<string, Set<number>>()
+  const counts = new Map<string, number>()
+  const converted = tensors.map(({ name, dtype: given, dims, data }) => {
+    const [, layer, kind] = /^(?:base_model\.model\.)?(.+)\.(hada_w[12]_[ab])(?:\.\w+)?$/.exec(name) ?? []
+    if (layer === undefined || kind === undefined || dims.length !== 2 || !isFloat(given))
+      throw unsupported(`the weight "${name}" (${given} [${dims}]) is no LoHa matrix`)
+    const rank = dims[kind.endsWith('a') ? 1 : 0]!
+    layers.set(layer, (layers.get(layer) ?? new Set()).add(rank))
+    counts.set(layer, (counts.get(layer) ?? 0) + 1)
+    const alpha = kind === 'hada_w1_a' ? alphaOf({ ...config, lora_alpha: config.alpha ?? rank }, layer)! : rank
+    const float = convertFloats(Tensor.of(given, dims, data), 'float32')
+    const scaled = Tensor.float32(
+      dims,
+      float.float32().map((value) => (value * alpha) / rank),
+    )
+    const result = convertFloats(scaled, dtype)
+    return { name: `${layer}.${kind}`, dtype, dims: result.dims, data: result.bytes() }
+  })
+  if (!converted.length) throw new OnnxError('ADAPTER_INVALID', 'the adapter has no weights', { place: { file } })
+  for (const [layer, ranks] of layers)
+    if (ranks.size !== 1 || counts.get(layer) !== 4)
+      throw new OnnxError('ADAPTER_INVALID', `the four weights of "${layer}" do not go together`, { place: { file } })
+  return converted
 }
 
 function readConfig(file: string): PeftConfig {

@@ -1,5 +1,5 @@
 import type { Model } from '../../graph/model.ts'
-import type { Tensor } from '../../graph/tensor.ts'
+import { Tensor } from '../../graph/tensor.ts'
 import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { OnnxError } from '../../onnx/errors.ts'
@@ -9,12 +9,13 @@ import { type Layer, RANK, readAdapterFor, SHIFT, type Slot, slotsOf } from './f
 import { type Branch, findBranches } from './find.ts'
 import { type AdapterOptions, locate } from './index.ts'
 import { dropUnused, type Linear, linearOf, setWeight, weightOf } from './linear.ts'
+import { findHada, HADA, type Hada } from './loha.ts'
 import { nameBranch } from './names.ts'
 import { packInputs } from './pack.ts'
 import { dequantize, floatWeight } from './quantized.ts'
 
 /**
- * Makes inputs of the weights of LoRA and DoRA layers. Until the model is written they keep their data as default values, so that
+ * Makes inputs of the weights of LoRA, DoRA and LoHa layers. Until the model is written they keep their data as default values, so that
  * passes that run it need not know. The factor of each layer becomes part of its B, so that adapters of any alpha and rank
  * fit.
  *
@@ -24,10 +25,11 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
   const { graph } = model
   const place = { file: context.file }
   const branches = findBranches(graph).map((branch, i) => ({ branch, ...nameBranch(branch, i) }))
-  if (!branches.length) throw notFound(model, context.file)
-  const names = new Set(branches.map(({ adapter }) => adapter))
+  const hadas = findHada(graph)
+  if (!branches.length && !hadas.length) throw notFound(model, context.file)
+  const names = new Set([...branches, ...hadas].map(({ adapter }) => adapter))
   const seen = new Set<string>()
-  for (const { layer } of branches) {
+  for (const { layer } of [...branches, ...hadas]) {
     if (seen.has(layer))
       throw new OnnxError('ADAPTER_DUPLICATE', `the layer "${layer}" has more than one adapter`, {
         place,
@@ -68,7 +70,7 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
       const input = known ?? addInput(model, `${layer}.lora_${kind}.weight`, tensor, rankAxis)
       if (factor === 1) inputs.set(weight, input)
       setWeight(linear, input)
-      return { name: input.name, like: tensor, rankAxis }
+      return { name: input.name, kind: `lora_${kind}`, like: tensor, rankAxis }
     }
     const shift = shifts.get(branch)
     const frozen = shift && options.adapterFiles && branch.base ? linearOf(branch.base, { bias: true }) : undefined
@@ -82,6 +84,7 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
       ...(weight ? { weight } : {}),
     })
   }
+  for (const hada of hadas) layers.push(takeHada(model, hada))
   const slots = [...new Map(layers.flatMap(slotsOf).map((slot) => [slot.name, slot])).values()]
   const own = options.adapterName ?? (names.size === 1 ? [...names][0]! : 'default')
   const adapters = [{ name: own, tensors: new Map(slots.map(({ name, like }) => [name, like])) }]
@@ -95,7 +98,7 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
   }
   const packing = options.pack ? packInputs(model, slots) : undefined
   return {
-    changes: branches.length,
+    changes: layers.length,
     adapters: {
       format: options.adapterFormat,
       inputs: packing?.inputs ?? slots.map(({ name }) => name),
@@ -115,11 +118,34 @@ function addInput(model: Model, name: string, tensor: Tensor, rankAxis: number |
 function addShift(model: Model, name: string, dora: Dora, tensor: Tensor): Slot {
   const input = addInput(model, name, tensor, undefined)
   setShift(dora, input)
-  return { name: input.name, like: tensor, rankAxis: undefined }
+  return { name: input.name, kind: 'dora_M', like: tensor, rankAxis: undefined }
+}
+
+/** Makes inputs of the four factors of a LoHa layer. */
+function takeHada(model: Model, { layer, products, scale, scalings }: Hada): Layer {
+  unscale({ scalings })
+  const factors = HADA.map(([kind, rankAxis], at): Slot => {
+    const node = products[at < 2 ? 0 : 1]
+    const old = node.input(at % 2)!
+    const given = old.constant!
+    const tensor =
+      at || scale === 1
+        ? given
+        : Tensor.from(
+            given.dtype!,
+            given.dims,
+            given.toNumbers().map((value) => value * scale),
+          )
+    const input = addInput(model, `${layer}.${kind}`, tensor, rankAxis)
+    node.setInput(at % 2, input)
+    dropUnused(old)
+    return { name: input.name, kind, like: tensor, rankAxis }
+  })
+  return { name: layer, factors }
 }
 
 /** Takes the products with the scale out. */
-function unscale({ scalings }: Branch): void {
+function unscale({ scalings }: Pick<Branch, 'scalings'>): void {
   for (const node of scalings) {
     const { graph } = node
     const source = node.inputs.find((value) => value && !value.constant)!

@@ -1,0 +1,69 @@
+import type { Graph } from '../../graph/graph.ts'
+import type { Node } from '../../graph/node.ts'
+import type { Value } from '../../graph/value.ts'
+import { factorOf, frozenProduct, isPassing, REACH, sourceOf } from './find.ts'
+import { type BranchName, namePath, nameWeight } from './names.ts'
+
+/** Names of the factors, as PEFT calls them, and which axis of each is the rank. */
+export const HADA = [
+  ['hada_w1_a', 1],
+  ['hada_w1_b', 0],
+  ['hada_w2_a', 1],
+  ['hada_w2_b', 0],
+] as const
+
+/** A LoHa layer beside a product with a frozen weight: `base(x) + x ((w1_a w1_b) * (w2_a w2_b) * scale)'`. */
+export interface Hada extends BranchName {
+  /** The products of w1 and of w2; each has `[outer, rank]` and `[rank, inner]`. */
+  products: readonly [Node, Node]
+  scale: number
+  /** Products with the scale, which become needless when it is part of w1_a. */
+  scalings: Node[]
+}
+
+/** Finds the LoHa layers of a graph: the elementwise product of two products of constants, as the weight of a branch. */
+export function findHada(graph: Graph): Hada[] {
+  const layers: Hada[] = []
+  for (const node of graph.nodes()) {
+    const layer = hadaAt(node, layers.length)
+    if (layer) layers.push(layer)
+  }
+  return layers
+}
+
+function hadaAt(node: Node, index: number): Hada | undefined {
+  if (!node.is('Mul')) return undefined
+  const [first, second] = node.inputs.map((value) => (value?.onlyUser ? factored(value.producer) : undefined))
+  if (!first || !second || first.dims.join() !== second.dims.join()) return undefined
+  let scale = 1
+  const scalings: Node[] = []
+  let value = node.output()
+  let user = value.onlyUser
+  for (; user; value = user.output(), user = value.onlyUser) {
+    const factor = factorOf(user, value)
+    if (factor !== undefined) {
+      scale *= factor
+      scalings.push(user)
+    } else if (!isPassing(user) && !user.is('Transpose') && !(user.is('Reshape') && user.input(0) === value)) break
+  }
+  const isProduct = user?.is('MatMul') || (user?.is('Gemm') && !user.input(2))
+  if (!user || !isProduct || user.input(1) !== value) return undefined
+  const source = sourceOf(user.input(0)!)
+  let result = user.output()
+  let sum = result.onlyUser
+  for (; sum && isPassing(sum); sum = result.onlyUser) result = sum.output()
+  const other = sum?.is('Add') ? sum.inputs.find((one) => one !== result) : undefined
+  const base = other ? frozenProduct(other, source, REACH) : undefined
+  if (!base) return undefined
+  const name = nameWeight(first.node.input(0)!.name, 'hada_w1_a') ??
+    namePath(base.name) ?? { layer: `loha.${index}`, adapter: 'default' }
+  return { ...name, products: [first.node, second.node], scale, scalings }
+}
+
+/** A product of two constant matrices: `[outer, inner]` and the rank. */
+function factored(node: Node | undefined): { node: Node; dims: readonly number[] } | undefined {
+  if (!node?.is('MatMul')) return undefined
+  const [a, b] = node.inputs.map((value: Value | null) => (value?.isFloat ? value.constant?.dims : undefined))
+  if (a?.length !== 2 || b?.length !== 2) return undefined
+  return { node, dims: [a[0]!, b[1]!, a[1]!] }
+}

@@ -1,0 +1,207 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import type { Graph } from '../../../src/graph/graph.ts'
+import type { Model } from '../../../src/graph/model.ts'
+import { Tensor } from '../../../src/graph/tensor.ts'
+import { tensorType } from '../../../src/graph/types.ts'
+import type { Value } from '../../../src/graph/value.ts'
+import { encodeAdapter } from '../../../src/onnx/adapters/index.ts'
+import { resolveRequest } from '../../../src/options/index.ts'
+import { adapters } from '../../../src/passes/adapters/index.ts'
+import { readPeftFolder } from '../../../src/passes/adapters/peft.ts'
+import type { PassResult } from '../../../src/passes/pass.ts'
+import { createPipeline } from '../../../src/pipeline/index.ts'
+import { adapters as adapterSet, defineModel } from '../../../src/runtime/node.ts'
+import { buildModel, bytesOf, copyOf, difference, passContext, runModel } from '../../support/models.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
+
+const [inner, outer] = [8, 6]
+const matrix = (first: number, second: number, seed: number) =>
+  Tensor.float32(
+    [first, second],
+    Float32Array.from({ length: first * second }, (_, i) => Math.sin(i * 1.7 + seed)),
+  )
+const x = matrix(3, inner, 9)
+const factorsOf = (rank: number, seed: number) => ({
+  hada_w1_a: matrix(outer, rank, seed),
+  hada_w1_b: matrix(rank, inner, seed + 1),
+  hada_w2_a: matrix(outer, rank, seed + 2),
+  hada_w2_b: matrix(rank, inner, seed + 3),
+})
+type Factors = ReturnType<typeof factorsOf>
+
+/** A linear layer with LoHa, operation by operation as PEFT computes it. */
+function loha(
+  graph: Graph,
+  value: Value,
+  path: string,
+  factors: Factors,
+  { scale = 0.5, combine = 'Mul' } = {},
+): Value {
+  const constant = (name: string, tensor: Tensor) => graph.addInitializer(name, tensor)
+  const op = (type: string, ...inputs: Value[]) => graph.insert({ op: type, inputs }).output()
+  const [a1, b1, a2, b2] = Object.entries(factors).map(([name, tensor]) =>
+    constant(`base_model.model.${path}.${name}.default`, tensor),
+  ) as [Value, Value, Value, Value]
+  const combined = op(combine, op('MatMul', a1, b1), op('MatMul', a2, b2))
+  const scaled = op('Mul', combined, constant('scale', Tensor.float32([], [scale])))
+  const shaped = op('Reshape', scaled, constant('shape', Tensor.from('int64', [2], [outer, inner])))
+  const base = op('MatMul', value, constant('w', matrix(inner, outer, 1)))
+  const inputs = [base, op('MatMul', value, op('Transpose', shaped))]
+  return graph.insert({ op: 'Add', inputs, types: [tensorType('float32', ['n', outer])] }).output()
+}
+
+const make = (ranks: readonly number[], seed = 2, more: { scale?: number; combine?: string } = {}) =>
+  buildModel(17, (graph, input) => {
+    const value = input('x', ['n', inner])
+    return ranks.map((rank, i) => loha(graph, value, `h.${i}`, factorsOf(rank, seed + i), more))
+  })
+const run = (model: Model, more: object = {}, file = 'model.onnx') =>
+  adapters.run(model, { adapters: 'inputs', adapterFormat: 'onnx_adapter', ...more }, passContext({ file }))
+
+function written(model: Model, { adapters }: PassResult): Model {
+  for (const input of [...model.graph.inputs])
+    if (adapters!.inputs.includes(input.name)) model.graph.removeInitializer(input)
+  return copyOf(model)
+}
+
+const outputsOf = async (model: Model, feeds: Record<string, Tensor>) => Object.values(await runModel(model, feeds))
+function close(actual: Tensor[], expected: Tensor[]): void {
+  expect(actual).toHaveLength(expected.length)
+  for (const [i, tensor] of expected.entries()) expect(difference(actual[i], tensor)).toBeLessThan(1e-5)
+}
+
+const KINDS = ['hada_w1_a', 'hada_w1_b', 'hada_w2_a', 'hada_w2_b']
+test.each([false, true])('comes out, with equal results; zeros leave the base (pack: %s)', async (pack) => {
+  const model = make([2, 3])
+  const before = await outputsOf(copyOf(model), { x })
+  const result = await run(model, { pack })
+  const { inputs, adapters: found } = result.adapters!
+  expect(inputs).toEqual(
+    pack
+      ? ['hada_w1_a.packed_6', 'hada_w1_b.packed_8', 'hada_w2_a.packed_6', 'hada_w2_b.packed_8']
+      : [0, 1].flatMap((at) => KINDS.map((kind) => `h.${at}.${kind}`)),
+  )
+  expect(found[0]!.name).toBe('default')
+  close(await outputsOf(copyOf(model), { x }), before)
+  const base = written(model, result)
+  const { tensors } = found[0]!
+  close(await outputsOf(base, { x, ...Object.fromEntries(tensors) }), before)
+  const zeros = [...tensors].map(([name, { dims, elementCount }]): [string, Tensor] => [
+    name,
+    Tensor.float32(dims, new Float32Array(elementCount)),
+  ])
+  const plain = await outputsOf(make([2, 3], 2, { scale: 0 }), { x })
+  close(await outputsOf(base, { x, ...Object.fromEntries(zeros) }), plain)
+  expect(difference(before[0], plain[0]!)).toBeGreaterThan(0.1)
+})
+
+test('a sum of two products is no LoHa', async () => {
+  await expect(run(make([2], 2, { combine: 'Add' }))).rejects.toMatchObject({
+    code: 'ADAPTER_NOT_FOUND',
+    what: expect.stringContaining('LoHa'),
+  })
+})
+
+describe('adapters from files', () => {
+  const write = (folder: string, factors: Partial<Factors>) => {
+    const tensors = Object.entries(factors).map(([name, tensor]) => ({
+      name: `h.0.${name}`,
+      dtype: 'float32' as const,
+      dims: tensor.dims,
+      data: tensor.bytes(),
+    }))
+    writeFileSync(join(folder, 'other.npz'), encodeAdapter('npz', tensors).bytes)
+  }
+
+  test('another rank gives what the model exported with it gives', async () => {
+    const folder = temporaryFolder()
+    write(folder, factorsOf(4, 11))
+    const model = make([2])
+    const result = await run(model, { adapterFiles: { other: 'other.npz' } }, join(folder, 'model.onnx'))
+    const { tensors } = result.adapters!.adapters[1]!
+    const after = await outputsOf(written(model, result), { x, ...Object.fromEntries(tensors) })
+    close(after, await outputsOf(make([4], 11, { scale: 1 }), { x }))
+  })
+
+  test.each<[string, Partial<Factors>]>([
+    ['a factor is missing', { hada_w1_a: matrix(outer, 2, 1) }],
+    ['ranks differ', { ...factorsOf(2, 1), hada_w2_b: matrix(3, inner, 1) }],
+    ['another size', { ...factorsOf(2, 1), hada_w2_b: matrix(2, inner + 1, 1) }],
+  ])('%s', async (_, factors) => {
+    const folder = temporaryFolder()
+    write(folder, factors)
+    await expect(run(make([2]), { adapterFiles: { o: 'other.npz' } }, join(folder, 'm.onnx'))).rejects.toMatchObject({
+      code: 'ADAPTER_MISMATCH',
+    })
+  })
+})
+
+test('what PEFT saved is scaled by alpha / rank; what does not go together is refused', () => {
+  const folder = temporaryFolder()
+  mkdirSync(join(folder, 'peft'))
+  const write = (factors: Partial<Factors>, more: object = {}) => {
+    const tensors = Object.entries(factors).map(([name, tensor]) => ({
+      name: `base_model.model.h.0.${name}`,
+      dtype: 'float32' as const,
+      dims: tensor.dims,
+      data: tensor.bytes(),
+    }))
+    writeFileSync(join(folder, 'peft/adapter_model.safetensors'), encodeAdapter('safetensors', tensors).bytes)
+    const config = { peft_type: 'LOHA', r: 2, alpha: 4, ...more }
+    writeFileSync(join(folder, 'peft/adapter_config.json'), JSON.stringify(config))
+    return readPeftFolder(join(folder, 'peft'), 'float32')
+  }
+  const factors = factorsOf(2, 3)
+  const valuesOf = (found: ReturnType<typeof write>, name: string) => {
+    const { dims, data } = found.find((one) => one.name === name)!
+    return Tensor.of('float32', dims, data).toNumbers()
+  }
+  const first = factors.hada_w1_a.toNumbers()
+  const found = write(factors)
+  expect(found.map(({ name }) => name)).toEqual(KINDS.map((kind) => `h.0.${kind}`))
+  expect(valuesOf(found, 'h.0.hada_w1_a')).toEqual(first.map((value) => value * 2))
+  expect(valuesOf(found, 'h.0.hada_w2_a')).toEqual(factors.hada_w2_a.toNumbers())
+  expect(valuesOf(write(factors, { alpha_pattern: { 'h.0': 2 } }), 'h.0.hada_w1_a')).toEqual(first)
+  expect(() => write({ hada_w1_a: factors.hada_w1_a })).toThrow('do not go together')
+  expect(() => write({ ...factors, hada_w2_b: matrix(3, inner, 1) })).toThrow('do not go together')
+  expect(() => write({ hada_t1: matrix(2, 2, 1) } as object)).toThrow('is no LoHa matrix')
+  expect(() => write({})).toThrow('no weights')
+})
+
+test.each([
+  ['adapters=inputs', 1e-4],
+  ['adapters=inputs&pack&optimize=clean&fuse=auto', 1e-4],
+  ['adapters=inputs&pack&dtype=fp16&keep_io_types', 0.02],
+])('%s: built and run by the wrapper, with and without the adapter', async (query, tolerance) => {
+  const folder = temporaryFolder()
+  const file = join(folder, 'loha.onnx')
+  writeFileSync(file, bytesOf(make([2, 3])))
+  const [options] = resolveRequest({ query, file, root: folder }).targets
+  const pipeline = createPipeline({ root: folder, workers: false })
+  const { model, info, adapters: files } = await pipeline.build({ file, options: options! })
+  await pipeline.close()
+  const list = files.map(({ adapter, file, bytes, tensors }) => ({
+    name: adapter,
+    url: file,
+    bytes,
+    tensors: tensors.map(({ offset, dims }) => [offset, ...dims]),
+  }))
+  const url = pathToFileURL(model.file).href
+  const variant = { target: 'cpu', device: 'cpu', info, bytes: model.bytes, url }
+  const ort = () => import('onnxruntime-node')
+  const open = defineModel([{ ...variant, ort, adapters: adapterSet(info.adapterInputs ?? [], list) }])
+  await using session = await open()
+  const feeds = { x: { data: x.toNumbers(), dims: x.dims } } as never
+  for (const [view, scale] of [
+    [session, 0],
+    [await session.withAdapter('default'), 0.5],
+  ] as const) {
+    const outputs = await view.run(feeds)
+    const expected = await outputsOf(make([2, 3], 2, { scale }), { x })
+    const found = Object.values(outputs).map((output) => Tensor.float32([3, outer], output!.toFloat32()))
+    for (const [i, tensor] of expected.entries()) expect(difference(found[i], tensor)).toBeLessThan(tolerance)
+  }
+})
