@@ -1,4 +1,5 @@
 import { adapters } from './adapters/index.ts'
+import { channelLast } from './channel-last/index.ts'
 import { clean } from './clean/index.ts'
 import { fixedShape } from './fixed-shape/index.ts'
 import { float16 } from './float16/index.ts'
@@ -21,6 +22,7 @@ import { verify } from './verify/index.ts'
  */
 export const passes: readonly [
   typeof fixedShape,
+  typeof channelLast,
   typeof adapters,
   typeof clean,
   typeof fuse,
@@ -36,6 +38,7 @@ export const passes: readonly [
   typeof processing,
 ] = [
   fixedShape,
+  channelLast,
   adapters,
   clean,
   fuse,

@@ -1,8 +1,10 @@
 import { filesBelow, inputPaths } from '../../measure/inputs/files.ts'
+import { OnnxError } from '../../onnx/errors.ts'
 import type { ParamOutput } from '../../params/spec.ts'
+import { channelLast } from '../channel-last/index.ts'
 import type { Pass } from '../pass.ts'
 
-const params = {
+const own = {
   verify: {
     type: 'boolean',
     doc: 'Run the original and the result in ONNX Runtime and fail the build if they differ by more than the bars below',
@@ -27,6 +29,8 @@ const params = {
   verifySamples: { type: 'integer', min: 1, doc: 'How many inputs to make, or to take at most. Default 4' },
 } as const
 
+const params: typeof own & typeof channelLast.params = { ...own, ...channelLast.params }
+
 export type VerifyOptions = ParamOutput<typeof params>
 
 /** Proves that what the other passes made still computes what the original does. Runs after them, changes nothing. */
@@ -39,6 +43,12 @@ export const verify: Pass<typeof params> = {
   enabled: ({ verify, verifyInputs, verifyCosine, verifyRtol, verifyAtol, verifySamples }) =>
     verify ??
     [verifyInputs, verifyCosine, verifyRtol, verifyAtol, verifySamples].some((option) => option !== undefined),
+  check(options) {
+    if (channelLast.enabled(options))
+      throw new OnnxError('OPTION_CONFLICT', 'verify cannot compare with the original where channels are turned last', {
+        hint: 'Verify without inputsToMakeChannelLast and outputsToMakeChannelLast.',
+      })
+  },
   dependencies: (options, file) => inputPaths(options.verifyInputs, file).flatMap(filesBelow),
   run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
 }
