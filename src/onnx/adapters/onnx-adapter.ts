@@ -1,5 +1,6 @@
-import { Builder, ByteBuffer } from 'flatbuffers'
+import { Builder } from 'flatbuffers'
 import { byteLengthOf, codeOf, dtypeOf } from '../dtypes.ts'
+import { openTables } from '../flatbuffers.ts'
 import type { AdapterTensor, EncodedAdapter } from './types.ts'
 
 /** Identifier of the file, after the offset of its root. */
@@ -10,8 +11,6 @@ const FORMAT_VERSION = 1
 /** Places of the fields in the tables of the schema: Adapter { ...; parameters } and Parameter { name; dims; data_type; raw_data }. */
 const ADAPTER = { formatVersion: 0, adapterVersion: 1, modelVersion: 2, parameters: 3, fields: 4 }
 const PARAMETER = { name: 0, dims: 1, dataType: 2, rawData: 3, fields: 4 }
-/** Offset of a field in the vtable, which begins with two lengths. */
-const field = (index: number): number => 4 + 2 * index
 
 /**
  * Reads an `.onnx_adapter` file of ONNX Runtime. Data are views.
@@ -70,24 +69,7 @@ interface Located {
 function locate(bytes: Uint8Array): Located[] {
   if (new TextDecoder('latin1').decode(bytes.subarray(4, 8)) !== IDENTIFIER)
     throw new Error(`it does not say ${IDENTIFIER} at its start`)
-  const buffer = new ByteBuffer(bytes)
-  // The library reads zeros beyond the end.
-  const within = (at: number, length: number): number => {
-    if (at >= 0 && at + length <= bytes.length) return at
-    throw new Error('it is cut off or damaged')
-  }
-  const fieldOf = (table: number, index: number): number => {
-    const layout = within(within(table, 4) - buffer.readInt32(table), 4)
-    within(layout, buffer.readInt16(layout))
-    const at = buffer.__offset(table, field(index))
-    return at && within(table + at, 4)
-  }
-  const vector = (table: number, index: number): { start: number; length: number } => {
-    const at = fieldOf(table, index)
-    if (!at) return { start: 0, length: 0 }
-    const start = within(buffer.__vector(at) - 4, 4) + 4
-    return { start, length: buffer.__vector_len(at) }
-  }
+  const { buffer, within, fieldOf, vector, text } = openTables(bytes)
   const root = buffer.readInt32(0)
   const versionAt = fieldOf(root, ADAPTER.formatVersion)
   const version = versionAt && buffer.readInt32(versionAt)
@@ -96,16 +78,14 @@ function locate(bytes: Uint8Array): Located[] {
   within(parameters.start, 4 * parameters.length)
   return Array.from({ length: parameters.length }, (_, i) => {
     const table = buffer.__indirect(parameters.start + 4 * i)
-    const nameAt = fieldOf(table, PARAMETER.name)
+    const name = text(table, PARAMETER.name)
     const typeAt = fieldOf(table, PARAMETER.dataType)
     const dims = vector(table, PARAMETER.dims)
     const data = vector(table, PARAMETER.rawData)
-    if (!nameAt) throw new Error(`weight ${i} has no name`)
+    if (name === undefined) throw new Error(`weight ${i} has no name`)
     within(dims.start, 8 * dims.length)
-    const text = within(nameAt + buffer.readInt32(nameAt), 4)
-    within(text + 4, buffer.readInt32(text))
     return {
-      name: String(buffer.__string(nameAt)),
+      name,
       code: typeAt ? buffer.readInt32(typeAt) : 0,
       dims: Array.from({ length: dims.length }, (_, axis) => Number(buffer.readInt64(dims.start + 8 * axis))),
       offset: data.start,
