@@ -8,6 +8,8 @@ import {
   isNear,
   no,
   type Pattern,
+  type Replace,
+  type Replacement,
   type Rule,
   rule,
   sameDim,
@@ -75,6 +77,17 @@ function restores(shape: Value, x: Value): boolean {
 /** Gamma and beta are float32 whatever the element type. */
 const vector = (numbers: readonly number[]): Tensor => Tensor.float32([numbers.length], numbers)
 
+/** @param activation 1: followed by x * sigmoid(x) */
+function replaced(
+  { op, emit, x, groups, scale, shift, normal }: Captures & Facts & Replace,
+  activation: 0 | 1,
+): Replacement {
+  const epsilon = normal.producer!.float('epsilon', 1e-5)
+  const attributes = { epsilon, groups, activation, channels_last: 1 }
+  const y = emit(op.Transpose(x, { perm: CHANNELS_LAST }), vector(scale), vector(shift), attributes)
+  return op.Transpose(y, { perm: CHANNELS_FIRST })
+}
+
 /** Before `group-norm`, which would take its inside. */
 export const groupNormSwish: Rule = rule({
   name: 'group-norm-swish',
@@ -85,12 +98,7 @@ export const groupNormSwish: Rule = rule({
     return words.op.Mul(y, words.op.Sigmoid(y))
   },
   check: facts,
-  replace: ({ op, emit, x, groups, scale, shift, normal }) => {
-    const epsilon = normal.producer!.float('epsilon', 1e-5)
-    const attributes = { epsilon, groups, activation: 1, channels_last: 1 }
-    const y = emit(op.Transpose(x, { perm: CHANNELS_LAST }), vector(scale), vector(shift), attributes)
-    return op.Transpose(y, { perm: CHANNELS_FIRST })
-  },
+  replace: (match) => replaced(match, 1),
 })
 
 export const groupNorm: Rule = rule({
@@ -99,10 +107,5 @@ export const groupNorm: Rule = rule({
   emits: ['com.microsoft:GroupNorm'],
   match: normalized,
   check: facts,
-  replace: ({ op, emit, x, groups, scale, shift, normal }) => {
-    const epsilon = normal.producer!.float('epsilon', 1e-5)
-    const attributes = { epsilon, groups, activation: 0, channels_last: 1 }
-    const y = emit(op.Transpose(x, { perm: CHANNELS_LAST }), vector(scale), vector(shift), attributes)
-    return op.Transpose(y, { perm: CHANNELS_FIRST })
-  },
+  replace: (match) => replaced(match, 0),
 })
