@@ -66,6 +66,13 @@ export class Model {
     for (const { graph } of this.functions) yield* graph.allGraphs()
   }
 
+  /** Bytes of all initializers. Reads none of them. */
+  get weightBytes(): number {
+    let bytes = 0
+    for (const graph of this.allGraphs()) for (const { tensor } of graph.initializers) bytes += tensor?.byteLength ?? 0
+    return bytes
+  }
+
   /** Every node of every graph. */
   *allNodes(): Generator<Node> {
     yield* this.graph.allNodes()

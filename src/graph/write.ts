@@ -45,7 +45,7 @@ export interface WrittenFile {
 export async function writeModel(model: Model, path: string, options: WriteOptions): Promise<WrittenFile[]> {
   const { external = 'auto', location, onChunk } = options
   const data =
-    external === 'always' || (external === 'auto' && weightBytes(model) > SINGLE_FILE_LIMIT)
+    external === 'always' || (external === 'auto' && model.weightBytes > SINGLE_FILE_LIMIT)
       ? new DataFile(location)
       : undefined
   const encoded = encodeModel(modelToProto(model, data && ((tensor, name) => data.place(tensor, name))))
@@ -63,12 +63,6 @@ export async function writeModel(model: Model, path: string, options: WriteOptio
     throw error
   }
   return files
-}
-
-function weightBytes(model: Model): number {
-  let bytes = 0
-  for (const graph of model.allGraphs()) for (const { tensor } of graph.initializers) bytes += tensor?.byteLength ?? 0
-  return bytes
 }
 
 /** Lays tensors out one after another in a data file. */

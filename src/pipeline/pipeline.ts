@@ -18,7 +18,7 @@ import { type Plan, planBuild } from './plan.ts'
 import { Sources } from './sources.ts'
 import { StatIndex } from './stat-index.ts'
 import type { Artifact, ArtifactFile, BuildReport, BuildRequest } from './types.ts'
-import { defaultExecutor, type Executor } from './workers/executor.ts'
+import { defaultExecutor, type Executor, SPECULATE_BYTES } from './workers/executor.ts'
 import type { BuildResult, HashResult, JobProgress } from './workers/jobs.ts'
 
 /** Builds models. Any number of builds may run at once; equal ones share one run. */
@@ -57,8 +57,6 @@ interface Session {
 
 /** How often a model is read again when it changes during its build. */
 const ATTEMPTS = 3
-/** From this size on a model that the cache does not know is built while its hash is still computed. */
-const SPECULATE_BYTES = 4 << 20
 /** Estimated memory of a build: a fixed part (ONNX Runtime, the graph) and a part of the weights. */
 const BASE_MEMORY = 100 << 20
 const MEMORY_PER_BYTE = 1.3

@@ -140,7 +140,7 @@ async function writeHashed(
   onProgress: (fraction: number) => void,
 ): Promise<BuiltFile[]> {
   const hashes = new Map<string, Hash>()
-  const expected = weightBytes(model)
+  const expected = Math.max(1, model.weightBytes)
   let done = 0
   const files = await writeModel(model, join(folder, name), {
     location: `${name}_data`,
@@ -156,12 +156,6 @@ async function writeHashed(
     bytes,
     hash: (hashes.get(name) ?? createHash('sha256')).digest('hex'),
   }))
-}
-
-function weightBytes(model: Model): number {
-  let bytes = 1
-  for (const graph of model.allGraphs()) for (const { tensor } of graph.initializers) bytes += tensor?.byteLength ?? 0
-  return bytes
 }
 
 /** Byte for byte, without passing through this process where the file system can do that. */

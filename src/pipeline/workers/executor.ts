@@ -53,14 +53,14 @@ export function defaultExecutor({ workers, maxThreads, thisThread, passes }: Exe
   const threads = new Threads(workers instanceof URL ? workers : undefined, maxThreads)
   if (thisThread === 'hashes') return alsoHere(threads, inlineExecutor(passes), async ({ kind }) => kind === 'hash')
   if (thisThread === 'builds') {
-    const isSmall = async (file: string): Promise<boolean> => (await stat(file)).size < SMALL_BYTES
+    const isSmall = async (file: string): Promise<boolean> => (await stat(file)).size < SPECULATE_BYTES
     return alsoHere(threads, inlineExecutor(passes), async (job) => job.kind === 'build' || isSmall(job.file))
   }
   return threads
 }
 
-/** From this size on a file is hashed while the model is built, so in a thread; smaller ones before. */
-const SMALL_BYTES = 4 << 20
+/** From this size on a model that the cache does not know is built while it is hashed, so the hash needs a thread then. */
+export const SPECULATE_BYTES: number = 4 << 20
 
 /** Threads, and one job at a time of those that `isOurs` on this thread. */
 function alsoHere(threads: Executor, here: Executor, isOurs: (job: Job) => Promise<boolean>): Executor {

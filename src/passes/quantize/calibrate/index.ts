@@ -9,7 +9,7 @@ import { minMax } from './methods/min-max.ts'
 import { mse } from './methods/mse.ts'
 import { percentile, percentileAsymmetric } from './methods/percentile.ts'
 import type { Method, MethodOptions, Range } from './methods/types.ts'
-import { type Observer, observe, weightBytes } from './observe.ts'
+import { type Observer, observe } from './observe.ts'
 import {
   addCounts,
   addRange,
@@ -155,7 +155,7 @@ class Helpers {
     this.#observer = observer
     this.#limits = limits
     this.#options = options
-    this.#count = threadsFor(weightBytes(model), options.threads)
+    this.#count = threadsFor(model.weightBytes, options.threads)
   }
 
   get running(): boolean {

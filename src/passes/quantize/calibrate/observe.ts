@@ -125,7 +125,7 @@ export async function openModel(
   }: { threads: number; inMemory?: number; level?: SessionOptions['graphOptimizationLevel'] },
 ): Promise<{ session: Session; dispose: () => void }> {
   const options: SessionOptions = { intraOpNumThreads: threads, graphOptimizationLevel: level! }
-  if (weightBytes(model) <= inMemory)
+  if (model.weightBytes <= inMemory)
     return { session: await openSession(encodeToBytes(modelToProto(model)), options), dispose: () => {} }
   const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
   const dispose = (): void => rmSync(folder, { recursive: true, force: true })
@@ -137,11 +137,4 @@ export async function openModel(
     dispose()
     throw error
   }
-}
-
-/** Bytes of all weights. */
-export function weightBytes(model: Model): number {
-  let bytes = 0
-  for (const graph of model.allGraphs()) for (const { tensor } of graph.initializers) bytes += tensor?.byteLength ?? 0
-  return bytes
 }
