@@ -4,8 +4,11 @@ import { STEPS, type StepName } from './passes/processing/table.ts'
 /** What may stand alone: any single value that some argument takes. */
 type First<T extends ParamTable> = Exclude<{ [K in keyof T]: ParamValue<T[K]> }[keyof T], object>
 
+/** What every step takes besides: a name, and inputs that do not come from the step before it. */
+export type Wiring = Pick<StepValue, 'name' | 'ioMap'>
+
 /** Makes a step: `resize({ resizeTo: 256 })`, or with the first argument alone: `resize(256)`. Arguments are checked when it is used. */
-export type MakeStep<T extends ParamTable> = (args?: ParamInput<T> | First<T>) => StepValue
+export type MakeStep<T extends ParamTable> = (args?: (ParamInput<T> & Wiring) | First<T>) => StepValue
 
 function make<N extends StepName>(step: N): MakeStep<(typeof STEPS)[N]['params']> {
   return (args) => {
@@ -71,6 +74,10 @@ export const reverseAxis: MakeStep<(typeof STEPS)['reverseAxis']['params']> = ma
 export const unsqueeze: MakeStep<(typeof STEPS)['unsqueeze']['params']> = make('unsqueeze')
 /** Takes away dimensions of size 1 */
 export const squeeze: MakeStep<(typeof STEPS)['squeeze']['params']> = make('squeeze')
+/** Cuts one dimension into several tensors */
+export const split: MakeStep<(typeof STEPS)['split']['params']> = make('split')
+/** Shows what comes by as outputs `debug_...`, and hands it on */
+export const debug: MakeStep<(typeof STEPS)['debug']['params']> = make('debug')
 /** Nothing */
 export const identity: MakeStep<(typeof STEPS)['identity']['params']> = make('identity')
 /** Scores to probabilities */

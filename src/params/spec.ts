@@ -26,6 +26,8 @@ export interface ParamSpec {
   placeholder?: string
   /** For `steps`: what there is, by camelCase name. */
   steps?: StepTable
+  /** For `steps`: names that other tools have and this does not, with what to do instead. */
+  elsewhere?: Readonly<Record<string, string>>
   /** True if two builds that differ only here give the same bytes: such a parameter is no part of the cache key. */
   presentation?: boolean
 }
@@ -33,9 +35,23 @@ export interface ParamSpec {
 /** Steps that a parameter of type `steps` takes, each with a table of its arguments. */
 export type StepTable = { readonly [name: string]: { readonly doc: string; readonly params: ParamTable } }
 
+/** Where an input of a step comes from: a step by its name, which of its outputs, and which input takes it. */
+export type Connection = readonly [from: string, output: number, input: number]
+
+/** A dim of the model in place of a number. */
+export interface ModelDim {
+  readonly of: 'input' | 'output'
+  readonly index: number
+  readonly dim: number
+}
+
 /** One step as it is after reading: its name, and the arguments that were given. */
 export interface StepValue {
   readonly step: string
+  /** What the `ioMap` of later steps calls it; the step's own name if left out. */
+  readonly name?: string
+  /** Inputs that do not come from the step before. */
+  readonly ioMap?: readonly Connection[]
   readonly [argument: string]: unknown
 }
 

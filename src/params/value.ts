@@ -84,7 +84,7 @@ export function parseValue(spec: ParamSpec, key: string, raw: unknown, { decode,
       return listItems(spec, key, raw, { decode, literalItems })
     case 'numbers': {
       const texts = [raw]
-        .flat()
+        .flat(3)
         .flatMap((part) => (typeof part === 'string' ? splitOutside(unwrap(decode(part)), ',') : part))
       const numbers = texts.map((part) => (typeof part === 'string' ? toNumber(part) : part))
       if (!numbers.length || !numbers.every((value) => typeof value === 'number' && Number.isFinite(value)))
@@ -94,7 +94,7 @@ export function parseValue(spec: ParamSpec, key: string, raw: unknown, { decode,
     case 'map':
       return mapEntries(spec, key, raw, decode)
     case 'steps':
-      return parseSteps(spec.steps ?? {}, key, raw, { decode, literalItems })
+      return parseSteps(spec.steps ?? {}, key, raw, { decode, literalItems }, spec.elsewhere)
   }
 }
 

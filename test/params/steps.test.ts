@@ -6,6 +6,7 @@ const table = {
   steps: {
     type: 'steps',
     doc: '',
+    elsewhere: { UnRoll: 'Unrolling is done by flip.' },
     steps: {
       resizeTo: {
         doc: '',
@@ -47,6 +48,35 @@ describe('steps', () => {
     expect(fromOptions(fromOptions(forms[0])['steps'])).toEqual(expected)
   })
 
+  test('names, connections, and values as other tools write them', () => {
+    const wanted = {
+      steps: [
+        { step: 'flip', name: 'a' },
+        { step: 'resizeTo', ioMap: [['a', 1, 0]], size: [{ of: 'output', index: -1, dim: -2 }, 3] },
+      ],
+    }
+    const dim = { type: '__model_output__', output_index: -1, dim_index: -2 }
+    const written = [
+      { Flip: { params: { name: 'a' } } },
+      { ResizeTo: { params: { size: { type: 'tuple', value: [dim, 3] } }, io_map: [['a', 1, 0]] } },
+    ]
+    expect(fromOptions(written)).toEqual(wanted)
+    expect(fromOptions(fromOptions(written)['steps'])).toEqual(wanted)
+    expect(fromQuery('steps=flip(name:a),resizeTo(3,ioMap:[a:1:0,a:0:2])')).toEqual({
+      steps: [
+        { step: 'flip', name: 'a' },
+        {
+          step: 'resizeTo',
+          ioMap: [
+            ['a', 1, 0],
+            ['a', 0, 2],
+          ],
+          size: [3],
+        },
+      ],
+    })
+  })
+
   test('paths and flags', () => {
     expect(readParams(table, [['--steps', 'resizeTo(file:../a/b.txt)']], FLAGS)).toEqual({
       steps: [{ step: 'resizeTo', file: '../a/b.txt' }],
@@ -61,7 +91,10 @@ describe('steps', () => {
     ['resizeTo(size:two)', 'OPTION_VALUE', 'two'],
     [[], 'OPTION_VALUE', 'needs a value'],
     [7, 'OPTION_VALUE', 'takes steps'],
-    [{ resizeTo: { io_map: [[0, 0, 0]] } }, 'OPTION_VALUE', 'io_map'],
+    [{ resizeTo: { io_map: [[0, 0, 0]] } }, 'OPTION_VALUE', 'ioMap'],
+    [{ resizeTo: { io_map: [['flip', -1, 0]] } }, 'OPTION_VALUE', 'ioMap'],
+    ['flip(ioMap:a:b:0)', 'OPTION_VALUE', 'ioMap'],
+    ['unroll', 'OPTION_VALUE', 'Unrolling is done by flip'],
   ])('%j is an error', (value, code, text) => {
     let failure: unknown
     try {

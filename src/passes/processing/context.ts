@@ -19,6 +19,12 @@ export interface Context {
   offset?: Value
   /** Colour planes that do not go through the model. */
   planes?: { cb: Image; cr: Image }
+  /** What each step gave so far, by its name in lower case. */
+  given: Map<string, { step: string; flows: readonly Flow[] }[]>
+  /** Outputs of steps that an `ioMap` names, as `step:output`. */
+  awaited: ReadonlySet<string>
+  /** What becomes an output besides. */
+  shown: Flow[]
 }
 
 /** Arguments of a step after reading, defaults filled in. */

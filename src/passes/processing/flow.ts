@@ -43,7 +43,7 @@ export interface Plain extends Common {
   shape?: readonly Dim[] | undefined
 }
 
-/** Boxes with scores and classes: [boxes, 6]. */
+/** Boxes with scores and classes, and perhaps more numbers per box: [boxes, 6 + ...]. */
 export interface Detections extends Common {
   kind: 'detections'
   /** Whether a box is two corners, or centre and size. */

@@ -6,18 +6,20 @@ import { findKey, OPTIONS } from '../../params/read.ts'
 import type { ParamOutput, StepTable, StepValue } from '../../params/spec.ts'
 import { parseSteps } from '../../params/steps.ts'
 import type { Pass } from '../pass.ts'
-import { type StepName, stepTable } from './table.ts'
+import { ELSEWHERE, type StepName, stepTable } from './table.ts'
 
 const params = {
   preprocess: {
     type: 'steps',
     steps: stepTable as StepTable,
+    elsewhere: ELSEWHERE as typeof ELSEWHERE,
     doc: 'Steps before the model, as part of it: pixels, samples or text go in',
     placeholder: 'imagenet | image(size:224) | step,step',
   },
   postprocess: {
     type: 'steps',
     steps: stepTable as StepTable,
+    elsewhere: ELSEWHERE as typeof ELSEWHERE,
     doc: 'Steps after the model, as part of it: classes, labels, boxes or pixels come out',
     placeholder: 'topK(5) | detections | step,step',
   },
@@ -97,7 +99,7 @@ export function stepsOf(options: ProcessingOptions): {
  */
 export const processing: Pass<typeof params> = {
   name: 'processing',
-  version: 1,
+  version: 2,
   doc: 'Puts the steps before and after the model into it: image, sound or text in, labels or boxes out',
   params,
   enabled: ({ preprocess, postprocess, toolCommand, toolCommandArgs }) =>

@@ -4,18 +4,17 @@ import type { Node } from '../../graph/node.ts'
 import { tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
 import { OnnxError } from '../../onnx/errors.ts'
-import { nearest } from '../../params/nearest.ts'
 import type { StepValue } from '../../params/spec.ts'
 import { makeOverridable } from '../adapters/run.ts'
 import type { Media, PassContext, PassResult } from '../pass.ts'
 import { raiseOpset } from '../quantize/raise-opset.ts'
+import { awaitedBy, chain, isAwaited, withDims } from './chain.ts'
 import type { Context } from './context.ts'
-import type { Flow } from './flow.ts'
+import { type Flow, mismatch } from './flow.ts'
 import { type ProcessingOptions, stepsOf } from './index.ts'
-import { findInput, fitImage, fitTensor, imageInput } from './model-input.ts'
+import { findInput, fitImage, fitTensor, imageInput, inputsOf } from './model-input.ts'
 import { Operators } from './operators.ts'
-import { SOUND_STEPS, steps } from './steps/index.ts'
-import { type StepName, stepTable } from './table.ts'
+import { SOUND_STEPS } from './steps/index.ts'
 import { readTokens } from './tokens.ts'
 
 /** Antialiased Resize is there from here on, and what the steps need. */
@@ -34,23 +33,34 @@ export async function run(
   options: ProcessingOptions,
   { ort, file }: Pick<PassContext, 'ort' | 'file'>,
 ): Promise<PassResult> {
-  const { pre, post } = stepsOf(options)
+  const given = stepsOf(options)
+  const pre = withDims(given.pre, model)
   const inGraph = pre.filter(({ step }) => step !== 'tokens')
   const tokens = pre.find(({ step }) => step === 'tokens')
   const place = { file }
   try {
     const text = tokens && readTokens(model, tokens, file)
-    if (!inGraph.length && !post.length) return { changes: 0, ...text }
+    if (!inGraph.length && !given.post.length) return { changes: 0, ...text }
     await raise(model, () => ort.inferTypes(model))
-    if (post.length && model.graph.outputs.some(({ shape, dtype }) => !shape || !dtype)) await ort.inferTypes(model)
-    const context: Context = { model, file, ops: new Operators(model.graph, 'preprocess', model.graph.firstNode) }
+    if (given.post.length && model.graph.outputs.some(({ shape, dtype }) => !shape || !dtype))
+      await ort.inferTypes(model)
+    const post = withDims(given.post, model)
+    const context: Context = {
+      model,
+      file,
+      ops: new Operators(model.graph, 'preprocess', model.graph.firstNode),
+      given: new Map(),
+      awaited: awaitedBy([...pre, ...post]),
+      shown: [],
+    }
     const before = model.graph.nodeCount
     const media = { ...text?.media, ...(inGraph.length ? addBefore(inGraph, context) : {}) }
     if (post.length) {
       context.ops = new Operators(model.graph, 'postprocess')
       addAfter(post, context)
-      await ort.inferTypes(model)
     }
+    for (const flow of context.shown) model.graph.addOutput(named(flow, [], new Set(model.graph.outputs), context))
+    if (post.length || context.shown.length) await ort.inferTypes(model)
     dropUnused(model.graph)
     return { changes: model.graph.nodeCount - before + post.length, ...text, media }
   } catch (error) {
@@ -67,16 +77,6 @@ async function raise(model: Model, infer: () => Promise<unknown>): Promise<void>
     throw new OnnxError('PROCESSING_OPSET', `steps need opset ${LEAST_OPSET}, and the model has ${model.opset}`, {
       hint: `It can't be raised: ${blockers.join(', ')} would mean something else. Export the model with opset ${WANTED_OPSET}.`,
     })
-}
-
-/** Runs the steps one after the other. */
-function chain(list: readonly StepValue[], start: readonly Flow[], context: Context): readonly Flow[] {
-  return list.reduce<readonly Flow[]>((flows, { step, ...given }) => {
-    const { params } = stepTable[step]!
-    const args = Object.fromEntries(Object.entries(params).map(([key, spec]) => [key, given[key] ?? spec.default]))
-    const chosen = typeof args['output'] === 'string' ? outputFirst(flows, args['output']) : flows
-    return steps[step as StepName](chosen, args, context, step)
-  }, start)
 }
 
 /** Puts the steps before the model, whose input then takes pixels or samples under the same name. */
@@ -102,14 +102,33 @@ function addBefore(list: readonly StepValue[], context: Context): Record<string,
     context.original = start
     context.target = imageInput(target)
   }
-  const [result] = chain(list, [start], context)
-  const value = result!.kind === 'image' ? fitImage(result!, target, context) : fitTensor(result!, target, context)
+  const [result, ...rest] = chain(list, [start], context)
+  connect(result!, target, context)
+  const { cb, cr } = context.planes ?? {}
+  const others = rest.filter((flow) => flow !== cb && flow !== cr && !isAwaited(flow, context))
+  const free = inputsOf(context.model).slice(inputsOf(context.model).indexOf(input) + 1)
+  others.forEach((flow, i) => {
+    const next = free[i]
+    if (!next)
+      throw mismatch(
+        flow.by,
+        `gives ${others.length + 1} tensors, and the model has ${free.length + 1} inputs from "${input.name}" on`,
+      )
+    graph.removeInput(next)
+    connect(flow, next, context)
+  })
+  const rate = list.map((step) => step['sampleRate']).find((given) => given !== undefined) ?? 16000
+  return { [input.name]: isSound ? { kind: 'sound', sampleRate: rate as number } : { kind: 'image' } }
+}
+
+/** Lets what read an input of the model read what the steps give. */
+function connect(flow: Flow, target: Value, context: Context): void {
+  const { graph } = context.model
+  const value = flow.kind === 'image' ? fitImage(flow, target, context) : fitTensor(flow, target, context)
   target.replaceUses(value)
   graph.outputs.forEach((output, i) => {
     if (output === target) graph.setOutput(i, value)
   })
-  const rate = list.map((step) => step['sampleRate']).find((given) => given !== undefined) ?? 16000
-  return { [input.name]: isSound ? { kind: 'sound', sampleRate: rate as number } : { kind: 'image' } }
 }
 
 /** Puts the steps after the model: they take its outputs in order, and what comes out takes their place. */
@@ -164,19 +183,4 @@ function valueNamed(name: string, { graph }: Model): Value | undefined {
   for (const value of [...graph.inputs, ...graph.initializers]) if (value.name === name) return value
   for (const node of graph.nodes()) for (const value of node.outputs) if (value?.name === name) return value
   return undefined
-}
-
-/**
- * The flows with this output of the model first.
- *
- * @throws OnnxError `PROCESSING_OUTPUT`
- */
-function outputFirst(flows: readonly Flow[], name: string): readonly Flow[] {
-  const found = flows.find((flow) => flow.name === name)
-  if (found) return [found, ...flows.filter((flow) => flow !== found)]
-  const names = flows.flatMap((flow) => flow.name ?? [])
-  const near = nearest(name, names)
-  throw new OnnxError('PROCESSING_OUTPUT', `the model has no output "${name}"`, {
-    hint: `${near ? `Did you mean "${near}"? ` : ''}Its outputs: ${names.join(', ')}.`,
-  })
 }

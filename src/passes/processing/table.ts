@@ -26,7 +26,7 @@ const input = { type: 'string', placeholder: 'name', doc: 'The input of the mode
 const output = { type: 'string', placeholder: 'name', doc: 'The output of the model; the first if left out' } as const
 const layout = {
   type: 'enum',
-  values: ['HWC', 'CHW', 'RGB', 'BGR'],
+  values: ['HWC', 'CHW', 'HW', 'RGB', 'BGR'],
   doc: 'For configurations of other tools: the layout is known here',
 } as const
 
@@ -63,9 +63,11 @@ const detectionParams = {
   maxDetections: { type: 'integer', min: 1, default: 300, doc: 'At most so many boxes' },
   format: {
     type: 'enum',
-    values: ['yolov8', 'yolov5'],
-    doc: 'yolov8: [1, 4 + classes, boxes]; yolov5: [1, boxes, 5 + classes] with a confidence; found by the shape if left out',
+    values: ['yolov8', 'yolov5', 'endToEnd'],
+    doc: 'yolov8: [1, 4 + classes, boxes]; yolov5: [1, boxes, 5 + classes] with a confidence; endToEnd: [1, boxes, 6] of corners, score and class, with no suppression left to do; found by the shape if left out',
   },
+  keyPoints: { type: 'integer', min: 0, default: 0, doc: 'Key points per box, after its classes: output `keypoints`' },
+  keyPointSize: { type: 'integer', min: 2, max: 3, default: 3, doc: 'Numbers per key point: x, y and perhaps a score' },
   draw: { type: 'boolean', default: false, doc: 'Also draw the boxes: output `image`' },
   labels: labels as typeof labels,
   output: output as typeof output,
@@ -179,11 +181,11 @@ const table = {
     params: { imageFormat: { type: 'string', doc: 'Not used: pixels are not encoded' } },
   },
   pixelsToYCbCr: {
-    doc: 'RGB to brightness and two colour planes (T.871); the model gets the brightness',
+    doc: 'RGB to brightness and two colour planes (T.871): three images, of which the next step gets the brightness',
     params: { layout: layout as typeof layout },
   },
   yCbCrToPixels: {
-    doc: 'Brightness of the model and the colour planes to RGB',
+    doc: 'Brightness and two colour planes, those of `pixelsToYCbCr` unless others are given, to RGB',
     params: { layout: layout as typeof layout, interpolation: cubic as typeof cubic },
   },
   imageBytesToFloat: {
@@ -199,6 +201,11 @@ const table = {
     params: {
       mean: { type: 'numbers', doc: 'One number or one per channel' },
       std: { type: 'numbers', doc: 'One number or one per channel' },
+      normalizationValues: {
+        type: 'numbers',
+        placeholder: '[[mean,std],...]',
+        doc: 'The same as pairs, one or one per channel',
+      },
       layout: layout as typeof layout,
     },
   },
@@ -220,7 +227,19 @@ const table = {
     doc: 'Takes away dimensions of size 1',
     params: { axes: { type: 'numbers', doc: 'Which; all if left out' } },
   },
-  identity: { doc: 'Nothing', params: {} },
+  split: {
+    doc: 'Cuts one dimension into several tensors',
+    params: {
+      numOutputs: { type: 'integer', min: 1, doc: 'How many, of equal size; the last may be smaller' },
+      axis: { type: 'integer', default: 0, doc: 'The dimension' },
+      splits: { type: 'numbers', doc: 'Their sizes, where they differ' },
+    },
+  },
+  identity: { doc: 'Nothing', params: { numInputs: { type: 'integer', min: 1, doc: 'Not used' } } },
+  debug: {
+    doc: 'Shows what comes by as outputs `debug_...`, and hands it on',
+    params: { numInputs: { type: 'integer', min: 1, doc: 'How many; all if left out' } },
+  },
   softmax: {
     doc: 'Scores to probabilities',
     params: { axis: { type: 'integer', default: -1, doc: 'Along this dimension' } },
@@ -259,7 +278,7 @@ const table = {
     params: { numClasses: { type: 'integer', min: 1, doc: 'Number of classes' } },
   },
   selectBestBoundingBoxesByNMS: {
-    doc: 'Boxes (centre, size) and scores to [boxes, 6]: box, score, class; best first',
+    doc: 'Boxes (centre, size) and scores to [boxes, 6]: box, score, class, then what else there is per box; best first',
     params: {
       iouThreshold: {
         type: 'number',
@@ -271,18 +290,26 @@ const table = {
       scoreThreshold: { type: 'number', min: 0, max: 1, default: 0.67, doc: 'Boxes below this score are left out' },
       maxBoxesPerClass: { type: 'integer', min: 1, default: 100, doc: 'At most so many of one class' },
       maxDetections: { type: 'integer', min: 1, doc: 'At most so many at all' },
+      hasMaskData: {
+        type: 'boolean',
+        default: false,
+        doc: 'A third tensor has more numbers per box, which stay with it',
+      },
     },
   },
   scaleNMSBoundingBoxesAndKeyPoints: {
     doc: 'Boxes in pixels of what the model saw to pixels of the original image',
     params: {
-      numKeyPoints: { type: 'integer', min: 0, max: 0, default: 0, doc: 'Key points are not supported' },
+      numKeyPoints: { type: 'integer', min: 0, default: 0, doc: 'Key points behind score and class, x and y first' },
       layout: layout as typeof layout,
     },
   },
   splitDetections: {
     doc: '[boxes, 6] to `boxes` (x1, y1, x2, y2), `scores`, `classes`, `labels`',
-    params: { labels: labels as typeof labels },
+    params: {
+      labels: labels as typeof labels,
+      numKeyPoints: { type: 'integer', min: 0, default: 0, doc: 'Also output `keypoints`' },
+    },
   },
   drawBoundingBoxes: {
     doc: 'Draws boxes on the original image: output `image`',
@@ -299,6 +326,17 @@ const table = {
     },
   },
 } as const
+
+const TOKENIZER =
+  'Tokenizers are no standard operators: preprocess with tokens(tokenizer.json), which reads text beside the model.'
+/** Steps of other tools that are no part of a graph here, with what to do instead. */
+export const ELSEWHERE: Readonly<Record<string, string>> = {
+  SentencePieceTokenizer: TOKENIZER,
+  BertTokenizer: TOKENIZER,
+  HfBertTokenizer: TOKENIZER,
+  HfJsonTokenizer: TOKENIZER,
+  BertTokenizerQADecoder: 'Postprocess with answer: the session then gives the text of the answer.',
+}
 
 /** The same by its own type: that of each step's arguments. */
 export const STEPS: typeof table = table

@@ -28,8 +28,8 @@ const CASES: Record<string, [pre: string, post: string, dims: Dim[], input: Tens
   ],
   'boxes with confidence': [
     'image',
-    'squeeze([0,1]),splitOutBoxAndScoreWithConf,selectBestBoundingBoxesByNMS,splitDetections',
-    [1, 1, 10, 8],
+    'squeeze([0,1]),debug,split(splits:[8,2],axis:-1),splitOutBoxAndScoreWithConf,selectBestBoundingBoxesByNMS(hasMaskData:true),splitDetections(numKeyPoints:1)',
+    [1, 1, 10, 10],
     pixels(photo),
   ],
   superresolution: ['superresolution', 'superresolution', [1, 1, 32, 48], pixels(photo)],

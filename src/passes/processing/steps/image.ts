@@ -1,5 +1,5 @@
 import { type Arguments, type Context, numbersOf, type Step, sizeOf } from '../context.ts'
-import { expect, type Flow, type Image, mismatch } from '../flow.ts'
+import { channelCount, expect, type Flow, type Image, mismatch } from '../flow.ts'
 import type { ImageInput } from '../model-input.ts'
 import { cropped, type Interpolation, letterBoxed, type Policy, resized, resizedTo, type Sampling } from './geometry.ts'
 import {
@@ -29,13 +29,18 @@ function onImage(apply: (image: Image, args: Arguments, context: Context, name: 
 /** An output of the model that is an image is taken as one. */
 function asImage(name: string, flow: Flow | undefined, context: Context): Image {
   if (flow?.kind !== 'tensor') return expect(name, flow, 'image')
-  const { shape = [], value, by } = flow
-  const [channels, rank] = [shape.at(-3), shape.length]
-  if (rank !== 4 || (channels !== 1 && channels !== 3 && shape[3] !== 3)) return expect(name, flow, 'image')
-  const layout = channels === 1 || channels === 3 ? 'CHW' : 'HWC'
-  const floats = flow.dtype === 'uint8' || flow.dtype === 'float32' ? value : context.ops.cast(value, 'float32')
+  const { shape = [], by } = flow
+  const { ops } = context
+  const [rank, first, last] = [shape.length, shape.at(-3), shape.at(-1)]
+  const isFirst = first === 1 || first === 3
+  if (rank < 2 || rank > 4 || (rank > 2 && !isFirst && last !== 1 && last !== 3)) return expect(name, flow, 'image')
+  // Two dimensions are one plane.
+  const value = rank === 2 ? ops.op('Unsqueeze', [flow.value, [-1]]) : flow.value
+  const floats = flow.dtype === 'uint8' || flow.dtype === 'float32' ? value : ops.cast(value, 'float32')
   const dtype = flow.dtype === 'uint8' ? 'uint8' : 'float32'
-  return { kind: 'image', value: floats, dtype, layout, batch: true, channels: channels === 1 ? 'y' : 'rgb', by }
+  const layout = rank > 2 && isFirst ? 'CHW' : 'HWC'
+  const channels = rank === 2 || (isFirst ? first : last) === 1 ? 'y' : 'rgb'
+  return { kind: 'image', value: floats, dtype, layout, batch: rank === 4, channels, by }
 }
 
 function samplingOf({ interpolation, antialias }: Arguments): Sampling {
@@ -117,8 +122,20 @@ export const imageSteps: Readonly<Record<string, Step>> = {
     const pixels = toBytes(toLayout(image, 'HWC', context), context)
     return pixels.channels === 'bgr' ? toChannels(pixels, 'rgb', context, name) : pixels
   }),
-  pixelsToYCbCr: onImage((image, _, context, name) => toYCbCr(image, context, name)),
-  yCbCrToPixels: onImage((image, args, context, name) => mergeColours(image, args['interpolation'], context, name)),
+  pixelsToYCbCr: ([flow, ...rest], _, context, name) => {
+    const y = toYCbCr(asImage(name, flow, context), context, name)
+    const { cb, cr } = context.planes!
+    context.planes = { cb: { ...cb, by: name }, cr: { ...cr, by: name } }
+    return [{ ...y, by: name }, context.planes.cb, context.planes.cr, ...rest]
+  },
+  yCbCrToPixels: ([flow, ...rest], args, context, name) => {
+    const y = asImage(name, flow, context)
+    if (channelCount(y.channels) !== 1) throw mismatch(name, 'takes brightness, one channel')
+    const [cb, cr, ...others] = rest
+    const given = cb?.kind === 'image' && cr?.kind === 'image' ? { cb, cr } : undefined
+    const image = mergeColours(y, args['interpolation'], given ? { ...context, planes: given } : context, name)
+    return [{ ...image, by: name, name: undefined }, ...(given ? others : rest)]
+  },
   imageBytesToFloat: onImage((image, { rescaleFactor }, context) => scaled(image, rescaleFactor as number, context)),
   floatToImageBytes: onImage((image, { multiplier }, context) => {
     const pixels = scaled(image, multiplier as number, context)
@@ -127,7 +144,13 @@ export const imageSteps: Readonly<Record<string, Step>> = {
     const { ops } = context
     return { ...pixels, value: ops.op('Clip', [ops.round(pixels.value), ops.floats(0), ops.floats(255)]) }
   }),
-  normalize: onImage((image, { mean, std }, context, name) => normalized(image, { mean, std }, context, name)),
+  normalize: onImage((image, { mean, std, normalizationValues }, context, name) => {
+    const pairs = numbersOf(normalizationValues)
+    if (!pairs) return normalized(image, { mean, std }, context, name)
+    if (pairs.length % 2) throw mismatch(name, `takes pairs of mean and std, not ${pairs.length} numbers`)
+    const every = (from: number) => pairs.filter((_, i) => i % 2 === from)
+    return normalized(image, { mean: every(0), std: every(1) }, context, name)
+  }),
   channelsLastToChannelsFirst: onImage((image, _, context) => toLayout(image, 'CHW', context)),
   channelsFirstToChannelsLast: onImage((image, _, context) => toLayout(image, 'HWC', context)),
 }
@@ -145,7 +168,8 @@ export function mergeColours(y: Image, interpolation: unknown, context: Context,
   const size = ops.sizes(bright.value, 1, 3)
   const sampling = { interpolation: interpolation as Interpolation, antialias: true }
   const colour = (plane: Image) =>
-    toLayout(resizedTo(withBatch(plane, true, context), size, sampling, context), 'HWC', context).value
+    toLayout(resizedTo(withBatch(toFloat(plane, context), true, context), size, sampling, context), 'HWC', context)
+      .value
   const value = fromYCbCr(bright.value, colour(planes.cb), colour(planes.cr), context)
   const { by } = y
   return withBatch(
@@ -165,6 +189,9 @@ export function imageAxes(
 ): Image {
   const list = numbersOf(given) ?? [0]
   if (kind !== 'transpose') {
+    // A plane is an image with one channel: its own dimension comes and goes with the batch.
+    if (channelCount(image.channels) === 1 && list.join() === '0,1')
+      return withBatch(toLayout(image, 'CHW', context), kind === 'unsqueeze', context)
     if (list.length !== 1 || list[0] !== 0) throw mismatch(step, 'adds or takes the batch of an image: axes must be 0')
     return withBatch(image, kind === 'unsqueeze', context)
   }

@@ -75,8 +75,10 @@ export function normalized(
   context: Context,
   step: string,
 ): Image {
-  const floats = toFloat(image, context)
-  const count = channelCount(image.channels)
+  // Alpha has no mean.
+  const pixels = image.channels === 'rgba' ? toChannels(image, 'rgb', context, step) : image
+  const floats = toFloat(pixels, context)
+  const count = channelCount(pixels.channels)
   const [means, stds] = [numbersOf(mean)!, numbersOf(std)!]
   const length = Math.max(means.length, stds.length)
   const wrong = [means, stds].find((list) => list.length !== 1 && list.length !== (count ?? list.length))

@@ -27,6 +27,34 @@ function without(shape: readonly Dim[] | undefined, axis: number, keep: boolean)
 
 export const tensorSteps: Readonly<Record<string, Step>> = {
   identity: (flows) => flows,
+  debug: (flows, { numInputs }, context) => {
+    const count = (numInputs as number | undefined) ?? flows.length
+    context.shown.push(...flows.slice(0, count).map((flow) => ({ ...flow, name: `debug_${slug(flow.by)}` })))
+    return flows
+  },
+  split: ([flow, ...rest], { numOutputs, axis, splits }, context, name) => {
+    const { value, dtype, shape } = expect(name, flow, 'tensor')
+    const at = axis as number
+    const size = shape?.at(at)
+    const count = numOutputs as number | undefined
+    let sizes = numbersOf(splits)
+    if (!sizes && typeof size === 'number' && count) {
+      const each = Math.ceil(size / count)
+      sizes = Array.from({ length: count }, (_, i) => Math.min(each, size - i * each))
+    }
+    if (!sizes)
+      throw mismatch(name, count ? 'cuts a dimension of unknown size' : 'needs numOutputs or splits', 'Set splits.')
+    const total = sizes.reduce((sum, one) => sum + one, 0)
+    if (
+      sizes.some((one) => one < 1) ||
+      (count && count !== sizes.length) ||
+      (typeof size === 'number' && size !== total)
+    )
+      throw mismatch(name, `cannot cut ${size ?? 'a dimension'} into ${count ?? sizes.length} parts of [${sizes}]`)
+    const parts = context.ops.ops('Split', [value, sizes], sizes.length, { axis: at })
+    const shapeOf = (i: number) => shape?.map((dim, d) => (d === (at < 0 ? at + shape.length : at) ? sizes[i]! : dim))
+    return [...parts.map((part, i): Plain => ({ ...plain(part, dtype, name), shape: shapeOf(i) })), ...rest]
+  },
   softmax: onTensor(({ value, dtype }, { axis }, { ops }) => ({
     value: ops.op('Softmax', [value], { axis: axis as number }),
     dtype,
@@ -49,17 +77,28 @@ export const tensorSteps: Readonly<Record<string, Step>> = {
   ),
   unsqueeze: onEither(
     'unsqueeze',
-    onTensor(({ value }, { axes }, { ops }) => ({
-      value: ops.op('Unsqueeze', [value, numbersOf(axes) ?? [0]]),
-      shape: undefined,
-    })),
+    onTensor(({ value, shape }, { axes }, { ops }) => {
+      const list = numbersOf(axes) ?? [0]
+      const rank = (shape?.length ?? 0) + list.length
+      const added = new Set(list.map((axis) => (axis < 0 ? axis + rank : axis)))
+      const left = [...(shape ?? [])]
+      const dims = Array.from({ length: rank }, (_, i) => (added.has(i) ? 1 : left.shift()!))
+      return { value: ops.op('Unsqueeze', [value, list]), shape: shape && dims }
+    }),
     'axes',
   ),
   squeeze: onEither(
     'squeeze',
-    onTensor(({ value }, { axes }, { ops }) => {
+    onTensor(({ value, shape }, { axes }, { ops }, name) => {
       const list = numbersOf(axes)
-      return { value: ops.op('Squeeze', list ? [value, list] : [value]), shape: undefined }
+      const gone = new Set(list?.map((axis) => (axis < 0 ? axis + (shape?.length ?? 0) : axis)))
+      const wrong = shape?.find((dim, i) => gone.has(i) && typeof dim === 'number' && dim !== 1)
+      if (wrong !== undefined)
+        throw mismatch(name, `takes away dimensions of size 1, and one of [${shape}] is ${wrong}`)
+      const dims = shape?.filter((dim, i) => (list ? !gone.has(i) : dim !== 1))
+      // Without axes, what is dynamic may be 1 too.
+      const known = list ?? shape?.every((dim) => typeof dim === 'number')
+      return { value: ops.op('Squeeze', list ? [value, list] : [value]), shape: known ? dims : undefined }
     }),
     'axes',
   ),
@@ -75,6 +114,11 @@ export const tensorSteps: Readonly<Record<string, Step>> = {
       value: ops.slice(value, axis, [-1], [Number.MIN_SAFE_INTEGER], -1),
     }))(flows, args, context, name)
   },
+}
+
+/** Letters, digits and underscores alone. */
+function slug(text: string): string {
+  return text.replace(/\W+/g, '_').replace(/^_|_$/g, '')
 }
 
 /** A tensor as one of the outputs. */
