@@ -41,8 +41,18 @@ export interface Transformed {
   file: string
   /** Absolute paths of its data files. */
   external: string[]
-  /** Adapters that fit it, and where in their files the weights are, in the order of `info.adapterInputs`. */
-  adapters: { name: string; file: string; bytes: number; tensors: { offset: number; dims: number[] }[] }[]
+  /**
+   * Adapters that fit it, with the SHA-256 of their files, and where in these the weights are, in the order of `info.adapterInputs`.
+   * `location` is there for `adapters: 'external'`: the path under which ONNX Runtime has to be given the data of any but the first.
+   */
+  adapters: {
+    name: string
+    file: string
+    bytes: number
+    hash: string
+    location?: string
+    tensors: { offset: number; dims: number[] }[]
+  }[]
   /** Absolute path of the tokenizer, for a model that takes text. */
   tokenizer?: string
   /** Inputs, outputs, operators of the result. */
@@ -104,8 +114,11 @@ export function createOptimizer({ onProgress, ...plugin }: OptimizerOptions = {}
             : await deliver(artifact, resolve(root, output))
       if (output !== undefined && emit === 'huggingface') await copyCompanions(file, resolve(root, output))
       const { info, report, external } = artifact
-      const adapters = artifact.adapters.map(({ adapter: name, bytes, tensors }, i) => {
-        return { name, file: files[1 + external.length + i]!, bytes, tensors }
+      const adapterFiles = files.slice(1 + external.length)
+      const adapters = artifact.adapters.map(({ adapter: name, bytes, hash, tensors, location }, i) => {
+        const found = { name, file: adapterFiles[i]!, bytes, hash, tensors }
+        // Delivered under another name it is what the model refers to now.
+        return location === undefined ? found : { ...found, location: basename(adapterFiles[0]!) }
       })
       return {
         file: files[0]!,

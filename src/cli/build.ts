@@ -3,7 +3,7 @@ import pc from 'picocolors'
 import { OnnxError } from '../onnx/errors.ts'
 import { cacheSettings, type ResolvedOptions, resolveRequest } from '../options/index.ts'
 import { copyCompanions, createPipeline, deliver, huggingFacePath } from '../pipeline/index.ts'
-import { buildJson, buildLine, buildTable, noteLines, type ReportRow } from '../report/index.ts'
+import { buildJson, buildLine, buildTable, formatBytes, noteLines, type ReportRow } from '../report/index.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { loadConfig } from './config.ts'
 import { findModels } from './models.ts'
@@ -48,16 +48,22 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
           const artifact = await pipeline.build({ file, options })
           const delivery = written.then(() => deliver(artifact, target, { taken, ownData: huggingFace }))
           written = delivery.catch(() => {})
-          await delivery
+          const paths = (await delivery).slice(1 + artifact.external.length)
+          const adapters = artifact.adapters.map(({ adapter, bytes, hash }, at) => ({
+            name: adapter,
+            file: paths[at]!,
+            bytes,
+            hash,
+          }))
           if (huggingFace) await copyCompanions(file, dirname(dirname(target)))
           rows[i] = {
-            report: { ...artifact.report, output: target },
+            report: { ...artifact.report, output: target, adapters },
             label: ` → ${relative(io.cwd, target)}`,
             ...(jobs.length > files.length && options.target ? { target: options.target } : {}),
           }
           // A log tells of each model as it is done; a terminal has its bars, and the table at the end.
           if (!flags['json'] && !io.isTerminal)
-            for (const line of [buildLine(rows[i], { root: io.cwd }), ...measured(rows[i])]) io.out(line)
+            for (const line of [buildLine(rows[i], { root: io.cwd }), ...details(rows[i], io.cwd)]) io.out(line)
         } catch (error) {
           errors.push({ input: file, error })
         } finally {
@@ -80,7 +86,7 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
   } else {
     if (io.isTerminal && done.length > 0) {
       io.out(buildTable(done, { root: io.cwd, color: pc.isColorSupported, maxNotes: 0 }))
-      for (const line of new Set(done.flatMap(measured))) io.out(line)
+      for (const line of new Set(done.flatMap((row) => details(row, io.cwd)))) io.out(line)
     }
     for (const line of noteLines(
       done.map(({ report }) => report),
@@ -92,10 +98,14 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
   return errors.length > 0 ? EXIT.failed : EXIT.ok
 }
 
-/** What was found out by running the model: people who ask for that want to know. */
-function measured({ report }: ReportRow): string[] {
+/** Adapters that were written, and what was found out by running the model: people who ask for that want to know. */
+function details({ report }: ReportRow, cwd: string): string[] {
   const notes = report.notes.filter(({ level, code }) => level === 'info' && /^(mixed|verify|auto)\//.test(code))
-  return notes.map(({ message }) => `  - ${message}`)
+  const adapters = (report.adapters ?? []).map(
+    ({ name, file, bytes, hash }) =>
+      `  - adapter "${name}": ${relative(cwd, file)}, ${formatBytes(bytes)}, sha256 ${hash.slice(0, 16)}`,
+  )
+  return [...adapters, ...notes.map(({ message }) => `  - ${message}`)]
 }
 
 /** `sequence64` for variants of several sizes. */

@@ -23,6 +23,8 @@ export interface EmittedFile {
 
 /** The file of an adapter. */
 export interface EmittedAdapter extends EmittedFile {
+  /** For adapters that are external data: the `location` that the model has for the file. */
+  location?: string
   /** Where the weights are in the file, in the order of the model's `adapterInputs`. */
   tensors: readonly { offset: number; dims: readonly number[] }[]
 }
@@ -110,7 +112,7 @@ function sessionModule({ variants, runtime }: ModuleInput, wrapper: string): str
     return definition(first, runtime, open, [`frozen: frozen([${sizes.join(', ')}])`])
   })
   const names = [
-    ...(variants.some(({ adapters }) => adapters?.length) ? ['adapters'] : []),
+    ...new Set(variants.flatMap(({ adapters }) => (adapters?.length ? adaptersOf(adapters).name : []))),
     'defineModel',
     ...(groups.some((group) => group.length > 1) ? ['frozen'] : []),
     ...new Set(variants.flatMap((variant) => readersOf(variant))),
@@ -144,6 +146,12 @@ function mediaOf(variant: VariantInput): string | undefined {
   return `readText(() => import('@huggingface/tokenizers'), ${load}${other ? `, ${other}` : ''})`
 }
 
+/** What makes sessions with adapters, and the name that the model has for the file of external ones. */
+function adaptersOf([first]: readonly EmittedAdapter[]): { name: string; place?: string } {
+  const { location } = first!
+  return location === undefined ? { name: 'adapters' } : { name: 'externalAdapters', place: literal(location) }
+}
+
 function externalOf({ external }: VariantInput): string {
   const files = external.map(
     (file) => `{ path: ${literal(file.name)}, bytes: ${file.bytes}, url: ${file.urlExpression} }`,
@@ -164,11 +172,12 @@ function definition(variant: VariantInput, runtime: RuntimeName, info: string, m
   ]
   if (external.length) fields.push(`external: ${externalOf(variant)}`)
   if (variant.adapters?.length) {
+    const { name, place } = adaptersOf(variant.adapters)
     const files = variant.adapters.map(({ name, bytes, urlExpression, tensors }) => {
-      const places = literal(tensors.map(({ offset, dims }) => [offset, ...dims]))
-      return `{ name: ${literal(name)}, bytes: ${bytes}, url: ${urlExpression}, tensors: ${places} }`
+      const places = place ? '' : `, tensors: ${literal(tensors.map(({ offset, dims }) => [offset, ...dims]))}`
+      return `{ name: ${literal(name)}, bytes: ${bytes}, url: ${urlExpression}${places} }`
     })
-    fields.push(`adapters: adapters(${info}.adapterInputs, [${files.join(', ')}])`)
+    fields.push(`adapters: ${name}(${place ?? `${info}.adapterInputs`}, [${files.join(', ')}])`)
   }
   const media = mediaOf(variant)
   if (media) fields.push(`media: ${media}`)

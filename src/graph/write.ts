@@ -24,8 +24,16 @@ export interface WriteOptions {
   external?: 'auto' | 'always' | 'never'
   /** Name of the data file, in the model's folder; it is what the model refers to. */
   location: string
+  /** Initializers whose data lie in a file that is there already: by name. Its data are not written. */
+  placed?: ReadonlyMap<string, PlacedData>
   /** Sees every piece of every file as it is written, for hashing and progress. `name` is '' for the model itself. */
   onChunk?: (chunk: Uint8Array, name: string) => void
+}
+
+/** Where the data of an initializer lie, in a file beside the model. */
+export interface PlacedData {
+  location: string
+  offset: number
 }
 
 /** A file that `writeModel` wrote. */
@@ -43,12 +51,16 @@ export interface WrittenFile {
  * @throws OnnxError `MODEL_TOO_LARGE` above 2 GiB with `external: 'never'`
  */
 export async function writeModel(model: Model, path: string, options: WriteOptions): Promise<WrittenFile[]> {
-  const { external = 'auto', location, onChunk } = options
+  const { external = 'auto', location, onChunk, placed } = options
   const data =
     external === 'always' || (external === 'auto' && model.weightBytes > SINGLE_FILE_LIMIT)
       ? new DataFile(location)
       : undefined
-  const encoded = encodeModel(modelToProto(model, data && ((tensor, name) => data.place(tensor, name))))
+  const place = (tensor: Tensor, name: string): TensorProto | undefined => {
+    const place = placed?.get(name)
+    return place ? externalProto(tensor, name, place) : data?.place(tensor, name)
+  }
+  const encoded = encodeModel(modelToProto(model, place))
   const dataPath = join(dirname(path), location)
   const files: WrittenFile[] = [{ path, name: '', bytes: encoded.length }]
   try {
@@ -63,6 +75,18 @@ export async function writeModel(model: Model, path: string, options: WriteOptio
     throw error
   }
   return files
+}
+
+/** The wire form of a tensor whose data lie elsewhere. */
+function externalProto(tensor: Tensor, name: string, { location, offset }: PlacedData): TensorProto {
+  const entries = { location, offset, length: tensor.byteLength }
+  return {
+    dims: [...tensor.dims],
+    dataType: tensor.code,
+    name,
+    externalData: Object.entries(entries).map(([key, value]) => ({ key, value: String(value) })),
+    dataLocation: EXTERNAL,
+  }
 }
 
 /** Lays tensors out one after another in a data file. */
@@ -83,14 +107,7 @@ class DataFile {
     this.#segments.push(tensor.source)
     const offset = this.length + padding
     this.length = offset + tensor.byteLength
-    const entries = { location: this.#location, offset, length: tensor.byteLength }
-    return {
-      dims: [...tensor.dims],
-      dataType: tensor.code,
-      name,
-      externalData: Object.entries(entries).map(([key, value]) => ({ key, value: String(value) })),
-      dataLocation: EXTERNAL,
-    }
+    return externalProto(tensor, name, { location: this.#location, offset })
   }
 
   segments(): Iterable<Segment> {

@@ -31,6 +31,8 @@ export interface PassContext {
 /** Adapters that were taken out of a model, or fit it. */
 export interface ModelAdapters {
   format: AdapterFormat
+  /** True if the inputs are to be written as initializers whose data lie in an adapter's file. All adapters have equal shapes then. */
+  isExternal: boolean
   /** Inputs that take an adapter's weights. Until the model is written they have a default value. */
   inputs: readonly string[]
   /** Weights by input. */

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { copyFile, mkdir, realpath, rename, rm } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
 import type { Artifact } from './types.ts'
 
@@ -36,6 +36,8 @@ export async function deliver(
       adapter.name.replace(stem(artifact.model.name), () => stem(name)),
     ),
   )
+  const [first] = artifact.adapters
+  if (first?.location) locations.set(first.location, basename(adapters[0]!))
   const outputs = [target, ...artifact.external.map((data) => join(folder, locations.get(data.name)!)), ...adapters]
   await refuseSources(outputs, artifact.sources)
   const temporary: string[] = []
@@ -48,7 +50,7 @@ export async function deliver(
       moves.push([await stage(adapters[i]!, temporary, (file) => copy(adapter.file, file)), adapters[i]!])
     }
     const model = await stage(target, temporary, (file) =>
-      renamed && artifact.external.length
+      renamed && locations.size
         ? // Rare, and the file format takes a while to load.
           import('./relocate.ts').then(({ relocate }) => relocate(artifact.model.file, file, locations))
         : copy(artifact.model.file, file),

@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readModel } from '../graph/import.ts'
 import type { Model } from '../graph/model.ts'
-import { writeModel } from '../graph/write.ts'
+import { type PlacedData, writeModel } from '../graph/write.ts'
 import { LINT_DEVICES } from '../lint/devices.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import { createOrtService } from '../ort/service.ts'
@@ -75,7 +75,7 @@ export async function runPasses(job: BuildJob, context: BuildContext): Promise<B
   report(0)
   const delivered = adapters && writeAdapters(model, adapters, job)
   const canCopy = changes === 0 && external.every(({ location }) => isPlainName(location, job.name))
-  const files = canCopy ? await copySource(job, external) : await writeHashed(model, job, report)
+  const files = canCopy ? await copySource(job, external) : await writeHashed(model, job, report, delivered?.placed)
   report(1)
   const [written, ...data] = files
   const total = (numbers: readonly number[]): number => numbers.reduce((sum, size) => sum + size, 0)
@@ -138,12 +138,14 @@ async function writeHashed(
   model: Model,
   { folder, name }: BuildJob,
   onProgress: (fraction: number) => void,
+  placed: ReadonlyMap<string, PlacedData> = new Map(),
 ): Promise<BuiltFile[]> {
   const hashes = new Map<string, Hash>()
   const expected = Math.max(1, model.weightBytes)
   let done = 0
   const files = await writeModel(model, join(folder, name), {
     location: `${name}_data`,
+    placed,
     onChunk: (chunk, part) => {
       const hash = hashes.get(part) ?? createHash('sha256')
       hashes.set(part, hash.update(chunk))

@@ -23,6 +23,11 @@ export interface IoInfo {
 export interface ArtifactAdapter extends ArtifactFile {
   /** Name of the adapter. */
   adapter: string
+  /**
+   * Where adapters are external data: the name that the model has for the file, which is that of the first. Any other is chosen
+   * by giving a session its bytes under this name.
+   */
+  location?: string
   /** Where its weights are in the file, in the order of `info.adapterInputs`. */
   tensors: { offset: number; dims: number[] }[]
 }
@@ -60,6 +65,8 @@ export interface ArtifactFile {
 export interface BuildReport {
   input: string
   output?: string
+  /** Files of the adapters that were written with `output`. `hash` is the hex SHA-256. */
+  adapters?: { name: string; file: string; bytes: number; hash: string }[]
   /** Size of the source, external data included. */
   bytesBefore: number
   bytesAfter: number

@@ -1,6 +1,7 @@
 import { ortEntry, runtimeOf } from '../codegen/entries.ts'
 import { type EmittedAdapter, type EmittedFile, generateModule, type VariantInput } from '../codegen/module.ts'
 import { OnnxError } from '../onnx/errors.ts'
+import type { As } from '../options/index.ts'
 import type { Artifact } from '../pipeline/index.ts'
 import { readSessionPreset } from '../pipeline/session-preset.ts'
 import type { Emitter, Hook } from './emit/emitter.ts'
@@ -42,7 +43,7 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
       inputs.push({ ...variant, urlExpression: '""', external: [] })
       continue
     }
-    const [url, ...external] = await emitModel(hook, artifact, setting.emitter, index, setup)
+    const [url, ...external] = await emitModel(hook, artifact, { as, emitter: setting.emitter, index, setup })
     const wasm =
       as === 'session' && runtime === 'web' && setting.emitsWasm
         ? await emitWasm(hook, ortEntry(device, 'web'), setting, index, setup)
@@ -71,14 +72,14 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
 
 async function emitModel(
   hook: Hook,
-  { model, external }: Artifact,
-  emitter: Emitter,
-  index: number,
-  setup: string[],
+  { model, external, adapters }: Artifact,
+  { as, emitter, index, setup }: { as: As; emitter: Emitter; index: number; setup: string[] },
 ): Promise<EmittedFile[]> {
-  const files = [model, ...external]
+  // Without the wrapper nobody gives ONNX Runtime the data of an adapter: it finds that of the first beside the model.
+  const beside = as === 'session' ? [] : adapters.slice(0, 1).filter(({ location }) => location !== undefined)
+  const files = [model, ...external, ...beside]
   const local = (i: number) => `__onnx_${index}_${i}`
-  const urls = await emitter.emit(hook, files, { together: external.length > 0, local })
+  const urls = await emitter.emit(hook, files, { together: files.length > 1, local })
   setup.push(...urls.flatMap((one) => one.setup || []))
   return files.map(({ name, bytes }, i) => ({ name, bytes, urlExpression: urls[i]!.url }))
 }
@@ -95,8 +96,9 @@ async function emitAdapters(
   const local = (i: number) => `__onnx_${index}_adapter_${i}`
   const urls = await emitter.emit(hook, adapters, { together: false, local })
   setup.push(...urls.flatMap((one) => one.setup || []))
-  return adapters.map(({ adapter, bytes, tensors }, i) => ({
+  return adapters.map(({ adapter, location, bytes, tensors }, i) => ({
     name: adapter,
+    ...(location === undefined ? {} : { location }),
     bytes,
     tensors,
     urlExpression: urls[i]!.url,

@@ -11,6 +11,7 @@ export function buildJson(rows: readonly ReportRow[]): JsonRow[] {
   return rows.map(({ report, target }) => ({
     input: report.input,
     ...(report.output === undefined ? {} : { output: report.output }),
+    ...(report.adapters?.length ? { adapters: report.adapters } : {}),
     ...(target === undefined ? {} : { target }),
     bytesBefore: report.bytesBefore,
     bytesAfter: report.bytesAfter,

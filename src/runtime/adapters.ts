@@ -1,43 +1,62 @@
 import { zeros } from './elements.ts'
 import { OnnxSessionError } from './error.ts'
-import type { Ort, OrtTensor } from './ort.ts'
-import type { IoInfo } from './types.ts'
+import type { Opener, VariantDefinition } from './model.ts'
+import { loadOrt, type OrtTensor } from './ort.ts'
+import { list as quoted } from './session.ts'
+import type { IoInfo, Session } from './types.ts'
 
-/** An adapter, as the emitted module describes it. */
-export interface AdapterDefinition {
+/** The file of an adapter. */
+export interface AdapterFile {
   name: string
   url: string | URL
   /** Size of the file. */
   bytes: number
+}
+
+/** An adapter whose weights are inputs of the model, as the emitted module describes it. */
+export interface AdapterDefinition extends AdapterFile {
   /** Per input: where its weights begin in the file, then their dims. */
   tensors: readonly (readonly number[])[]
 }
 
-type Weights = { [input: string]: OrtTensor }
+/** Reads a file of known size. */
+export type LoadFile = (url: string, bytes: number) => Promise<Uint8Array>
 
 /** The adapters of one model. */
 export interface AdapterSet {
   names: readonly string[]
-  /** The same for the tensors of one ONNX Runtime. Each adapter is loaded once. */
-  open(ort: Ort): {
-    /** Weights that change nothing. */
-    none: Weights
-    /** @throws OnnxSessionError ADAPTER_UNKNOWN or DOWNLOAD_FAILED */
-    load(name: string): Promise<Weights>
-  }
+  /**
+   * Opens the model with an adapter, or with none.
+   * @throws OnnxSessionError ADAPTER_UNKNOWN before anything is loaded, DOWNLOAD_FAILED
+   */
+  open(variant: VariantDefinition, open: Opener, name: string | undefined): Promise<Session>
 }
 
-/** @param load gives the bytes of a file */
-export function adapterSet(
-  load: (url: string, bytes: number) => Promise<Uint8Array>,
-  inputs: readonly IoInfo[],
-  list: readonly AdapterDefinition[],
-): AdapterSet {
-  const names = list.map(({ name }) => name)
+/** The adapter of a name. Throws OnnxSessionError ADAPTER_UNKNOWN. */
+export function adapterOf<A extends AdapterFile>(list: readonly A[], name: string): A {
+  const adapter = list.find((one) => one.name === name)
+  if (adapter) return adapter
+  const known = quoted(list.map((one) => one.name))
+  throw new OnnxSessionError('ADAPTER_UNKNOWN', `no adapter "${name}"; there is ${known}`)
+}
+
+/** The bytes of an adapter's file. Throws OnnxSessionError DOWNLOAD_FAILED. */
+export async function readAdapter(load: LoadFile, { url, bytes }: AdapterFile): Promise<Uint8Array> {
+  const file = await load(String(url), bytes)
+  if (file.length === bytes) return file
+  throw new OnnxSessionError('DOWNLOAD_FAILED', `${url}: expected ${bytes} bytes, got ${file.length}`)
+}
+
+type Weights = { [input: string]: OrtTensor }
+
+/** Adapters whose weights are fed with each run: all share one session, and each is loaded once. */
+export function adapterSet(load: LoadFile, inputs: readonly IoInfo[], list: readonly AdapterDefinition[]): AdapterSet {
   return {
-    names,
-    open({ Tensor }) {
-      const loaded = new Map<string, Promise<Weights>>()
+    names: list.map(({ name }) => name),
+    async open(variant, open, first) {
+      if (first !== undefined) adapterOf(list, first)
+      const [view, { Tensor }] = await Promise.all([open(variant), loadOrt(variant.ort)])
+      const base = view()
       /** One tensor per input, filled with what stands at `offset` of a file. */
       const weights = (dimsOf: (at: number) => readonly number[], file?: Uint8Array, offsets: readonly number[] = []) =>
         Object.fromEntries(
@@ -52,34 +71,32 @@ export function adapterSet(
             return [name, new Tensor(dtype as never, data as never, dims)]
           }),
         )
-      const fetchAdapter = async ({ url, bytes, tensors }: AdapterDefinition): Promise<Weights> => {
-        const file = await load(String(url), bytes)
-        if (file.length !== bytes)
-          throw new OnnxSessionError('DOWNLOAD_FAILED', `${url}: expected ${bytes} bytes, got ${file.length}`)
+      const read = async (adapter: AdapterDefinition): Promise<Weights> => {
+        const { tensors } = adapter
+        const file = await readAdapter(load, adapter)
         return weights(
           (at) => tensors[at]!.slice(1),
           file,
           tensors.map(([offset]) => offset!),
         )
       }
-      return {
-        // Rank 1, as not every device takes empty tensors.
-        none: weights((at) => inputs[at]!.shape!.map((dim) => (typeof dim === 'number' ? dim : 1))),
-        load(name) {
-          const adapter = list.find((one) => one.name === name)
-          if (!adapter) {
-            const known = names.map((one) => `"${one}"`).join(', ')
-            return Promise.reject(new OnnxSessionError('ADAPTER_UNKNOWN', `no adapter "${name}"; there is ${known}`))
-          }
-          const before = loaded.get(name)
-          if (before) return before
-          const loading = fetchAdapter(adapter)
-          loaded.set(name, loading)
-          // What failed may be tried again.
-          loading.catch(() => loaded.delete(name))
-          return loading
-        },
+      // Rank 1, as not every device takes empty tensors.
+      const none = weights((at) => inputs[at]!.shape!.map((dim) => (typeof dim === 'number' ? dim : 1)))
+      const loaded = new Map<string, Promise<Weights>>()
+      const weightsOf = (name: string): Promise<Weights> => {
+        const loading = loaded.get(name) ?? read(adapterOf(list, name))
+        loaded.set(name, loading)
+        // What failed may be tried again.
+        loading.catch(() => loaded.delete(name))
+        return loading
       }
+      const withAdapter = async (adapter: string | undefined): Promise<Session> => {
+        // Fails for what was disposed of.
+        await base.withAdapter(undefined)
+        const weights = adapter === undefined ? none : await weightsOf(adapter)
+        return view(weights, { adapters: this.names, adapter, withAdapter })
+      }
+      return withAdapter(first)
     },
   }
 }

@@ -80,7 +80,7 @@ export function frozen(sizes: readonly FrozenSize[]): NonNullable<VariantDefinit
       dispose,
       [Symbol.asyncDispose]: dispose,
     })
-    return view(undefined) as Session
+    return view(first.adapter) as Session
   }
 }
 

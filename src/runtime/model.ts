@@ -1,7 +1,7 @@
 import type { AdapterSet } from './adapters.ts'
 import { OnnxSessionError, reasonOf } from './error.ts'
 import type { MediaReader } from './media.ts'
-import { isKept, type OpenSession, wrapSession } from './session.ts'
+import { isKept, list, type OpenSession, type SessionView, wrapSession } from './session.ts'
 import type { Model, ModelInfo, ModelOptions, Session, SessionOptions, TargetChoice } from './types.ts'
 
 /** One build of a model, as the emitted module describes it. */
@@ -21,7 +21,7 @@ export interface VariantDefinition {
   /** URLs of the parts of ONNX Runtime for the web. */
   wasm?: { mjs?: string | URL; wasm?: string | URL }
   sessionOptions?: SessionOptions
-  /** Adapters whose weights are fed with each run. */
+  /** Makes sessions with adapters. */
   adapters?: AdapterSet
   /** Reads images and sound, where an input takes them. */
   media?: MediaReader
@@ -34,6 +34,12 @@ export interface ModelFiles {
   model: Uint8Array | string
   external?: { path: string; data: Uint8Array }[]
 }
+
+/** Opens a variant. `add` sees its files before the runtime does. */
+export type Opener = (
+  part: VariantDefinition,
+  add?: (files: Promise<ModelFiles>) => Promise<ModelFiles>,
+) => Promise<SessionView>
 
 /** What differs between browser and Node. */
 export interface Platform {
@@ -74,7 +80,7 @@ async function start(
 ): Promise<Session> {
   const wanted = variants.filter(({ target }) => target === (options.target ?? target))
   if (!wanted.length) {
-    const names = variants.map(({ target }) => `"${target}"`).join(', ')
+    const names = list(variants.map(({ target }) => target))
     throw new OnnxSessionError('TARGET_UNKNOWN', `no target "${options.target}"; there is ${names}`)
   }
   const attempts = wanted.map((variant) => ({ variant, device: variant.device }))
@@ -91,24 +97,30 @@ async function start(
       const obstacle = device === platform.base ? undefined : await platform.obstacle(variant)
       if (obstacle !== undefined) throw new OnnxSessionError('SESSION_FAILED', obstacle)
       const choice = { target, device, skipped }
-      const open = async (part: VariantDefinition): Promise<Session> => {
-        const { url, info, adapters, media } = part
+      const openView: Opener = async (part, add = (files) => files) => {
+        const { url, info, media } = part
         const loading = files.get(url) ?? platform.load(part, options)
         files.set(url, loading)
-        const opened = await platform.open(part, device, loading, options)
+        const opened = await platform.open(part, device, add(loading), options)
         files.delete(url)
-        return wrapSession({ ...opened, keep: options.keep }, info, choice, adapters, media)
+        return wrapSession({ ...opened, keep: options.keep }, info, choice, media)
       }
+      const open = async (part: VariantDefinition): Promise<Session> =>
+        part.adapters
+          ? part.adapters.open(part, openView, options.adapter)
+          : (await openView(part))().withAdapter(options.adapter)
       const session = await (variant.frozen ?? open)(variant, open)
       options.onTarget?.(choice)
       return session
     } catch (error) {
       options.signal?.throwIfAborted()
+      // No other target would do.
+      const { code } = error as OnnxSessionError
+      if (code === 'ADAPTER_UNKNOWN' || (attempts.length === 1 && code === 'DOWNLOAD_FAILED')) throw error
       failure = error
       skipped.push({ target, device, reason: reasonOf(error) })
     }
   }
-  if (attempts.length === 1 && failure instanceof OnnxSessionError && failure.code === 'DOWNLOAD_FAILED') throw failure
   const reasons = skipped.map(({ target, device, reason }) => `\n  ${target} (${device}): ${reason}`)
   throw new OnnxSessionError('SESSION_FAILED', `the model can't be run here${reasons.join('')}`, failure)
 }

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { type AdapterDefinition, type AdapterSet, adapterSet } from './adapters.ts'
+import { type AdapterDefinition, type AdapterFile, type AdapterSet, adapterSet } from './adapters.ts'
 import { download, downloadFiles } from './download.ts'
 import { OnnxSessionError, reasonOf } from './error.ts'
+import { externalAdapterSet } from './external-adapters.ts'
 import { createModel, type Platform, sessionOptions, type VariantDefinition } from './model.ts'
 import type { OrtSession } from './ort.ts'
 import { loadOrt } from './ort.ts'
@@ -19,6 +20,10 @@ const node: Platform = {
     isRemote(variant.url) ? downloadFiles(variant, String, options) : { model: toPath(variant.url) },
   async open(variant, device, files, options) {
     const [ort, { model, external = [] }] = await Promise.all([loadOrt(variant.ort), files])
+    // ONNX Runtime looks beside the model only if it is given no data at all.
+    for (const { path, url, bytes } of external.length ? (variant.external ?? []) : [])
+      if (!external.some((given) => given.path === path))
+        external.push({ path, data: await loadBytes(String(url), bytes) })
     const derived = {
       ...(options.threads && { intraOpNumThreads: options.threads }),
       ...(external.length > 0 && { externalData: external }),
@@ -66,6 +71,11 @@ export async function loadBytes(url: string, bytes: number): Promise<Uint8Array<
 /** What an emitted module calls for the adapters of a model. */
 export function adapters(inputs: readonly IoInfo[], list: readonly AdapterDefinition[]): AdapterSet {
   return adapterSet(loadBytes, inputs, list)
+}
+
+/** What an emitted module calls for adapters that are external data of a model, to which it refers as `path`. */
+export function externalAdapters(path: string, list: readonly AdapterFile[]): AdapterSet {
+  return externalAdapterSet(loadBytes, path, list)
 }
 
 /** What an emitted module calls: the model's builds, in order of preference. */

@@ -1,4 +1,3 @@
-import type { AdapterSet } from './adapters.ts'
 import { isSupported, zeros } from './elements.ts'
 import { OnnxSessionError, reasonOf } from './error.ts'
 import { type ReadFeed, readFeed } from './feed.ts'
@@ -30,25 +29,26 @@ export function isKept(output: string, names: readonly string[] | true): boolean
 type AnyFeeds = { readonly [name: string]: unknown }
 type AnyOutputs = { [name: string]: OnnxTensor }
 
+/** The session; with `weights` each run is fed these too. `more` takes the place of what it has. All share everything else. */
+export type SessionView = (weights?: { [input: string]: OrtTensor }, more?: object) => Session
+
 /** The typed, checked session around one of ONNX Runtime. */
 export function wrapSession(
   { ort, raw, queue, keep: always }: OpenSession,
   info: ModelInfo,
   choice: TargetChoice,
-  adapterSet?: AdapterSet,
   media?: MediaReader,
-): Session {
+): SessionView {
   const { inputs, outputs } = info
   const outputNames = outputs.map(({ name }) => name)
   /** Sequences and maps have no form in ONNX Runtime's JavaScript API: asking for them would fail the whole run. */
   const readable = outputs.filter(({ dtype }) => isSupported(dtype)).map(({ name }) => name)
-  const adapters = adapterSet?.open(ort)
   let disposal: Promise<void> | undefined
 
   function execute(
     feeds: ReadonlyMap<string, ReadFeed>,
     fetches: readonly string[],
-    weights: { [name: string]: OrtTensor } | undefined,
+    weights: { [input: string]: OrtTensor } | undefined,
     keep = always,
   ): Promise<AnyOutputs> {
     const tensors = [...feeds].map(([name, { data, dims }]): [string, OrtTensor] => {
@@ -86,18 +86,21 @@ export function wrapSession(
     if (disposal) throw new OnnxSessionError('SESSION_DISPOSED', 'the session has been disposed')
   }
 
-  /** The session with the weights of one adapter. Views share everything else. */
-  const view = (adapter: string | undefined, weights: { [name: string]: OrtTensor } | undefined) => ({
+  function dispose(): Promise<void> {
+    disposal ??= Promise.all(pending).then(() => queue(() => raw.release()))
+    return disposal
+  }
+
+  const view = (weights?: { [input: string]: OrtTensor }, more?: object) => ({
     ...choice,
     inputs,
     outputs,
-    adapters: adapterSet?.names ?? [],
-    adapter,
-    async withAdapter(name: string | undefined): Promise<Session> {
+    adapters: [],
+    adapter: undefined,
+    async withAdapter(name: string | undefined): Promise<unknown> {
       assertOpen()
-      if (name === undefined) return view(undefined, adapters?.none) as unknown as Session
-      if (!adapters) throw new OnnxSessionError('ADAPTER_UNKNOWN', `no adapter "${name}"; there is none`)
-      return view(name, await adapters.load(name)) as unknown as Session
+      if (name === undefined) return view()
+      throw new OnnxSessionError('ADAPTER_UNKNOWN', `no adapter "${name}"; there is none`)
     },
     async run(feeds: AnyFeeds, options: RunOptions<string> = {}): Promise<AnyOutputs> {
       assertOpen()
@@ -119,12 +122,9 @@ export function wrapSession(
     },
     dispose,
     [Symbol.asyncDispose]: dispose,
+    ...more,
   })
-  function dispose(): Promise<void> {
-    disposal ??= Promise.all(pending).then(() => queue(() => raw.release()))
-    return disposal
-  }
-  return view(undefined, adapters?.none) as unknown as Session
+  return view as unknown as SessionView
 }
 
 /** Reads and checks all feeds: names, element types, shapes. */

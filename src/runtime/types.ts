@@ -179,8 +179,9 @@ export interface Session<
   /** The adapter in use; undefined is the base model. */
   readonly adapter: Adapter | undefined
   /**
-   * The same session with another adapter, or with none. Weights are loaded once; switching costs nothing. All views
-   * can be used side by side, and disposing of one disposes of all.
+   * The same session with another adapter, or with none. Weights are loaded once; switching costs nothing. With adapters that are
+   * external data each needs a session of ONNX Runtime, which is opened when it is first asked for. All can be used side by
+   * side, and disposing of one disposes of all.
    * @throws OnnxSessionError `ADAPTER_UNKNOWN`, or `DOWNLOAD_FAILED`
    */
   withAdapter(name: Adapter | undefined): Promise<Session<I, O, Target, Adapter>>
@@ -205,9 +206,11 @@ export interface Session<
 /** Session options of ONNX Runtime. */
 export type SessionOptions = InferenceSession.SessionOptions
 
-export interface ModelOptions<Target extends string = string> {
+export interface ModelOptions<Target extends string = string, Adapter extends string = string> {
   /** Take this target and no other. */
   target?: Target
+  /** Begin with this adapter; none unless given. */
+  adapter?: Adapter
   /** `false`: fail rather than run on `cpu` or `wasm` when no target's device can be had. */
   fallback?: boolean
   /** Called while the model downloads, in bytes of model and external data together. */
@@ -249,7 +252,7 @@ export interface Model<
    * Downloads the model and ONNX Runtime and makes a session. Each call makes one of its own.
    * @throws OnnxSessionError `SESSION_FAILED` if no target can be run, with each one's reason.
    */
-  (options?: ModelOptions<Target>): Promise<Session<I, O, Target, Adapter>>
+  (options?: ModelOptions<Target, Adapter>): Promise<Session<I, O, Target, Adapter>>
   /** URL of the preferred variant. */
   readonly url: string
   readonly inputs: readonly IoInfo[]

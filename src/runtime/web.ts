@@ -1,5 +1,6 @@
-import { type AdapterDefinition, type AdapterSet, adapterSet } from './adapters.ts'
+import { type AdapterDefinition, type AdapterFile, type AdapterSet, adapterSet } from './adapters.ts'
 import { download, downloadFiles } from './download.ts'
+import { externalAdapterSet } from './external-adapters.ts'
 import { createModel, type Platform, sessionOptions, type VariantDefinition } from './model.ts'
 import { loadOrt, type Ort } from './ort.ts'
 import { type Queue, serialQueue } from './queue.ts'
@@ -60,6 +61,11 @@ function absolute(url: string | URL): string {
 /** What an emitted module calls for the adapters of a model. */
 export function adapters(inputs: readonly IoInfo[], list: readonly AdapterDefinition[]): AdapterSet {
   return adapterSet(loadBytes, inputs, list)
+}
+
+/** What an emitted module calls for adapters that are external data of a model, to which it refers as `path`. */
+export function externalAdapters(path: string, list: readonly AdapterFile[]): AdapterSet {
+  return externalAdapterSet(loadBytes, path, list)
 }
 
 /** What an emitted module calls: the model's builds, in order of preference. */

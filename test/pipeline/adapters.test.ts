@@ -1,14 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { readAdapter } from '../../src/onnx/adapters/index.ts'
 import { resolveRequest } from '../../src/options/index.ts'
 import { type Artifact, createPipeline, deliver } from '../../src/pipeline/index.ts'
-import { adapters, defineModel } from '../../src/runtime/node.ts'
 import type { Session } from '../../src/runtime/types.ts'
 import { writeLoraModel } from '../support/lora-model.ts'
 import { readTensors } from '../support/npz.ts'
+import { modelOf } from '../support/open-artifact.ts'
 import { hasShared, shared } from '../support/shared.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
@@ -25,18 +24,6 @@ async function build(file: string, query: string): Promise<Artifact> {
   } finally {
     await pipeline.close()
   }
-}
-
-function open({ model, info, adapters: files }: Artifact): Promise<Session> {
-  const list = files.map(({ adapter, file, bytes, tensors }) => ({
-    name: adapter,
-    url: file,
-    bytes,
-    tensors: tensors.map(({ offset, dims }) => [offset, ...dims]),
-  }))
-  const variant = { target: 'cpu', device: 'cpu', info, bytes: model.bytes, url: pathToFileURL(model.file).href }
-  const ort = () => import('onnxruntime-node')
-  return defineModel([{ ...variant, ort, adapters: adapters(info.adapterInputs ?? [], list) }])()
 }
 
 describe.skipIf(!hasShared).each(['tiny-lora', 'tiny-lora-llama'])('%s', (name) => {
@@ -65,7 +52,7 @@ describe.skipIf(!hasShared).each(['tiny-lora', 'tiny-lora-llama'])('%s', (name) 
     const artifact = await build(shared(`own/${name}.onnx`), query.replace('NAME', name))
     const isPacked = query.startsWith('pack')
     expect(artifact.info.adapterInputs).toHaveLength(isPacked ? (name.endsWith('llama') ? 3 : 2) : 8)
-    await using session = await open(artifact)
+    await using session = await modelOf(artifact)()
     const feeds = Object.fromEntries(
       [...readTensors(shared(`own/${name}-inputs.npz`))].map(([input, tensor]) => [
         input,

@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { type AdapterDefinition, adapterSet } from '../../src/runtime/adapters.ts'
+import { type AdapterDefinition, type AdapterSet, adapterSet } from '../../src/runtime/adapters.ts'
 import { OnnxSessionError } from '../../src/runtime/error.ts'
-import { adapters as nodeAdapters } from '../../src/runtime/node.ts'
-import { wrapSession } from '../../src/runtime/session.ts'
+import { defineModel, adapters as nodeAdapters } from '../../src/runtime/node.ts'
+import type { ModelOptions } from '../../src/runtime/types.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 import { type FakeOrt, fakeOrt, infoOf, io } from './support/fake-ort.ts'
 
@@ -23,10 +23,10 @@ const definition: AdapterDefinition = {
   ],
 }
 
-async function sessionOf(ort: FakeOrt, set: ReturnType<typeof adapterSet> | undefined) {
-  const raw = await ort.InferenceSession.create(undefined as never, { executionProviders: ['cpu'] })
-  const choice = { target: 'cpu', device: 'cpu', skipped: [] }
-  return wrapSession({ ort, raw, queue: (task) => task() }, infoOf([io('x', 'float32', [1])]), choice, set)
+function sessionOf(ort: FakeOrt, set: AdapterSet | undefined, options?: ModelOptions) {
+  const info = infoOf([io('x', 'float32', [1])])
+  const variant = { target: 'cpu', device: 'cpu', info, bytes: 0, url: 'm.onnx', ort: async () => ort }
+  return defineModel([{ ...variant, ...(set && { adapters: set }) }])(options)
 }
 
 test('weights are read where they lie, once, and fed with each run', async () => {

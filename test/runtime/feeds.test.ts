@@ -11,7 +11,7 @@ async function feed(inputs: readonly IoInfo[], feeds: Record<string, unknown>, o
   const ort = fakeOrt(inputs.map(({ name }) => name))
   const raw = await ort.InferenceSession.create(new Uint8Array() as never, { executionProviders: ['cpu'] })
   const choice = { target: 'cpu', device: 'cpu', skipped: [] }
-  const session = wrapSession({ ort, raw, queue: serialQueue() }, infoOf(inputs), choice)
+  const session = wrapSession({ ort, raw, queue: serialQueue() }, infoOf(inputs), choice)()
   try {
     await session.run(feeds as never, options)
   } catch (error) {
@@ -222,7 +222,7 @@ test('a tensor on a device is passed on untouched', async () => {
   const ort = fakeOrt(['x'])
   const raw = await ort.InferenceSession.create(new Uint8Array() as never, { executionProviders: ['cpu'] })
   const info = infoOf([io('x', 'float32', ['n'])])
-  const session = wrapSession({ ort, raw, queue: serialQueue() }, info, { target: '', device: '', skipped: [] })
+  const session = wrapSession({ ort, raw, queue: serialQueue() }, info, { target: '', device: '', skipped: [] })()
   const tensor = new FakeTensor('float32', undefined, [4])
   tensor.location = 'gpu-buffer'
   await session.run({ x: new OnnxTensor<'float32', ['n']>(tensor) } as never)

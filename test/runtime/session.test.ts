@@ -12,7 +12,7 @@ async function open(): Promise<{ ort: FakeOrt; session: Session }> {
   const ort = fakeOrt(['x', 'fail'])
   const raw = await ort.InferenceSession.create(new Uint8Array() as never, { executionProviders: ['cpu'] })
   const choice = { target: 'web', device: 'wasm', skipped: [] }
-  return { ort, session: wrapSession({ ort, raw, queue: serialQueue() }, infoOf(inputs, outputs), choice) }
+  return { ort, session: wrapSession({ ort, raw, queue: serialQueue() }, infoOf(inputs, outputs), choice)() }
 }
 const feeds = { x: [[1, 2]] } as never
 
@@ -47,7 +47,7 @@ test('an input with a default that ONNX Runtime does not offer is refused, not i
   const ort = fakeOrt(['x'])
   const raw = await ort.InferenceSession.create(new Uint8Array() as never, { executionProviders: ['cpu'] })
   const choice = { target: '', device: '', skipped: [] }
-  const session = wrapSession({ ort, raw, queue: serialQueue() }, infoOf(inputs), choice)
+  const session = wrapSession({ ort, raw, queue: serialQueue() }, infoOf(inputs), choice)()
   const run = session.run({ x: [[1, 2]], fail: 1 } as never)
   await expect(run).rejects.toMatchObject({ code: 'INPUT_UNSUPPORTED' })
 })
@@ -153,7 +153,7 @@ test('what stays on the device is said for the session or for each run', async (
     }
     const open = { ort, raw: raw as never, queue: (task: () => Promise<never>) => task(), keep: always }
     const choice = { target: 'gpu', device: 'webgpu', skipped: [] }
-    const session = wrapSession(open as never, infoOf([io('x', 'float32', [1])], outputs), choice)
+    const session = wrapSession(open as never, infoOf([io('x', 'float32', [1])], outputs), choice)()
     await session.run({ x: [1] } as never, keep ? { keep } : {})
     return [...downloads]
   }

@@ -31,15 +31,27 @@ export function fixedOperand(node: Node | undefined): { fixed: Value; other: Val
   return isFixed(first) ? { fixed: first, other: second } : { fixed: second, other: first }
 }
 
-/** `m - 1` per column; undefined if the two factors of the layer are something else. */
-export async function shiftOf({ factor, shifted }: Dora, b: Linear, ort: OrtService): Promise<Tensor | undefined> {
+/** The vectors of a layer: `m - 1` and m. */
+export interface DoraFactors {
+  /** `[columns]` */
+  shift: Tensor
+  factor: Tensor
+}
+
+/** The vectors of a layer; undefined if its two factors are something else. */
+export async function factorsOf(
+  { factor, shifted }: Dora,
+  b: Linear,
+  ort: OrtService,
+): Promise<DoraFactors | undefined> {
   const [m, less] = [await evaluateFixed(factor, ort), await evaluateFixed(shifted, ort)]
   if (m.dtype !== less.dtype || m.elementCount !== b.columns || m.dims.at(-1) !== b.columns) return undefined
   const numbers = less.toNumbers()
   const agree = m
     .toNumbers()
     .every((value, at) => Math.abs(value - 1 - numbers[at]!) <= 1e-3 * Math.max(1, Math.abs(value)))
-  return agree && numbers.length === b.columns ? Tensor.of(less.dtype!, [b.columns], less.bytes()) : undefined
+  if (!agree || numbers.length !== b.columns) return undefined
+  return { shift: Tensor.of(less.dtype!, [b.columns], less.bytes()), factor: m }
 }
 
 /** Makes the layer read `m - 1` from `input`: zeros leave the base as it is. */
@@ -52,6 +64,14 @@ export function setShift({ branch, base, factor, shifted }: Dora, input: Value):
   )
   branch.setInput(branch.inputs.indexOf(factor), sum.output())
   base.setInput(base.inputs.indexOf(shifted), input)
+  dropDead(shifted)
+  dropDead(factor)
+}
+
+/** Makes the layer read both its vectors from inputs, to compute exactly what it did. */
+export function setFactors({ branch, base, factor, shifted }: Dora, shift: Value, multiplier: Value): void {
+  branch.setInput(branch.inputs.indexOf(factor), multiplier)
+  base.setInput(base.inputs.indexOf(shifted), shift)
   dropDead(shifted)
   dropDead(factor)
 }

@@ -16,6 +16,8 @@ export interface Slot {
   like: Tensor
   /** The axis whose size is the rank: it may differ. Undefined for vectors. */
   rankAxis: number | undefined
+  /** What it is in adapters that lack it: zeros unless said. */
+  fill?: number
 }
 
 /** The slots of one layer. */
@@ -25,6 +27,10 @@ export interface Layer {
   factors: readonly Slot[]
   /** The vector of DoRA, less one. Adapters may lack it. */
   shift?: Slot
+  /** The vector of DoRA itself, where it is a weight too. */
+  multiplier?: Slot
+  /** Scales that are no part of the factors. */
+  constants: readonly Slot[]
   /** The frozen weight `[rows, columns]`, where it is needed. */
   weight?: Tensor
 }
@@ -81,7 +87,7 @@ export function readAdapterFor(layers: readonly Layer[], file: string): Map<stri
     found.set(slot.name, convertFloats(Tensor.of(dtype, dims, data), slot.like.dtype!))
     if (name !== written) magnitudes.add(slot.name)
   }
-  for (const { name, factors, shift, weight } of layers) {
+  for (const { name, factors, shift, multiplier, constants, weight } of layers) {
     const present = factors.filter((slot) => found.has(slot.name))
     const ranks = new Set(present.map((slot) => found.get(slot.name)!.dims[slot.rankAxis!]))
     const isWhole = present.length === factors.length
@@ -103,22 +109,33 @@ export function readAdapterFor(layers: readonly Layer[], file: string): Map<stri
       const [a, b] = factors.map((slot) => found.get(slot.name)!) as [Tensor, Tensor]
       found.set(shift.name, shiftOfMagnitude(found.get(shift.name)!, weight, a, b))
     }
-    for (const slot of isWhole ? [] : factors) found.set(slot.name, zeros(slot))
-    if (shift && !found.has(shift.name)) found.set(shift.name, zeros(shift))
+    for (const slot of [...factors, ...(shift ? [shift] : []), ...constants])
+      if (!found.has(slot.name)) found.set(slot.name, filled(slot))
+    if (shift && multiplier && !found.has(multiplier.name)) {
+      const values = found.get(shift.name)!.toNumbers()
+      found.set(
+        multiplier.name,
+        Tensor.from(
+          multiplier.like.dtype!,
+          multiplier.like.dims,
+          values.map((value) => value + 1),
+        ),
+      )
+    }
   }
   return found
 }
 
 /** All slots of a layer. */
-export function slotsOf({ factors, shift }: Layer): Slot[] {
-  return shift ? [...factors, shift] : [...factors]
+export function slotsOf({ factors, shift, multiplier, constants }: Layer): Slot[] {
+  return [...factors, ...(shift ? [shift] : []), ...(multiplier ? [multiplier] : []), ...constants]
 }
 
 function endsAlike(a: string, b: string): boolean {
   return a.endsWith(`.${b}`) || b.endsWith(`.${a}`)
 }
 
-function zeros({ like, rankAxis }: Slot): Tensor {
+function filled({ like, rankAxis, fill = 0 }: Slot): Tensor {
   const dims = like.dims.map((dim, axis) => (axis === rankAxis ? 1 : dim))
-  return Tensor.of(like.dtype!, dims, new Uint8Array((like.byteLength / like.elementCount) * elementsIn(dims)))
+  return Tensor.from(like.dtype!, dims, new Array<number>(elementsIn(dims)).fill(fill))
 }

@@ -10,8 +10,7 @@ export interface Branch {
   a: Linear
   /** `[rank, outer]` */
   b: Linear
-  scale: number
-  /** Products with the scale, which become needless when it is part of B. */
+  /** Products with the scale of the layer. */
   scalings: Node[]
   /** The frozen product, where it was found. */
   base: Node | undefined
@@ -37,18 +36,15 @@ function branchAt(node: Node): Branch | undefined {
   const a = linearOf(node)
   if (!a || a.columns >= a.rows) return undefined
   const scalings: Node[] = []
-  let scale = a.alpha
   let decomposed: { node: Node; factor: Value } | undefined
   const follow = (from: Value, canDecompose = false): { value: Value; user: Node } | undefined => {
     for (let value = from; ; ) {
       const user = value.onlyUser
       if (!user) return undefined
-      const factor = factorOf(user, value)
-      const wide = factor === undefined && !decomposed && canDecompose ? fixedOperand(user) : undefined
-      if (factor !== undefined) {
-        scale *= factor
-        scalings.push(user)
-      } else if (wide) decomposed = { node: user, factor: wide.fixed }
+      const isScaling = isScalingOf(user, value)
+      const wide = !isScaling && !decomposed && canDecompose ? fixedOperand(user) : undefined
+      if (isScaling) scalings.push(user)
+      else if (wide) decomposed = { node: user, factor: wide.fixed }
       else if (!isPassing(user)) return { value, user }
       value = user.output()
     }
@@ -56,14 +52,13 @@ function branchAt(node: Node): Branch | undefined {
   const inner = follow(node.output())
   const b = inner && linearOf(inner.user)
   if (!b || b.input !== inner.value || b.rows !== a.columns || b.rows >= b.columns) return undefined
-  scale *= b.alpha
   const outer = follow(b.node.output(), true)
   if (!outer?.user.is('Add')) return undefined
   const other = outer.user.inputs.find((value) => value !== outer.value)
-  if (decomposed) return decomposedBranch({ a, b, scale, scalings, base: undefined }, decomposed, outer.user, other)
+  if (decomposed) return decomposedBranch({ a, b, scalings, base: undefined }, decomposed, outer.user, other)
   const base = other ? frozenProduct(other, sourceOf(a.input), REACH) : undefined
   const named = /(?:^|[./])(?:default(?:_0)?|lora_A)[./]/.test(a.node.name)
-  return base || named ? { a, b, scale, scalings, base } : undefined
+  return base || named ? { a, b, scalings, base } : undefined
 }
 
 /** A branch whose result is multiplied by a vector, if the base's is too as DoRA does it. `sum` adds `other` to the branch. */
@@ -84,13 +79,12 @@ function decomposedBranch(
   return { ...branch, base, dora: { branch: node, base: product, factor, shifted: scaled.fixed } }
 }
 
-/** The factor by which `node` multiplies `value`, if that is one constant number. */
-export function factorOf(node: Node, value: Value): number | undefined {
-  if (!node.is('Mul') && !node.is('Div')) return undefined
+/** Whether `node` multiplies `value` by one constant number, or divides it. */
+export function isScalingOf(node: Node, value: Value): boolean {
+  if (!node.is('Mul') && !node.is('Div')) return false
   const [first, second] = node.inputs
-  if (first === second) return undefined
-  const factor = (first === value ? second : node.is('Mul') ? first : undefined)?.constant?.scalar()
-  return node.is('Div') && factor !== undefined ? 1 / factor : factor
+  if (first === second) return false
+  return (first === value ? second : node.is('Mul') ? first : undefined)?.constant?.scalar() !== undefined
 }
 
 /** True for operators that hand a value on. */

@@ -1,12 +1,13 @@
 import { dirname, resolve } from 'node:path'
+import { OnnxError } from '../../onnx/errors.ts'
 import type { ParamOutput } from '../../params/spec.ts'
 import type { Pass } from '../pass.ts'
 
 const params = {
   adapters: {
     type: 'enum',
-    doc: 'What becomes of LoRA, DoRA and LoHa weights in the model: `inputs` takes them out into a file of their own, `none` leaves them. Default `none`, or `inputs` where adapter_files or adapter_name is given',
-    values: ['none', 'inputs'],
+    doc: 'What becomes of LoRA, DoRA and LoHa weights in the model: `inputs` makes inputs of them, `external` moves them into a data file that is chosen when a session is made, `none` leaves them. Default `none`, or `inputs` where adapter_files or adapter_name is given',
+    values: ['none', 'inputs', 'external'],
   },
   adapterFormat: {
     type: 'enum',
@@ -26,7 +27,7 @@ const params = {
   },
   pack: {
     type: 'boolean',
-    doc: 'With adapters: weights of one kind and size are one input, which a Split in the graph takes apart: fewer inputs to feed',
+    doc: 'With adapters=inputs: weights of one kind and size are one input, which a Split in the graph takes apart: fewer inputs to feed',
   },
 } as const
 
@@ -35,11 +36,17 @@ export type AdapterOptions = ParamOutput<typeof params>
 /** Makes one base model out of a model with LoRA, DoRA or LoHa layers, whose weights become inputs, and adapter files to feed it. */
 export const adapters: Pass<typeof params> = {
   name: 'adapters',
-  version: 5,
+  version: 6,
   doc: 'Takes LoRA, DoRA and LoHa weights out of the model, so that one base serves many adapters: `session.withAdapter(name)`',
   params,
   enabled: ({ adapters, adapterFiles, adapterName }) =>
     adapters === undefined ? adapterFiles !== undefined || adapterName !== undefined : adapters !== 'none',
+  check({ adapters, pack }) {
+    if (adapters === 'external' && pack)
+      throw new OnnxError('OPTION_CONFLICT', 'pack joins inputs, and adapters=external makes none', {
+        hint: 'Leave pack out, or take adapters=inputs.',
+      })
+  },
   lossless: true,
   dependencies: ({ adapterFiles }, file) => Object.values(adapterFiles ?? {}).map((path) => locate(path, file)),
   run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),

@@ -1,7 +1,7 @@
 import type { Graph } from '../../graph/graph.ts'
 import type { Node } from '../../graph/node.ts'
 import type { Value } from '../../graph/value.ts'
-import { factorOf, frozenProduct, isPassing, REACH, sourceOf } from './find.ts'
+import { frozenProduct, isPassing, isScalingOf, REACH, sourceOf } from './find.ts'
 import { type BranchName, namePath, nameWeight } from './names.ts'
 
 /** Names of the factors, as PEFT calls them, and which axis of each is the rank. */
@@ -16,8 +16,7 @@ export const HADA = [
 export interface Hada extends BranchName {
   /** The products of w1 and of w2; each has `[outer, rank]` and `[rank, inner]`. */
   products: readonly [Node, Node]
-  scale: number
-  /** Products with the scale, which become needless when it is part of w1_a. */
+  /** Products with the scale of the layer. */
   scalings: Node[]
 }
 
@@ -35,16 +34,12 @@ function hadaAt(node: Node, index: number): Hada | undefined {
   if (!node.is('Mul')) return undefined
   const [first, second] = node.inputs.map((value) => (value?.onlyUser ? factored(value.producer) : undefined))
   if (!first || !second || first.dims.join() !== second.dims.join()) return undefined
-  let scale = 1
   const scalings: Node[] = []
   let value = node.output()
   let user = value.onlyUser
   for (; user; value = user.output(), user = value.onlyUser) {
-    const factor = factorOf(user, value)
-    if (factor !== undefined) {
-      scale *= factor
-      scalings.push(user)
-    } else if (!isPassing(user) && !user.is('Transpose') && !(user.is('Reshape') && user.input(0) === value)) break
+    if (isScalingOf(user, value)) scalings.push(user)
+    else if (!isPassing(user) && !user.is('Transpose') && !(user.is('Reshape') && user.input(0) === value)) break
   }
   const isProduct = user?.is('MatMul') || (user?.is('Gemm') && !user.input(2))
   if (!user || !isProduct || user.input(1) !== value) return undefined
@@ -57,7 +52,7 @@ function hadaAt(node: Node, index: number): Hada | undefined {
   if (!base) return undefined
   const name = nameWeight(first.node.input(0)!.name, 'hada_w1_a') ??
     namePath(base.name) ?? { layer: `loha.${index}`, adapter: 'default' }
-  return { ...name, products: [first.node, second.node], scale, scalings }
+  return { ...name, products: [first.node, second.node], scalings }
 }
 
 /** A product of two constant matrices: `[outer, inner]` and the rank. */

@@ -87,7 +87,7 @@ function packGroup(model: Model, members: readonly Slot[]): Pack {
 }
 
 /** A matrix whose `axis` has `size` entries: zeros come behind those that there are. */
-function fillUp(tensor: Tensor, axis: number | undefined, size: number): Tensor {
+export function fillUp(tensor: Tensor, axis: number | undefined, size: number): Tensor {
   if (axis === undefined || tensor.dims[axis] === size) return tensor
   const dims = tensor.dims.map((dim, at) => (at === axis ? size : dim))
   return concatenate([tensor], axis, dims)

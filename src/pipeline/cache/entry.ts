@@ -7,10 +7,12 @@ export interface EntryFile {
   hash: string
 }
 
-/** An adapter's file, and where in it the weights are, in the order of `ModelInfo.adapterInputs`. */
+/** An adapter's file, and where in it the weights are, in the order of `ModelInfo.adapterInputs` or of the names in the file. */
 export interface AdapterFile extends EntryFile {
   /** Name of the adapter. */
   adapter: string
+  /** Where the model refers to its data as external data: the name that it has for the file. The same in all adapters. */
+  location?: string
   tensors: { offset: number; dims: number[] }[]
 }
 

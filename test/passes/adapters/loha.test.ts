@@ -1,6 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import type { Graph } from '../../../src/graph/graph.ts'
 import type { Model } from '../../../src/graph/model.ts'
@@ -8,13 +7,11 @@ import { Tensor } from '../../../src/graph/tensor.ts'
 import { tensorType } from '../../../src/graph/types.ts'
 import type { Value } from '../../../src/graph/value.ts'
 import { encodeAdapter } from '../../../src/onnx/adapters/index.ts'
-import { resolveRequest } from '../../../src/options/index.ts'
 import { adapters } from '../../../src/passes/adapters/index.ts'
 import { readPeftFolder } from '../../../src/passes/adapters/peft.ts'
 import type { PassResult } from '../../../src/passes/pass.ts'
-import { createPipeline } from '../../../src/pipeline/index.ts'
-import { adapters as adapterSet, defineModel } from '../../../src/runtime/node.ts'
 import { buildModel, bytesOf, copyOf, difference, passContext, runModel } from '../../support/models.ts'
+import { buildArtifact, modelOf } from '../../support/open-artifact.ts'
 import { temporaryFolder } from '../../support/temporary.ts'
 
 const [inner, outer] = [8, 6]
@@ -179,21 +176,7 @@ test.each([
   const folder = temporaryFolder()
   const file = join(folder, 'loha.onnx')
   writeFileSync(file, bytesOf(make([2, 3])))
-  const [options] = resolveRequest({ query, file, root: folder }).targets
-  const pipeline = createPipeline({ root: folder, workers: false })
-  const { model, info, adapters: files } = await pipeline.build({ file, options: options! })
-  await pipeline.close()
-  const list = files.map(({ adapter, file, bytes, tensors }) => ({
-    name: adapter,
-    url: file,
-    bytes,
-    tensors: tensors.map(({ offset, dims }) => [offset, ...dims]),
-  }))
-  const url = pathToFileURL(model.file).href
-  const variant = { target: 'cpu', device: 'cpu', info, bytes: model.bytes, url }
-  const ort = () => import('onnxruntime-node')
-  const open = defineModel([{ ...variant, ort, adapters: adapterSet(info.adapterInputs ?? [], list) }])
-  await using session = await open()
+  await using session = await modelOf(await buildArtifact(file, query))()
   const feeds = { x: { data: x.toNumbers(), dims: x.dims } } as never
   for (const [view, scale] of [
     [session, 0],

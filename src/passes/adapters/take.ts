@@ -1,0 +1,132 @@
+import type { Model } from '../../graph/model.ts'
+import type { Node } from '../../graph/node.ts'
+import { Tensor } from '../../graph/tensor.ts'
+import { type Dim, tensorType } from '../../graph/types.ts'
+import type { Value } from '../../graph/value.ts'
+import { type DoraFactors, setFactors, setShift } from './dora.ts'
+import { type Layer, RANK, SHIFT, type Slot } from './files.ts'
+import type { Branch } from './find.ts'
+import { dropUnused, setWeight, weightOf } from './linear.ts'
+import { HADA, type Hada } from './loha.ts'
+
+/**
+ * Makes inputs of the weights of adapter layers. Until the model is written they keep their data as default values, so that
+ * passes that run it need not know. The scale of a layer becomes part of one factor, so that adapters of any alpha fit.
+ *
+ * With `isExact` the model computes the same to the last bit: what can't be moved into another weight without rounding is a
+ * weight of the adapter by itself. Shapes are fixed then.
+ */
+export class LayerTaker {
+  readonly #model: Model
+  readonly #isExact: boolean
+  /** Branches of several layers may share a weight: it is an input once. */
+  readonly #shared = new Map<Value, Value>()
+
+  constructor(model: Model, { isExact }: { isExact: boolean }) {
+    this.#model = model
+    this.#isExact = isExact
+  }
+
+  /** Takes out a LoRA layer, or a DoRA layer with its vectors. */
+  branch(branch: Branch, layer: string, dora: DoraFactors | undefined): Layer {
+    const { a, b } = branch
+    const scale = this.#scale(branch.scalings, layer)
+    const slotA = this.#factor(`${layer}.lora_A.weight`, 'lora_A', weightOf(a, 1), 1, a.weight)
+    setWeight(a, slotA.input)
+    const slotB = this.#factor(
+      `${layer}.lora_B.weight`,
+      'lora_B',
+      weightOf(b, scale.factor * a.alpha * b.alpha),
+      0,
+      scale.factor * a.alpha * b.alpha === 1 ? b.weight : undefined,
+    )
+    setWeight(b, slotB.input)
+    return {
+      name: layer,
+      factors: [slotA.slot, slotB.slot],
+      ...(dora ? this.#vectors(branch, layer, dora) : {}),
+      constants: scale.slots,
+    }
+  }
+
+  /** Takes out a LoHa layer. */
+  hada({ layer, products, scalings }: Hada): Layer {
+    const scale = this.#scale(scalings, layer)
+    const factors = HADA.map(([kind, rankAxis], at): Slot => {
+      const node = products[at < 2 ? 0 : 1]
+      const old = node.input(at % 2)!
+      const given = old.constant!
+      const tensor = at || scale.factor === 1 ? given : times(given, scale.factor)
+      const { slot, input } = this.#factor(`${layer}.${kind}`, kind, tensor, rankAxis)
+      node.setInput(at % 2, input)
+      dropUnused(old)
+      return slot
+    })
+    return { name: layer, factors, constants: scale.slots }
+  }
+
+  #factor(name: string, kind: string, tensor: Tensor, rankAxis: number, weight?: Value): { slot: Slot; input: Value } {
+    const input = (weight && this.#shared.get(weight)) ?? this.#input(name, tensor, rankAxis)
+    if (weight) this.#shared.set(weight, input)
+    return { slot: { name: input.name, kind, like: tensor, rankAxis }, input }
+  }
+
+  #vectors({ dora }: Branch, layer: string, { shift, factor }: DoraFactors): Pick<Layer, 'shift' | 'multiplier'> {
+    const input = this.#input(`${layer}${SHIFT}`, shift)
+    const slot = { name: input.name, kind: 'dora_M', like: shift, rankAxis: undefined }
+    if (!this.#isExact) {
+      setShift(dora!, input)
+      return { shift: slot }
+    }
+    // The sum of the shift and one may be rounded.
+    const other = this.#input(`${layer}.dora_factor.weight`, factor)
+    setFactors(dora!, input, other)
+    return { shift: slot, multiplier: { name: other.name, kind: 'dora_factor', like: factor, rankAxis: undefined } }
+  }
+
+  /** Takes products with the scale out, or makes weights of their constants where moving these would round. */
+  #scale(scalings: readonly Node[], layer: string): { factor: number; slots: Slot[] } {
+    const constants = scalings.map((node) => node.inputs.find((value) => value?.constant)!)
+    if (this.#isExact && !constants.every((value) => isPowerOfTwo(value.constant!.scalar()!)))
+      return {
+        factor: 1,
+        slots: scalings.map((node, at) => {
+          const old = constants[at]!
+          const like = old.constant!
+          const input = this.#input(`${layer}.scale${at || ''}`, like)
+          node.setInput(node.inputs.indexOf(old), input)
+          dropUnused(old)
+          return { name: input.name, kind: 'scale', like, rankAxis: undefined, fill: 1 }
+        }),
+      }
+    let factor = 1
+    scalings.forEach((node, at) => {
+      const constant = constants[at]!
+      const value = constant.constant!.scalar()!
+      factor *= node.is('Div') ? 1 / value : value
+      const source = node.inputs.find((one) => one && !one.constant)!
+      const { graph } = node
+      graph.replace(node.output(), source)
+      graph.remove(node)
+      dropUnused(constant)
+    })
+    return { factor, slots: [] }
+  }
+
+  #input(name: string, tensor: Tensor, rankAxis?: number): Value {
+    const dims = tensor.dims.map((dim, axis): Dim => (!this.#isExact && axis === rankAxis ? RANK : dim))
+    const input = this.#model.graph.addInput(this.#model.names.fresh(name), tensorType(tensor.dtype, dims))
+    this.#model.graph.setInitializer(input, tensor)
+    return input
+  }
+}
+
+function times(tensor: Tensor, factor: number): Tensor {
+  const values = tensor.toNumbers().map((value) => value * factor)
+  return Tensor.from(tensor.dtype!, tensor.dims, values)
+}
+
+/** Products with these are exact. */
+function isPowerOfTwo(value: number): boolean {
+  return value !== 0 && Number.isInteger(Math.log2(Math.abs(value)))
+}
