@@ -21,6 +21,14 @@ export function nameOf(node: Node): string {
   return node.name || node.outputs.find((value) => value)?.name || ''
 }
 
+/** True unless the choice of operator types leaves this one out. */
+export function wantsType(opType: string, { ops, excludeOps }: Selection): boolean {
+  return (!ops?.length || ops.includes(opType)) && !excludeOps?.includes(opType)
+}
+
+/** Names by which nodes are known besides their own. */
+export type Aliases = ReadonlyMap<Node, readonly string[]>
+
 /**
  * The choice of nodes as a predicate. A pattern is a glob (`*` stays within `/`, `**` does not) or the exact name.
  * Patterns that fit no node of the model are reported, as they are most likely misspelt.
@@ -28,6 +36,7 @@ export function nameOf(node: Node): string {
  * @param part nodes outside of it are left out as well
  * @param supported operator types that can be quantized at all; others in `ops` are an error. In `excludeOps` those of static
  * quantization always pass: presets name them, and are used with other kinds too
+ * @param aliases names that fit as well
  */
 export function selector(
   model: Model,
@@ -35,7 +44,9 @@ export function selector(
   supported: readonly string[],
   note: (note: Note) => void,
   part?: Part,
+  aliases: Aliases = new Map(),
 ): (node: Node) => boolean {
+  const namesOf = (node: Node): string[] => [nameOf(node), ...(aliases.get(node) ?? [])]
   const excludable = [...supported, ...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS, ...FUSED]
   const known = { ops: supported, excludeOps: [...new Set(excludable)] }
   for (const key of ['ops', 'excludeOps'] as const)
@@ -43,21 +54,20 @@ export function selector(
   const matchers = { nodes: compile(selection.nodes), excludeNodes: compile(selection.excludeNodes) }
   for (const key of ['nodes', 'excludeNodes'] as const)
     for (const { pattern, fits } of matchers[key]) {
-      if ([...model.allNodes()].some((node) => fits(nameOf(node)))) continue
+      if ([...model.allNodes()].some((node) => namesOf(node).some(fits))) continue
       note({
         level: 'warn',
         code: 'quantize/pattern-without-node',
         message: `no node of the model is called "${pattern}" (${key})`,
       })
     }
-  const { ops, excludeOps } = selection
   return (node) => {
     if (part && !part.selects(node)) return false
-    if (ops?.length && !ops.includes(node.opType)) return false
-    if (excludeOps?.includes(node.opType)) return false
-    const name = nameOf(node)
-    if (matchers.nodes.length && !matchers.nodes.some(({ fits }) => fits(name))) return false
-    return !matchers.excludeNodes.some(({ fits }) => fits(name))
+    if (!wantsType(node.opType, selection)) return false
+    if (!matchers.nodes.length && !matchers.excludeNodes.length) return true
+    const names = namesOf(node)
+    if (matchers.nodes.length && !matchers.nodes.some(({ fits }) => names.some(fits))) return false
+    return !matchers.excludeNodes.some(({ fits }) => names.some(fits))
   }
 }
 

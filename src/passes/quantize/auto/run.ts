@@ -11,6 +11,8 @@ import { inputsOf, openData } from '../calibrate/data/index.ts'
 import { calibrate } from '../calibrate/index.ts'
 import { openModel } from '../calibrate/observe.ts'
 import type { Statistics } from '../calibrate/statistics.ts'
+import { inlineQuantizable } from '../functions.ts'
+import { wantsType } from '../select.ts'
 import { foldBatchNorms } from '../static/batch-norm.ts'
 import { smooth } from '../static/smooth.ts'
 import { type Assignment, apply, Findings } from './apply.ts'
@@ -21,7 +23,7 @@ import { type Judge, judgeByOutputs } from './loss.ts'
 import type { Formula } from './params.ts'
 import { search } from './search.ts'
 import { noiseOf } from './sensitivity.ts'
-import { type Unit, uniform, unitsOf } from './units.ts'
+import { isUnitType, type Unit, uniform, unitsOf } from './units.ts'
 
 /** One model that was tried. */
 export interface TrialRecord {
@@ -51,12 +53,17 @@ export async function run(model: Model, options: AutoOptions, context: PassConte
   const { note } = context
   if (isAlreadyQuantized(model, note)) return { changes: 0 }
   const formulas = formulasOf(options, context.device)
-  if (!unitsOf(model, options).length) return { changes: 0 }
+  const { inlined, aliases } = inlineQuantizable(
+    model,
+    (node) => isUnitType(node) && wantsType(node.opType, options),
+    context,
+  )
+  if (!unitsOf(model, options, aliases).length) return { changes: inlined }
   // What changes no result is done once, before anything is tried.
   await context.ort.inferTypes(model)
-  let prepared = foldBatchNorms(model)
+  let prepared = inlined + foldBatchNorms(model)
   prepared += await balanced(model, formulas, options, context)
-  const units = unitsOf(model, options)
+  const units = unitsOf(model, options, aliases)
   const trials = new Trials(model, units, options, context)
   try {
     await trials.open()

@@ -1,8 +1,7 @@
 import type { Model } from '../../../graph/model.ts'
 import type { Node } from '../../../graph/node.ts'
 import type { Value } from '../../../graph/value.ts'
-import type { Selection } from '../select.ts'
-import { selector } from '../select.ts'
+import { type Aliases, type Selection, selector } from '../select.ts'
 import { findWeight } from '../weight.ts'
 import type { Formula } from './params.ts'
 
@@ -50,12 +49,16 @@ export function idOf(node: Node): string {
   return node.outputs.find((value) => value)?.name ?? ''
 }
 
+/** True for operators that a choice can be made for. */
+export function isUnitType({ domain, opType }: Node): boolean {
+  return Object.hasOwn(WEIGHT_INPUT, opType) && (domain === '' || domain === 'com.microsoft')
+}
+
 /** All nodes with weights that the user's selection leaves. */
-export function unitsOf(model: Model, selection: Selection): Unit[] {
-  const isSelected = selector(model, selection, Object.keys(WEIGHT_INPUT), () => {})
+export function unitsOf(model: Model, selection: Selection, aliases: Aliases): Unit[] {
+  const isSelected = selector(model, selection, Object.keys(WEIGHT_INPUT), () => {}, undefined, aliases)
   return [...model.graph.allNodes()].flatMap((node) => {
-    const index = WEIGHT_INPUT[node.opType]
-    const found = index === undefined ? undefined : findWeight(node.input(index))
+    const found = isUnitType(node) ? findWeight(node.input(WEIGHT_INPUT[node.opType]!)) : undefined
     if (!found || found.tensor.dims.length < 2 || !isSelected(node)) return []
     return [{ id: idOf(node), node, weight: found.root }]
   })

@@ -4,9 +4,10 @@ import type { Node } from '../../../graph/node.ts'
 import type { Value } from '../../../graph/value.ts'
 import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
+import { inlineQuantizable } from '../functions.ts'
 import { blockersOf } from '../opset.ts'
 import type { Part } from '../part.ts'
-import { selector } from '../select.ts'
+import { selector, wantsType } from '../select.ts'
 import { prune } from '../weight.ts'
 import { WeightCache } from '../weight-cache.ts'
 import { Activations } from './activations.ts'
@@ -31,16 +32,21 @@ export async function run(
   const { note } = context
   if (!part && isAlreadyQuantized(model, note)) return { changes: 0 }
   const supported = [...new Set(HANDLERS.map(({ op }) => op))]
-  const isSelected = selector(model, options, supported, note, part)
   const handlers = new Map(HANDLERS.map((handler) => [key(handler.domain, handler.op), handler]))
+  const { inlined, aliases } = inlineQuantizable(
+    model,
+    ({ domain, opType }) => handlers.has(key(domain, opType)) && wantsType(opType, options),
+    context,
+    part,
+  )
+  const isSelected = selector(model, options, supported, note, part, aliases)
   const handlerOf = (node: Node): Handler | undefined =>
     isSelected(node) ? handlers.get(key(node.domain, node.opType)) : undefined
   const candidates = new Set([...model.graph.allNodes()].filter(handlerOf))
   noteNeverQuantized(model, options, context)
-  noteFunctions(model, handlerOf, context)
-  if (!candidates.size) return { changes: 0 }
+  if (!candidates.size) return { changes: inlined }
   const opset = model.opset
-  if (opset < LEAST_OPSET && !raiseOpset(model, context)) return { changes: 0 }
+  if (opset < LEAST_OPSET && !raiseOpset(model, context)) return { changes: inlined }
   if (!options.matmulConstOnly) await context.ort.inferTypes(model)
 
   // What Gather and a product share has one scale per row and no zero points: copies that lose by that are kept apart.
@@ -86,7 +92,7 @@ export async function run(
   visit(model.graph)
   prune(leftovers)
   if (done === 0) model.opsets.set('', opset)
-  return { changes: done, data: { quantized: counts } }
+  return { changes: done + inlined, data: { quantized: counts } }
 }
 
 function key(domain: string, op: string): string {
@@ -102,17 +108,6 @@ function noteNeverQuantized(model: Model, options: DynamicOptions, { note }: Pas
         code: 'quantize/left-float',
         message: `${node.opType} stays float: ONNX Runtime has no quantized form of it`,
         node: node.label,
-      })
-}
-
-/** Function bodies have no initializers to put quantized weights into. */
-function noteFunctions(model: Model, handlerOf: (node: Node) => Handler | undefined, { note }: PassContext): void {
-  for (const { name, graph } of model.functions)
-    if ([...graph.allNodes()].some(handlerOf))
-      note({
-        level: 'info',
-        code: 'quantize/left-float',
-        message: `the function "${name}" stays float: operators inside of functions are not quantized`,
       })
 }
 

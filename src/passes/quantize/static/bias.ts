@@ -10,14 +10,13 @@ import type { BiasUse } from './plan.ts'
 const MARGIN = 1.0001
 
 /**
- * Raises scales of a weight with symmetric codes so that a bias fits into int32 in the scale of the product.
+ * Raises scales of a weight so that a bias fits into int32 in the scale of the product. That leaves zero points where they are: fewer
+ * codes on either side are used.
  *
  * @returns true if a scale was raised
  */
 export function makeRoomForBias(weight: QuantizedConstant, bias: Value, inputScale: number, beta: number): boolean {
-  const { type } = weight.request
-  const { scales, zeroPoints } = weight.scales
-  if ((type !== 'int8' && type !== 'int16') || zeroPoints.some((zeroPoint) => zeroPoint !== 0)) return false
+  const { scales } = weight.scales
   const values = floatsOf(bias)
   const limits = new Float64Array(scales.length)
   values.forEach((value, i) => {

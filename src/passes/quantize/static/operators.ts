@@ -38,8 +38,7 @@ function product(weightAxis: (node: Node) => number, beta: (node: Node) => numbe
     if (!weight) marks.activation(node.input(1))
     else marks.constant(node, 1, { kind: 'weight', weight, axis: options.perChannel ? axis : undefined, product: true })
     const bias = constantOf(node.input(2))
-    if (bias && weight && !x && options.quantizeBias)
-      marks.constant(node, 2, { kind: 'bias', weight: bias, beta: beta(node) })
+    if (bias && weight && !x) marks.constant(node, 2, { kind: 'bias', weight: bias, beta: beta(node) })
     // Their kernels give float results as well: quantized only if somebody wants that.
     const givesFloat = node.opType === 'MatMul' || node.opType === 'Gemm'
     if (!givesFloat || !options.sparePairs || options.allOps || isBeforeReluInBody(node))

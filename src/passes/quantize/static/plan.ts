@@ -50,7 +50,7 @@ export function planConstants(
       const { root, dtype } = mark.weight
       // A bias with settings of its own is a weight like others.
       if (mark.kind === 'bias' && !overrides.has(root.name)) continue
-      const request = requestFor(node, mark, dtype, options, overrides)
+      const request = requestFor(node, mark, dtype, parameters, options, overrides)
       const entries = known.get(root) ?? new Map<string, QuantizedConstant | string>()
       known.set(root, entries)
       const key = JSON.stringify(request)
@@ -70,12 +70,12 @@ export function planConstants(
       if (overrides.has(mark.weight.root.name)) continue
       // What float8 gives is float: its bias too.
       if (isFloat8(scale.type) || isFloat8(weight.request.type)) continue
-      if (scale.type.endsWith('16') && weight.request.type.endsWith('16')) continue
       const { root } = mark.weight
       // QGemm multiplies the integer sum by alpha after it has added the bias.
       const inputScale = scale.scale * (node.opType === 'Gemm' ? node.float('alpha', 1) : 1)
+      // Where the bias stays float, ONNX Runtime makes int32 of it when it loads the model.
       if (options.adjustForBias) makeRoomForBias(weight, root, inputScale, mark.beta)
-      biases.push({ node, index, root, beta: mark.beta, inputScale, weight })
+      if (options.quantizeBias) biases.push({ node, index, root, beta: mark.beta, inputScale, weight })
     }
   }
   return { parameters, constants, biases }
@@ -85,6 +85,7 @@ function requestFor(
   node: Node,
   mark: ConstantMark,
   dtype: string | undefined,
+  parameters: ReadonlyMap<Value, ActivationParameters>,
   options: StaticOptions,
   overrides: TensorOverrides,
 ): ConstantRequest {
@@ -104,6 +105,8 @@ function requestFor(
       ? {}
       : { scale: list(override.scale)!, zeroPoint: list(override.zeroPoint) ?? [0] }),
   }
+  const hasBlocks =
+    isProduct && !isAttention(node) && given.scale === undefined && !isIntegerProduct(node, type, parameters)
   const axis = override.axis ?? (mark.kind === 'weight' ? mark.axis : undefined)
   const rank = mark.weight.tensor.dims.length
   return {
@@ -127,10 +130,23 @@ function requestFor(
       : '',
     scaleType: dtype === 'float16' ? 'float16' : 'float32',
     minimumRealRange: options.minimumRealRange,
-    blockSize: isProduct && !isAttention(node) && given.scale === undefined ? options.blockSize : undefined,
+    blockSize: hasBlocks ? options.blockSize : undefined,
     refuseMasks: options.maskAware && mark.kind === 'operand',
     given,
   }
+}
+
+/**
+ * True where both sides of a product have 8 bits: ONNX Runtime makes QLinearMatMul of that without a look at the blocks, which then fails
+ * at run time. Overrides may ask for it tensor by tensor.
+ */
+function isIntegerProduct(
+  node: Node,
+  weightType: CodeType,
+  parameters: ReadonlyMap<Value, ActivationParameters>,
+): boolean {
+  const found = parameters.get(node.input(0)!)
+  return weightType.endsWith('int8') && ((found?.narrow ?? found)?.type ?? '').endsWith('int8')
 }
 
 /**

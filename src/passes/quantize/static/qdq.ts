@@ -36,7 +36,12 @@ export function writeQdq(plan: Plan, context: QdqContext): number {
   const leftovers: Value[] = []
   let changes = 0
   const made = new Map<QuantizedConstant, Map<Graph, Value>>()
-  const tables = new Map<QuantizedConstant, Initializers>()
+  const emitted = new Map<QuantizedConstant, Initializers>()
+  const emit = (constant: QuantizedConstant): Initializers => {
+    const known = emitted.get(constant) ?? emitConstant(constant)
+    emitted.set(constant, known)
+    return known
+  }
   const attentions: { node: Node; constant: QuantizedConstant }[] = []
   for (const { node, index, constant } of plan.constants) {
     if (isAttention(node)) {
@@ -45,9 +50,7 @@ export function writeQdq(plan: Plan, context: QdqContext): number {
     }
     if (context.options.sparePairs && node.opType === 'Gather') {
       leftovers.push(node.input(index)!)
-      const table = tables.get(constant) ?? emitConstant(constant)
-      tables.set(constant, table)
-      const { output, result } = gatherCodes(node, constant, table, context.domain)
+      const { output, result } = gatherCodes(node, constant, emit(constant), context.domain)
       const parameters = plan.parameters.get(output)
       if (parameters) {
         plan.parameters.delete(output)
@@ -60,7 +63,7 @@ export function writeQdq(plan: Plan, context: QdqContext): number {
     made.set(constant, byGraph)
     let value = byGraph.get(node.graph)
     if (!value) {
-      value = writeConstant(constant, node, context)
+      value = writeConstant(constant, emit(constant), node, context)
       byGraph.set(node.graph, value)
       changes++
     }
@@ -111,7 +114,12 @@ export function writeQdq(plan: Plan, context: QdqContext): number {
   return changes
 }
 
-function writeConstant(constant: QuantizedConstant, reader: Node, { options, domain }: QdqContext): Value {
+function writeConstant(
+  constant: QuantizedConstant,
+  { data, scale, zeroPoint }: Initializers,
+  reader: Node,
+  { options, domain }: QdqContext,
+): Value {
   const { root, request } = constant
   const { graph } = reader
   const axis: Attributes = constant.blocks
@@ -120,7 +128,6 @@ function writeConstant(constant: QuantizedConstant, reader: Node, { options, dom
       ? axisOf(constant)
       : {}
   const type = tensorType(request.scaleType, root.constant!.dims)
-  const { data, scale, zeroPoint } = emitConstant(constant)
   let codes = data
   if (options.pairOnWeights) {
     const quantize = graph.insert(
@@ -136,7 +143,7 @@ function writeConstant(constant: QuantizedConstant, reader: Node, { options, dom
       { before: reader },
     )
     codes = quantize.output()
-    data.graph.removeInitializer(data)
+    if (data.tensor) data.graph.removeInitializer(data)
   }
   return graph
     .insert(

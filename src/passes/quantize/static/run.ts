@@ -8,8 +8,9 @@ import { correctBiases } from '../balance/bias-correction.ts'
 import { balance, meansOf } from '../balance/index.ts'
 import { type CalibrationData, openData } from '../calibrate/data/index.ts'
 import { type Calibration, calibrate, type MethodOptions } from '../calibrate/index.ts'
+import { inlineQuantizable } from '../functions.ts'
 import type { Part } from '../part.ts'
-import { selector } from '../select.ts'
+import { selector, wantsType } from '../select.ts'
 import { foldBatchNorms } from './batch-norm.ts'
 import { noteClipped } from './bias.ts'
 import { completeOverrides } from './complete.ts'
@@ -27,13 +28,25 @@ import { adjustRanges, removeActivations, sharePads } from './removable.ts'
 import { noteSaturation } from './saturation.ts'
 import type { Conversion, StaticOptions, TensorOverrides } from './settings.ts'
 import { smooth } from './smooth.ts'
-import { domainFor, fitVersion } from './versions.ts'
+import { domainFor, fitVersion, raisesOpset } from './versions.ts'
 import { wideActivations } from './wide.ts'
 
 /** Quantizes a model in place. See `staticQuantization`. */
 export async function run(model: Model, asked: StaticOptions, context: PassContext, part?: Part): Promise<PassResult> {
   const { note } = context
   if (!part && isAlreadyQuantized(model, note)) return { changes: 0 }
+  const isQuantizable = (node: Node): boolean => {
+    const operator = operatorOf(node) ?? attentionOperator(node, context.device)
+    const isPart = operator ? isAsked(node, operator, asked) : isEmbedding(node, context.device)
+    return isPart && wantsType(node.opType, asked)
+  }
+  // Functions keep the operator sets that they were written for: none may be left where the model's is raised.
+  const { inlined, aliases } = inlineQuantizable(
+    model,
+    raisesOpset(model, asked) ? () => true : isQuantizable,
+    context,
+    part,
+  )
   const overrides: TensorOverrides = asked.tensorOverrides ? readOverrides(asked.tensorOverrides, model) : new Map()
   const converts = [...overrides].find(([, { convert }]) => convert)
   if (converts && (asked.dedicatedPairs || asked.quantFormat === 'qoperator'))
@@ -41,7 +54,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
       hint: 'Leave out convert, or dedicatedPairs and quantFormat qoperator.',
     })
   const supported = [...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS, ...FUSED]
-  const isSelected = selector(model, asked, supported, note, part)
+  const isSelected = selector(model, asked, supported, note, part, aliases)
   const candidates = new Map<Node, Operator>()
   for (const node of model.graph.allNodes()) {
     const operator = operatorOf(node) ?? attentionOperator(node, context.device)
@@ -50,15 +63,15 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
     if (operator && known && isSelected(node) && isAsked(node, operator, asked)) candidates.set(node, operator)
   }
   const embeddings = [...model.graph.allNodes()].filter((node) => isEmbedding(node, context.device) && isSelected(node))
-  if (!candidates.size && !embeddings.length) return { changes: 0 }
+  if (!candidates.size && !embeddings.length) return { changes: inlined }
   const { opset } = model
   const options = await fitVersion(model, asked, context)
-  if (!options) return { changes: 0 }
+  if (!options) return { changes: inlined }
   await context.ort.inferTypes(model)
   // A raised operator set stays: nodes were adapted to it.
   const adapted = options.blockSize !== undefined || isFloat8(options.activationType)
   const raised = adapted && model.opset !== opset ? 1 : 0
-  let prepared = foldBatchNorms(model) + giveBias(candidates.keys()) + raised
+  let prepared = foldBatchNorms(model) + giveBias(candidates.keys()) + raised + inlined
   const balances = options.smoothAlpha !== undefined || options.equalize
   if (balances) prepared += await balance(model, [...candidates.keys()], options, dataOf(model, options, part), context)
   if (options.smoothAlpha === undefined && (options.smoothNorms ?? options.perChannel))
@@ -144,7 +157,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
         strict,
       })
   const tables = quantizeEmbeddings(embeddings, left)
-  if (changes + prepared + tables === 0) model.opsets.set('', opset)
+  if (changes + prepared + tables - inlined === 0) model.opsets.set('', opset)
   const loss =
     meter && options.calibration
       ? await meter.finish(

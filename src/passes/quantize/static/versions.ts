@@ -18,6 +18,11 @@ const FLOAT8_OPSET = 19
 /** And blocks from here on. */
 const BLOCK_OPSET = 21
 
+/** True if options ask for a higher operator set than the model's, so that nodes may have to be adapted. */
+export function raisesOpset({ opset }: Model, { blockSize, activationType }: StaticOptions): boolean {
+  return (isFloat8(activationType) && opset < FLOAT8_OPSET) || (blockSize !== undefined && opset < BLOCK_OPSET)
+}
+
 /**
  * Raises a model to the least operator set, where that changes nothing else; and says so where there is no scale per channel.
  *

@@ -1,4 +1,5 @@
 import { int } from '../../../graph/attributes.ts'
+import type { Graph } from '../../../graph/graph.ts'
 import type { Node } from '../../../graph/node.ts'
 import { Tensor } from '../../../graph/tensor.ts'
 import { tensorType } from '../../../graph/types.ts'
@@ -8,11 +9,11 @@ import { codeOf, type DType } from '../../../onnx/dtypes.ts'
 import type { Job } from './jobs.ts'
 import type { Tools } from './tools.ts'
 
-/** Adds an initializer beside a job's weight, named after it; made once per `suffix`. */
-export function initializer(job: Job, suffix: string, make: () => Tensor): Value {
+/** Adds an initializer, by default beside the job's weight, and named after it; made once per `suffix`. */
+export function initializer(job: Job, suffix: string, make: () => Tensor, graph: Graph = job.root.graph): Value {
   const known = job.values.get(suffix)
   if (known) return known
-  const value = job.root.graph.addInitializer(`${job.root.name}_${suffix}`, make())
+  const value = graph.addInitializer(`${job.root.name}_${suffix}`, make())
   job.values.set(suffix, value)
   return value
 }

@@ -5,9 +5,10 @@ import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
 import { balance } from '../balance/index.ts'
 import { openData } from '../calibrate/data/index.ts'
+import { inlineQuantizable } from '../functions.ts'
 import type { Part } from '../part.ts'
 import { raiseOpset } from '../raise-opset.ts'
-import { selector } from '../select.ts'
+import { selector, wantsType } from '../select.ts'
 import { findWeight, prune } from '../weight.ts'
 import { quantizeOnData } from './gptq/index.ts'
 import type { WeightOptions } from './index.ts'
@@ -33,12 +34,16 @@ export async function run(
   const { note } = context
   if (!part && isAlreadyQuantized(model, note)) return { changes: 0 }
   const supported = HANDLERS.map(({ op }) => op)
-  const isSelected = selector(model, options, supported, note, part)
+  const needsOpset = options.quantize === 'weights' && options.weightFormat === 'qdq' && model.opset < BLOCKS_OPSET
+  const isQuantizable = ({ domain, opType }: Node): boolean =>
+    domain === '' && supported.includes(opType) && wantsType(opType, options)
+  // Functions keep the operator sets that they were written for: none may be left where the model's is raised.
+  const { inlined, aliases } = inlineQuantizable(model, needsOpset ? () => true : isQuantizable, context, part)
+  const isSelected = selector(model, options, supported, note, part, aliases)
   const handlers = new Map(HANDLERS.map((handler) => [handler.op, handler]))
   const candidates = [...model.graph.allNodes()].filter(
     (node) => node.domain === '' && handlers.has(node.opType) && isSelected(node),
   )
-  const needsOpset = options.quantize === 'weights' && options.weightFormat === 'qdq' && model.opset < BLOCKS_OPSET
   if (needsOpset || candidates.some(hasHighRank)) {
     // What graphs say of their results stays as it was declared.
     const declared = [...model.allGraphs()].flatMap(({ outputs }) =>
@@ -64,6 +69,7 @@ export async function run(
     jobs: new Jobs(options, part),
     tied,
     sensitive: sensitiveWeights(candidates, options, tied),
+    readers: new Map(),
     shared: new Map(),
     leftovers: new Set(),
   }
@@ -89,7 +95,7 @@ export async function run(
         code: 'quantize/opset-too-old',
         message: `blocks for DequantizeLinear need opset ${BLOCKS_OPSET}, and ${blockers.join(', ')} of opset ${model.opset} cannot be raised: the model stays as it is (weight_format=nbits needs no opset)`,
       })
-      return { changes: 0 }
+      return { changes: inlined }
     }
   }
   if (options.algorithm === 'gptq') await onData(model, planned, options, context, part)
@@ -107,7 +113,7 @@ export async function run(
     plan.emit()
   }
   prune(tools.leftovers)
-  return { changes: done + smoothed, data: { quantized: counts } }
+  return { changes: done + smoothed + inlined, data: { quantized: counts } }
 }
 
 /** Quantizes weights of products on calibration data; says which are left to a search without data. */

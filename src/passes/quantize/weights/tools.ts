@@ -1,3 +1,4 @@
+import type { Graph } from '../../../graph/graph.ts'
 import type { Node } from '../../../graph/node.ts'
 import { elementsIn } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
@@ -18,6 +19,8 @@ export interface Tools {
   tied: ReadonlySet<Value>
   /** Weights that get 8 bits. */
   sensitive: ReadonlySet<Value>
+  /** Graphs that read a weight dequantized. */
+  readers: Map<Value, Set<Graph>>
   /** Weights as they are read in one graph: reshapes and dequantized forms, made once. */
   shared: Map<string, Value>
   /** Values that may turn out to be read by nobody once all nodes are done. */

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import { float, ints } from '../../../../src/graph/attributes.ts'
-import { Graph } from '../../../../src/graph/graph.ts'
 import { compareQuantized, quantizeDynamic, randomTensor } from '../../../support/dynamic.ts'
 import { buildModel, bytesOf, copyOf } from '../../../support/models.ts'
 
@@ -76,18 +75,4 @@ test('unnamed nodes get names of their own', async () => {
   const names = [...after.allNodes()].map(({ name }) => name)
   expect(names).not.toContain('')
   expect(new Set(names).size).toBe(names.length)
-})
-
-test('functions stay float, and that is said', async () => {
-  const model = buildModel(17, (graph, input) => [
-    graph.insert({ op: 'Relu', inputs: [input('x', ['n', 8])] }).output(),
-  ])
-  const body = new Graph(model, 'body')
-  const [a, b] = [body.addInput('a'), body.addInput('b')]
-  body.addOutput(body.insert({ op: 'MatMul', inputs: [a, b] }).output())
-  const rest = { overload: '', attributes: [], defaults: [], opsets: new Map([['', 17]]), extra: {} }
-  model.functions.push({ name: 'Product', domain: 'custom', graph: body, ...rest })
-  const { changes, notes } = await quantizeDynamic(model)
-  expect(changes).toBe(0)
-  expect(notes[0]!.message).toBe('the function "Product" stays float: operators inside of functions are not quantized')
 })

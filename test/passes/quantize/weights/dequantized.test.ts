@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { float, int } from '../../../../src/graph/attributes.ts'
+import { float, graph as graphAttribute, int } from '../../../../src/graph/attributes.ts'
+import { Graph } from '../../../../src/graph/graph.ts'
+import type { Model } from '../../../../src/graph/model.ts'
 import { Tensor } from '../../../../src/graph/tensor.ts'
 import { tensorType } from '../../../../src/graph/types.ts'
+import type { Value } from '../../../../src/graph/value.ts'
+import { openSession } from '../../../../src/ort/session.ts'
 import { buildModel, bytesOf, copyOf, difference, runModel, signatureOf } from '../../../support/models.ts'
 import { noise } from '../../../support/rules.ts'
 import { quantizeWeights } from '../../../support/weights.ts'
@@ -83,5 +87,40 @@ describe('the operator set is raised', () => {
     expect(changes).toBe(0)
     expect(notes[0]!.message).toContain('Softmax of opset 11 cannot be raised')
     expect(Buffer.compare(bytesOf(original), before)).toBe(0)
+  })
+})
+
+describe('in bodies', () => {
+  /** `if c: x·w else: x·w (or x·v)`, with `w` of the main graph. */
+  const branches = (shared: boolean): Model =>
+    buildModel(21, (graph, input) => {
+      const x = input('x', [3, 96])
+      const weight = (name: string): Value => graph.addInitializer(name, Tensor.float32([96, 8], noise(768, 9)))
+      const w = weight('w')
+      const condition = graph.addInitializer('c', Tensor.from('bool', [], [1]))
+      const node = graph.insert({ op: 'If', inputs: [condition], outputs: ['y0'] })
+      for (const [name, b] of Object.entries({ then_branch: w, else_branch: shared ? w : weight('v') })) {
+        const body = new Graph(graph.model, name, node)
+        const types = [tensorType('float32', [3, 8])]
+        body.addOutput(body.insert({ op: 'MatMul', inputs: [x, b], types }).output())
+        node.attributes.set(name, graphAttribute(body))
+      }
+      return [node.output()]
+    })
+
+  test.each([false, true])('at all levels; a weight that both read is there once (%s)', async (shared) => {
+    const original = branches(shared)
+    const quantized = copyOf(original)
+    await quantizeWeights(quantized, { weightFormat: 'qdq', bits: 8, blockSize: 16 })
+    const codes = [...quantized.allGraphs()].flatMap(({ initializers }) =>
+      [...initializers].filter(({ tensor }) => tensor!.dims.join() === '96,8'),
+    )
+    expect(codes.map(({ tensor }) => tensor!.dtype)).toEqual(shared ? ['uint8'] : ['uint8', 'uint8'])
+    const expected = (await runModel(original, feeds))['y0']!
+    for (const graphOptimizationLevel of ['disabled', 'basic', 'extended', 'all'] as const) {
+      const session = await openSession(bytesOf(quantized), { graphOptimizationLevel })
+      expect(difference((await session.run(feeds))['y0'], expected)).toBeLessThan(0.05)
+      await session.release()
+    }
   })
 })

@@ -1,4 +1,5 @@
 import { int, ints } from '../../../../graph/attributes.ts'
+import type { Graph } from '../../../../graph/graph.ts'
 import type { Node } from '../../../../graph/node.ts'
 import { Tensor } from '../../../../graph/tensor.ts'
 import { tensorType } from '../../../../graph/types.ts'
@@ -19,6 +20,8 @@ export function planDequantized(node: Node, matrix: Matrix, tools: Tools): Outco
   const options = { ...blockOptions(tools, weight), order: 'original', signed: symmetric } as const
   const job = tools.jobs.blocks(root, { layout: { outer, length: channels, inner }, options })
   if (typeof job === 'string') return { reason: job }
+  const graphs = tools.readers.get(root) ?? new Set()
+  tools.readers.set(root, graphs.add(node.graph))
   return {
     job,
     emit() {
@@ -32,8 +35,10 @@ export function planDequantized(node: Node, matrix: Matrix, tools: Tools): Outco
 function dequantized(node: Node, { weight }: Matrix, job: Job<QuantizedBlocks>, axis: number, tools: Tools): Value {
   const { bits, blockSize, symmetric } = tools.options
   const { root, tensor, dtype, transposed } = weight
-  const { graph } = node
-  const key = `${graph.name}\u0000${root.name}\u0000${dtype}\u0000${axis}\u0000${transposed}`
+  // ONNX Runtime makes MatMulNBits of it, and looks for the codes in the graph of the product only. What several graphs read is
+  // dequantized outside of them, rather than kept several times.
+  const graph = tools.readers.get(root)!.size === 1 ? node.graph : root.graph
+  const key = `${root.name}\u0000${dtype}\u0000${axis}\u0000${transposed}`
   const known = tools.shared.get(key)
   if (known?.graph === graph) return known
   const { codes, scales, zeroPoints, blocks } = job.result!
@@ -41,12 +46,12 @@ function dequantized(node: Node, { weight }: Matrix, job: Job<QuantizedBlocks>, 
   const perBlock = tensor.dims.map((dim, i) => (i === axis ? blocks : dim))
   const name = `DQ_Q${bits}`
   const inputs = [
-    initializer(job, name, () => Tensor.of(type, tensor.dims, codes)),
-    initializer(job, `DQ_scales_${dtype}`, () => floatTensor(dtype, perBlock, scales)),
+    initializer(job, name, () => Tensor.of(type, tensor.dims, codes), graph),
+    initializer(job, `DQ_scales_${dtype}`, () => floatTensor(dtype, perBlock, scales), graph),
   ]
-  if (zeroPoints) inputs.push(initializer(job, 'DQ_zero_points', () => Tensor.of(type, perBlock, zeroPoints)))
+  if (zeroPoints) inputs.push(initializer(job, 'DQ_zero_points', () => Tensor.of(type, perBlock, zeroPoints), graph))
   // nodes are rewritten in order, so this is the first reader
-  const before = { before: node }
+  const before = { before: ancestorIn(graph, node) }
   let value = graph
     .insert(
       {
@@ -76,4 +81,11 @@ function dequantized(node: Node, { weight }: Matrix, job: Job<QuantizedBlocks>, 
       .output()
   tools.shared.set(key, value)
   return value
+}
+
+/** The node of a graph that is `node`, or has it in a body. */
+function ancestorIn(graph: Graph, node: Node): Node {
+  let at = node
+  while (at.graph !== graph) at = at.graph.owner!
+  return at
 }
