@@ -45,8 +45,8 @@ export interface VariantInput {
   adapters?: readonly EmittedAdapter[]
   /** The tokenizer of a model that takes text. */
   tokenizer?: EmittedFile
-  /** WebGPU features without which this variant can't run, e.g. `shader-f16` for float16 models. */
-  requires?: readonly string[]
+  /** WebGPU limits and how large they must be, and features (as 1), without which this variant can't run: `{ 'shader-f16': 1 }`. */
+  requires?: Readonly<Record<string, number>>
   /** ONNX Runtime session options of the target, as plain JSON. The caller of the model can override each. */
   sessionOptions?: Readonly<Record<string, unknown>>
   /** Specifier of ONNX Runtime, where it is not the one of `ortEntry(device, runtime)`. */
@@ -109,7 +109,7 @@ function sessionModule({ variants, runtime }: ModuleInput, wrapper: string): str
       return `{ dims: ${literal(size.frozen)}, info: ${infoName(size.info)}, bytes: ${size.bytes}, url: ${size.urlExpression}${files} }`
     })
     const open = infoName(unfrozen(group as (VariantInput & { frozen: Sizes })[]))
-    return definition(first, runtime, open, [`frozen: frozen([${sizes.join(', ')}])`])
+    return definition({ ...first, requires: largest(group) }, runtime, open, [`frozen: frozen([${sizes.join(', ')}])`])
   })
   const names = [
     ...new Set(variants.flatMap(({ adapters }) => (adapters?.length ? adaptersOf(adapters).name : []))),
@@ -123,6 +123,15 @@ function sessionModule({ variants, runtime }: ModuleInput, wrapper: string): str
     `export default /* @__PURE__ */ defineModel([${definitions.join(', ')}])`,
     '',
   ].join('\n')
+}
+
+/** What all variants can run with. */
+function largest(variants: readonly VariantInput[]): Record<string, number> {
+  const requires: Record<string, number> = {}
+  for (const variant of variants)
+    for (const [name, least] of Object.entries(variant.requires ?? {}))
+      requires[name] = Math.max(least, requires[name] ?? 0)
+  return requires
 }
 
 /** What a variant imports for inputs of images, sound or text: only models with such inputs bring the code for them. */
@@ -181,7 +190,7 @@ function definition(variant: VariantInput, runtime: RuntimeName, info: string, m
   }
   const media = mediaOf(variant)
   if (media) fields.push(`media: ${media}`)
-  if (requires?.length) fields.push(`requires: ${literal(requires)}`)
+  if (requires && Object.keys(requires).length) fields.push(`requires: ${literal(requires)}`)
   if (wasm?.mjs || wasm?.wasm) {
     const paths = [wasm.mjs && `mjs: ${wasm.mjs}`, wasm.wasm && `wasm: ${wasm.wasm}`]
     fields.push(`wasm: { ${paths.filter(Boolean).join(', ')} }`)

@@ -15,6 +15,7 @@ import { type EntryFile, type EntryReport, SIDECAR } from './cache/entry.ts'
 import { externalTensorFiles } from './external-tensors.ts'
 import { throwIfAborted } from './failure.ts'
 import { modelInfo } from './info.ts'
+import { limitsNote, webgpuLimits } from './limits.ts'
 import type { BuildJob, BuildResult, BuiltFile, JobContext } from './workers/jobs.ts'
 
 /** What surrounds a build. */
@@ -71,6 +72,8 @@ export async function runPasses(job: BuildJob, context: BuildContext): Promise<B
     // Advice only: a model that can't be looked at is built all the same.
     notes.push(...(await lintNotes(model, job.device, dirname(job.file)).catch(() => [])))
   }
+  const limits = webgpuLimits(model)
+  if (limits && job.device === 'webgpu') notes.push(limitsNote(limits))
   const report = (fraction: number) => progress({ phase: 'write', fraction })
   report(0)
   const delivered = adapters && writeAdapters(model, adapters, job)
@@ -84,7 +87,7 @@ export async function runPasses(job: BuildJob, context: BuildContext): Promise<B
     external: data,
     ...(delivered ? { adapters: delivered.files } : {}),
     ...(tokenizer ? { tokenizer: await writeTokenizer(tokenizer, job) } : {}),
-    info: modelInfo(model, delivered?.inputs, media),
+    info: { ...modelInfo(model, delivered?.inputs, media), ...(limits ? { webgpuLimits: limits } : {}) },
     report: {
       bytesBefore: total(sizes),
       bytesAfter: total(files.map(({ bytes }) => bytes)),

@@ -48,6 +48,8 @@ export interface ModelInfo {
   ops: Record<string, number>
   /** True for models that compute in float16, at least in part: left out for others. */
   float16?: boolean
+  /** Limits that a WebGPU adapter must have, by name, as far as not every one has them. */
+  webgpuLimits?: Readonly<Record<string, number>>
 }
 
 /** A file that belongs to an artifact, in the cache folder. */

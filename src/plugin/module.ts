@@ -2,7 +2,7 @@ import { ortEntry, runtimeOf } from '../codegen/entries.ts'
 import { type EmittedAdapter, type EmittedFile, generateModule, type VariantInput } from '../codegen/module.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import type { As } from '../options/index.ts'
-import type { Artifact } from '../pipeline/index.ts'
+import type { Artifact, ModelInfo } from '../pipeline/index.ts'
 import { readSessionPreset } from '../pipeline/session-preset.ts'
 import type { Emitter, Hook } from './emit/emitter.ts'
 import type { BuiltImport } from './models.ts'
@@ -59,7 +59,7 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
       ...variant,
       urlExpression: url!.urlExpression,
       external,
-      ...(device === 'webgpu' && artifact.info.float16 ? { requires: ['shader-f16'] } : {}),
+      ...(device === 'webgpu' ? { requires: requirements(artifact.info) } : {}),
       ...(adapters.length ? { adapters } : {}),
       ...(tokenizer ? { tokenizer } : {}),
       ...(wasm ? { wasm } : {}),
@@ -68,6 +68,11 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
   }
   const code = generateModule({ as, variants: inputs, runtime: runtime! })
   return [...new Set(setup), code].join('\n')
+}
+
+/** What a WebGPU adapter must have for a model. */
+function requirements({ float16, webgpuLimits }: ModelInfo): Record<string, number> {
+  return { ...(float16 ? { 'shader-f16': 1 } : {}), ...webgpuLimits }
 }
 
 async function emitModel(

@@ -1,8 +1,7 @@
 import { zeros } from './elements.ts'
-import { OnnxSessionError } from './error.ts'
+import { OnnxSessionError, unknown } from './error.ts'
 import type { Opener, VariantDefinition } from './model.ts'
 import { loadOrt, type OrtTensor } from './ort.ts'
-import { list as quoted } from './session.ts'
 import type { IoInfo, Session } from './types.ts'
 
 /** The file of an adapter. */
@@ -36,8 +35,11 @@ export interface AdapterSet {
 export function adapterOf<A extends AdapterFile>(list: readonly A[], name: string): A {
   const adapter = list.find((one) => one.name === name)
   if (adapter) return adapter
-  const known = quoted(list.map((one) => one.name))
-  throw new OnnxSessionError('ADAPTER_UNKNOWN', `no adapter "${name}"; there is ${known}`)
+  throw unknown(
+    'adapter',
+    name,
+    list.map((one) => one.name),
+  )
 }
 
 /** The bytes of an adapter's file. Throws OnnxSessionError DOWNLOAD_FAILED. */

@@ -41,21 +41,25 @@ export async function download(
   }
 }
 
+/** Size of model and external data. */
+export function totalBytes({ bytes, external = [] }: Pick<VariantDefinition, 'bytes' | 'external'>): number {
+  return external.reduce((total, file) => total + file.bytes, bytes)
+}
+
 /** Fetches model and external data of a variant at once. `onProgress` gets the sum over all files. */
 export async function downloadFiles(
   variant: VariantDefinition,
   absolute: (url: string | URL) => string,
   { onProgress, signal }: ModelOptions,
 ): Promise<ModelFiles> {
-  const files = [variant, ...(variant.external ?? [])]
-  const total = files.reduce((sum, { bytes }) => sum + bytes, 0)
+  const { external = [] } = variant
   let loaded = 0
   const onChunk = (bytes: number) => {
     loaded += bytes
-    onProgress?.(loaded, total)
+    onProgress?.(loaded, totalBytes(variant))
   }
   const [model, ...data] = await Promise.all(
-    files.map(({ url, bytes }) => download(absolute(url), bytes, { signal, onChunk })),
+    [variant, ...external].map(({ url, bytes }) => download(absolute(url), bytes, { signal, onChunk })),
   )
-  return { model: model!, external: (variant.external ?? []).map(({ path }, at) => ({ path, data: data[at]! })) }
+  return { model: model!, external: external.map(({ path }, at) => ({ path, data: data[at]! })) }
 }

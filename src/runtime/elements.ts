@@ -18,19 +18,19 @@ export type TensorData = AnyTypedArray | string[]
 /** Per element type: its typed array, and another one whose values it can hold without loss (float16: by rounding). */
 const ARRAYS: { [dtype: string]: [new (length: number) => AnyTypedArray, widens?: string] } = {
   float32: [Float32Array],
-  float16: [Uint16Array, 'Float32'],
   float64: [Float64Array, 'Float32'],
-  int8: [Int8Array],
-  uint8: [Uint8Array, 'Uint8Clamped'],
-  int16: [Int16Array],
+  float16: [Uint16Array, 'Float32'],
   uint16: [Uint16Array],
+  int16: [Int16Array],
   int32: [Int32Array],
   uint32: [Uint32Array],
-  int64: [BigInt64Array, 'Int32'],
   uint64: [BigUint64Array, 'Uint32'],
-  bool: [Uint8Array],
+  int64: [BigInt64Array, 'Int32'],
+  int8: [Int8Array],
   int4: [Uint8Array],
   uint4: [Uint8Array],
+  bool: [Uint8Array],
+  uint8: [Uint8Array, 'Uint8Clamped'],
 }
 
 /** Whether tensors of this type exist in JavaScript (no bfloat16, float8, sequences). */
@@ -49,7 +49,7 @@ export function zeros(dtype: string, count: number): TensorData {
 }
 
 /** `tag` of a typed array without the last word: `Float32`. */
-function tagOf(array: object): string {
+export function tagOf(array: object): string {
   return Object.prototype.toString.call(array).slice(8, -6)
 }
 

@@ -43,9 +43,20 @@ export class OnnxSessionError extends Error {
   readonly code: ErrorCode
 
   constructor(code: ErrorCode, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause })
+    super(message, cause ? { cause } : {})
     this.code = code
   }
+}
+
+/** A name that is none of those that there are. */
+export function unknown(
+  kind: 'input' | 'output' | 'adapter' | 'target',
+  name: string | undefined,
+  names: readonly string[],
+): OnnxSessionError {
+  const known = names.map((one) => `"${one}"`).join(', ') || 'none'
+  const code = `${kind.toUpperCase()}_UNKNOWN` as ErrorCode
+  return new OnnxSessionError(code, `no ${kind} "${name}"; there is ${known}`)
 }
 
 /** The text of whatever was thrown. */

@@ -38,7 +38,7 @@ function readTensor(input: string, dtype: string, tensor: Partial<OrtTensor>, di
   const data = ArrayBuffer.isView(source)
     ? fromTypedArray(input, dtype, source)
     : fromValues(input, dtype, Array.isArray(source) ? source : [source])
-  const count = dims.reduce((product, size) => product * (Number.isInteger(size) && size >= 0 ? size : Number.NaN), 1)
+  const count = dims.reduce((product, size) => product * (size >>> 0 === size ? size : Number.NaN), 1)
   if (storageLength(dtype, count) !== data.length)
     throw new OnnxSessionError('INPUT_SHAPE', `input "${input}": ${data.length} elements do not make [${dims}]`)
   return { data, dims: [...dims] }

@@ -1,7 +1,8 @@
 import type { AdapterSet } from './adapters.ts'
-import { OnnxSessionError, reasonOf } from './error.ts'
+import { totalBytes } from './download.ts'
+import { OnnxSessionError, reasonOf, unknown } from './error.ts'
 import type { MediaReader } from './media.ts'
-import { isKept, list, type OpenSession, type SessionView, wrapSession } from './session.ts'
+import { isKept, type OpenSession, type SessionView, wrapSession } from './session.ts'
 import type { Model, ModelInfo, ModelOptions, Session, SessionOptions, TargetChoice } from './types.ts'
 
 /** One build of a model, as the emitted module describes it. */
@@ -16,8 +17,8 @@ export interface VariantDefinition {
   ort: () => Promise<unknown>
   /** External data; `path` is the location that the model has for it. */
   external?: readonly { path: string; bytes: number; url: string | URL }[]
-  /** WebGPU features without which it can't run. */
-  requires?: readonly string[]
+  /** What not every WebGPU adapter has and it can't run without: a limit and how large it must be, or a feature and 1. */
+  requires?: { readonly [limitOrFeature: string]: number }
   /** URLs of the parts of ONNX Runtime for the web. */
   wasm?: { mjs?: string | URL; wasm?: string | URL }
   sessionOptions?: SessionOptions
@@ -58,13 +59,10 @@ export interface Platform {
 
 /** Makes the callable that an import of a model gives. Does nothing until it is called. */
 export function createModel(platform: Platform, variants: readonly VariantDefinition[]): Model {
-  const described = variants.map(({ target, device, url, bytes, info, external = [] }) => ({
-    target,
-    device,
-    info,
-    url: String(url),
-    bytes: external.reduce((total, file) => total + file.bytes, bytes),
-  }))
+  const described = variants.map((variant) => {
+    const { target, device, info, url } = variant
+    return { target, device, info, url: String(url), bytes: totalBytes(variant) }
+  })
   const { url, info } = described[0]!
   const adapters = variants[0]!.adapters?.names ?? []
   const { inputs, outputs } = info
@@ -79,10 +77,12 @@ async function start(
   options: ModelOptions,
 ): Promise<Session> {
   const wanted = variants.filter(({ target }) => target === (options.target ?? target))
-  if (!wanted.length) {
-    const names = list(variants.map(({ target }) => target))
-    throw new OnnxSessionError('TARGET_UNKNOWN', `no target "${options.target}"; there is ${names}`)
-  }
+  if (!wanted.length)
+    throw unknown(
+      'target',
+      options.target,
+      variants.map(({ target }) => target),
+    )
   const attempts = wanted.map((variant) => ({ variant, device: variant.device }))
   // Every build of ONNX Runtime also has the base device: slower, but the model runs.
   if ((options.fallback ?? options.target === undefined) && !wanted.some(({ device }) => device === platform.base))
@@ -94,8 +94,8 @@ async function start(
   for (const { variant, device } of attempts) {
     const { target } = variant
     try {
-      const obstacle = device === platform.base ? undefined : await platform.obstacle(variant)
-      if (obstacle !== undefined) throw new OnnxSessionError('SESSION_FAILED', obstacle)
+      const obstacle = device !== platform.base && (await platform.obstacle(variant))
+      if (obstacle) throw new OnnxSessionError('SESSION_FAILED', obstacle)
       const choice = { target, device, skipped }
       const openView: Opener = async (part, add = (files) => files) => {
         const { url, info, media } = part

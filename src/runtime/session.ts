@@ -1,5 +1,5 @@
 import { isSupported, zeros } from './elements.ts'
-import { OnnxSessionError, reasonOf } from './error.ts'
+import { OnnxSessionError, reasonOf, unknown } from './error.ts'
 import { type ReadFeed, readFeed } from './feed.ts'
 import type { MediaReader } from './media.ts'
 import type { Ort, OrtSession, OrtTensor } from './ort.ts'
@@ -100,14 +100,13 @@ export function wrapSession(
     async withAdapter(name: string | undefined): Promise<unknown> {
       assertOpen()
       if (name === undefined) return view()
-      throw new OnnxSessionError('ADAPTER_UNKNOWN', `no adapter "${name}"; there is none`)
+      throw unknown('adapter', name, [])
     },
     async run(feeds: AnyFeeds, options: RunOptions<string> = {}): Promise<AnyOutputs> {
       assertOpen()
       const fetches = options.outputs ?? readable
       for (const name of fetches) {
-        if (!outputNames.includes(name))
-          throw new OnnxSessionError('OUTPUT_UNKNOWN', `no output "${name}"; there is ${list(outputNames)}`)
+        if (!outputNames.includes(name)) throw unknown('output', name, outputNames)
       }
       const named = media ? await media(feeds, inputs) : feeds
       return execute(readFeeds(inputs, named, options.checkShapes !== false), fetches, weights, options.keep)
@@ -130,21 +129,14 @@ export function wrapSession(
 /** Reads and checks all feeds: names, element types, shapes. */
 export function readFeeds(inputs: readonly IoInfo[], feeds: AnyFeeds, checkShapes: boolean): Map<string, ReadFeed> {
   const given = new Map(Object.entries(feeds).filter(([, value]) => value !== undefined))
-  for (const name of given.keys()) {
-    if (!inputs.some((input) => input.name === name))
-      throw new OnnxSessionError(
-        'INPUT_UNKNOWN',
-        `no input "${name}"; there is ${list(inputs.map((input) => input.name))}`,
-      )
-  }
+  const names = inputs.map((input) => input.name)
+  for (const name of given.keys()) if (!names.includes(name)) throw unknown('input', name, names)
   const read = new Map<string, ReadFeed>()
   for (const input of inputs) {
-    const { name } = input
-    if (!given.has(name)) {
-      if (input.optional) continue
-      throw new OnnxSessionError('INPUT_MISSING', `input "${name}" is missing: ${describe(input)}`)
-    }
-    read.set(name, readFeed(name, supported(input), given.get(name)))
+    const { name, optional, type, shape } = input
+    if (given.has(name)) read.set(name, readFeed(name, supported(input), given.get(name)))
+    else if (!optional)
+      throw new OnnxSessionError('INPUT_MISSING', `input "${name}" is missing: ${type} ${shape ? show(shape) : ''}`)
   }
   resolveShapes(inputs, read, checkShapes)
   return read
@@ -165,13 +157,4 @@ function zeroFeed(input: IoInfo, sizes: { readonly [dim: string]: number }): Rea
 function supported({ name, dtype, type }: IoInfo): string {
   if (isSupported(dtype)) return dtype
   throw new OnnxSessionError('INPUT_UNSUPPORTED', `input "${name}" is a ${type}, which JavaScript can't pass`)
-}
-
-function describe({ type, shape }: IoInfo): string {
-  return shape ? `${type} ${show(shape)}` : type
-}
-
-/** `"a", "b"` */
-export function list(names: readonly string[]): string {
-  return names.map((name) => `"${name}"`).join(', ') || 'none'
 }

@@ -1,3 +1,4 @@
+import { tagOf } from './elements.ts'
 import { OnnxSessionError } from './error.ts'
 import { fromHalf } from './float16.ts'
 import type { OrtTensor } from './ort.ts'
@@ -85,9 +86,7 @@ export class OnnxTensor<T extends DType = DType, D extends Dims = Dims> {
 /** Float16 as raw bits everywhere: ONNX Runtime gives a Float16Array only where the platform has that class. */
 function plain(data: unknown): unknown {
   const { buffer, byteOffset, length } = data as Uint16Array
-  return Object.prototype.toString.call(data) === '[object Float16Array]'
-    ? new Uint16Array(buffer, byteOffset, length)
-    : data
+  return tagOf(data as object) === 'Float16' ? new Uint16Array(buffer, byteOffset, length) : data
 }
 
 function read(type: string, data: ArrayLike<unknown>, at: number): unknown {

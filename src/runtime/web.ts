@@ -6,12 +6,17 @@ import { loadOrt, type Ort } from './ort.ts'
 import { type Queue, serialQueue } from './queue.ts'
 import type { IoInfo, Model, ModelOptions } from './types.ts'
 
+interface Adapter {
+  features: ReadonlySet<string>
+  limits: { readonly [limit: string]: number }
+}
+
 /** What the wrapper reads of a window or worker. */
 interface Scope {
   document?: { baseURI: string }
   location?: { href: string }
   crossOriginIsolated?: boolean
-  navigator?: { gpu?: { requestAdapter(): Promise<{ features: ReadonlySet<string> } | null> }; ml?: unknown }
+  navigator?: { gpu?: { requestAdapter(): Promise<Adapter | null> }; ml?: unknown }
 }
 const scope = globalThis as Scope
 
@@ -20,15 +25,18 @@ const queues = new WeakMap<Ort, Queue>()
 
 const web: Platform = {
   base: 'wasm',
-  async obstacle({ device, requires = [] }) {
+  async obstacle({ device, requires = {} }) {
     if (device === 'webnn') return scope.navigator?.ml ? undefined : 'no WebNN in this browser'
     if (device !== 'webgpu') return undefined
     const gpu = scope.navigator?.gpu
     if (!gpu) return 'no WebGPU in this browser'
     const adapter = await gpu.requestAdapter()
     if (!adapter) return 'no WebGPU adapter'
-    const missing = requires.filter((feature) => !adapter.features.has(feature))
-    return missing.length ? `the WebGPU adapter has no ${missing.join(', ')}` : undefined
+    for (const [name, least] of Object.entries(requires)) {
+      const has = adapter.limits[name] ?? Number(adapter.features.has(name))
+      if (has < least) return `the WebGPU adapter has no ${name}${has ? ` of ${least}, only ${has}` : ''}`
+    }
+    return undefined
   },
   load: (variant, options) => downloadFiles(variant, absolute, options),
   async open(variant, device, files, options) {

@@ -30,7 +30,7 @@ const gpu: VariantInput = {
   bytes: 6,
   urlExpression: '"/gpu.onnx"',
   external: [],
-  requires: ['shader-f16'],
+  requires: { 'shader-f16': 1 },
 }
 
 test('a session module with two variants', () => {
@@ -47,7 +47,7 @@ test('a session module with two variants', () => {
       bytes: 6,
       url: "/gpu.onnx",
       ort: () => import("onnxruntime-web/webgpu"),
-      requires: ["shader-f16"],
+      requires: { "shader-f16": 1 },
     }, {
       target: "web",
       device: "wasm",
@@ -65,7 +65,7 @@ test('a session module with two variants', () => {
       bytes: 6,
       url: "/gpu.onnx",
       ort: () => import("onnxruntime-web/webgpu"),
-      requires: ["shader-f16"],
+      requires: { "shader-f16": 1 },
     }])
     "
   `)

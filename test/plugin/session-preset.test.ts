@@ -57,7 +57,7 @@ test('models in float16 ask for an adapter with shader-f16 on WebGPU, others and
     writeFileSync(join(folder, 'main.js'), `import a from './a.onnx${query}'\nexport default a\n`)
     return (await build(folder, { ...options, cache: false })).code
   }
-  const requires = 'requires: ["shader-f16"]'
+  const requires = 'requires: { "shader-f16": 1 }'
   expect(await code({ target: 'webgpu', dtype: 'fp16' })).toContain(requires)
   expect(await code({ target: 'webgpu' })).not.toContain(requires)
   expect(await code({ target: 'cpu', dtype: 'fp16' })).not.toContain(requires)

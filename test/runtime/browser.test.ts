@@ -34,8 +34,21 @@ async function bundle(): Promise<Serve> {
     runtime: 'web',
     importRuntime,
     variants: [
-      { ...variant, target: 'half', device: 'webgpu', requires: ['shader-f16'], urlExpression: '"./half.onnx"' },
-      { ...variant, target: 'gpu', device: 'webgpu', wasm: part('ort-wasm-simd-threaded.asyncify') },
+      { ...variant, target: 'half', device: 'webgpu', requires: { 'shader-f16': 1 }, urlExpression: '"./half.onnx"' },
+      {
+        ...variant,
+        target: 'large',
+        device: 'webgpu',
+        requires: { maxBufferSize: 2 ** 40 },
+        urlExpression: '"./large.onnx"',
+      },
+      {
+        ...variant,
+        target: 'gpu',
+        device: 'webgpu',
+        requires: { maxBufferSize: 2 ** 28 },
+        wasm: part('ort-wasm-simd-threaded.asyncify'),
+      },
       { ...variant, target: 'web', wasm: part('ort-wasm-simd-threaded') },
       {
         ...variant,
@@ -154,7 +167,7 @@ describe.skipIf(!chromiumPath)('in Chromium', () => {
       dims: [2, 10],
       same: true,
     })
-    expect(result.skipped.map(({ target }) => target)).toEqual(['half', 'gpu'])
+    expect(result.skipped.map(({ target }) => target)).toEqual(['half', 'large', 'gpu'])
     expect(result).toMatchObject({ failure: 'INPUT_SHAPE', afterwards: 'SESSION_DISPOSED' })
     expect(close(result.data)).toBeLessThan(1e-6)
     expect(requests.filter((path) => path.includes('.onnx') || path.includes('/ort/')).sort()).toEqual([
@@ -176,12 +189,18 @@ describe.skipIf(!chromiumPath)('in Chromium', () => {
     expect(close(result.data)).toBeLessThan(1e-6)
   })
 
-  test('WebGPU in software: the float16 build is skipped, the float32 one agrees with Node', async () => {
+  test('WebGPU in software: what it lacks features or limits for is skipped, the float32 build agrees with Node', async () => {
     const { result, requests } = await inPage({}, { webgpu: true })
     expect(result).toMatchObject({ target: 'gpu', device: 'webgpu', same: true })
-    expect(result.skipped).toMatchObject([{ target: 'half', reason: 'the WebGPU adapter has no shader-f16' }])
+    expect(result.skipped).toMatchObject([
+      { target: 'half', reason: 'the WebGPU adapter has no shader-f16' },
+      {
+        target: 'large',
+        reason: expect.stringMatching(/^the WebGPU adapter has no maxBufferSize of 1099511627776, only \d+$/),
+      },
+    ])
     expect(close(result.data)).toBeLessThan(1e-5)
-    expect(requests).not.toContain('/app/half.onnx')
+    expect(requests.filter((path) => /half|large/.test(path))).toEqual([])
     expect(requests).not.toContain('/app/ort/ort-wasm-simd-threaded.wasm')
   })
 })

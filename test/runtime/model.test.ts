@@ -38,9 +38,9 @@ function variant(
   return { target, device, info: infoOf([io('x', 'float32', [1])]), bytes: 4, url, ort: async () => ort, ...more }
 }
 
-/** A navigator whose WebGPU adapter has these features; undefined: there is no adapter. */
-function withAdapter(features: string[] | undefined): void {
-  const adapter = features && { features: new Set(features) }
+/** A navigator whose WebGPU adapter has these features and limits; undefined: there is no adapter. */
+function withAdapter(features: string[] | undefined, limits: Record<string, number> = {}): void {
+  const adapter = features && { features: new Set(features), limits }
   vi.stubGlobal('navigator', { gpu: { requestAdapter: async () => adapter ?? null } })
 }
 
@@ -128,14 +128,14 @@ describe('downloads', () => {
 })
 
 describe('targets in a browser', () => {
-  const pair = (gpu: FakeOrt, wasm: FakeOrt, requires: string[] = []) =>
+  const pair = (gpu: FakeOrt, wasm: FakeOrt, requires: Record<string, number> = {}) =>
     defineModel([variant(gpu, 'gpu', 'webgpu', { requires }), variant(wasm, 'web', 'wasm')])
 
   test('the first that can run is taken and the other is not even downloaded', async () => {
     withAdapter(['shader-f16'])
     requests.length = 0
     const taken: unknown[] = []
-    const session = await pair(fakeOrt(['x']), fakeOrt(['x']), ['shader-f16'])({
+    const session = await pair(fakeOrt(['x']), fakeOrt(['x']), { 'shader-f16': 1 })({
       onTarget: (choice) => taken.push(choice),
     })
     expect(session).toMatchObject({ target: 'gpu', device: 'webgpu', skipped: [] })
@@ -151,7 +151,7 @@ describe('targets in a browser', () => {
     prepare()
     requests.length = 0
     const gpu = fakeOrt(['x'])
-    const session = await pair(gpu, fakeOrt(['x']), ['shader-f16'])()
+    const session = await pair(gpu, fakeOrt(['x']), { 'shader-f16': 1 })()
     expect(session).toMatchObject({
       target: 'web',
       device: 'wasm',
@@ -159,6 +159,25 @@ describe('targets in a browser', () => {
     })
     expect(requests).toEqual(['/web.onnx'])
     expect(gpu.created).toEqual([])
+  })
+
+  test('limits: the adapter has them, or the next target is taken, with what was wanted and what there is', async () => {
+    const limits = { maxBufferSize: 400, maxStorageBufferBindingSize: 200 }
+    const model = pair(fakeOrt(['x']), fakeOrt(['x']), { 'shader-f16': 1, ...limits })
+    withAdapter(['shader-f16'], limits)
+    expect(await model()).toMatchObject({ target: 'gpu', skipped: [] })
+    for (const [name, least] of Object.entries(limits)) {
+      withAdapter(['shader-f16'], { ...limits, [name]: least - 1 })
+      requests.length = 0
+      const reason = `the WebGPU adapter has no ${name} of ${least}, only ${least - 1}`
+      expect(await model()).toMatchObject({ target: 'web', skipped: [{ target: 'gpu', reason }] })
+      expect(requests).toEqual(['/web.onnx'])
+    }
+    withAdapter(['shader-f16'], { ...limits, maxBufferSize: 0 })
+    await expect(model({ target: 'gpu' })).rejects.toMatchObject({
+      code: 'SESSION_FAILED',
+      message: expect.stringContaining('maxBufferSize'),
+    })
   })
 
   test('outputs that are kept stay on the device, and only there', async () => {

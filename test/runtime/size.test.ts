@@ -13,7 +13,7 @@ test.each([false, true])(
   async (images) => {
     const variant = await variantOf(resolve(root, 'fixtures/digits-cnn.onnx'), 'wasm', '"/m.onnx"')
     if (images) variant.info.inputs[0]!.media = { kind: 'image' }
-    const gpu = { ...variant, target: 'gpu', device: 'webgpu', requires: ['shader-f16'] }
+    const gpu = { ...variant, target: 'gpu', device: 'webgpu', requires: { 'shader-f16': 1, maxBufferSize: 2 ** 29 } }
     const importRuntime = resolve(root, 'src/runtime/web.ts')
     const contents = generateModule({ as: 'session', runtime: 'web', variants: [gpu, variant], importRuntime })
     const { outputFiles, metafile } = await build({
