@@ -17,7 +17,6 @@ const tool = {
   index: 'src/plugin/index.ts',
   api: 'src/api.ts',
   processing: 'src/processing.ts',
-  'kernels-worker': 'src/kernels/worker.ts',
   'calibration-worker': 'src/passes/quantize/calibrate/worker.ts',
 }
 /** Leaves out what only builds run: most of the code, which would take its time to parse. */
@@ -39,6 +38,7 @@ const programs = {
   cli: ['src/cli/index.ts', withoutBuilds],
   worker: ['src/pipeline/worker.ts', withoutBuilds],
   builds: ['src/pipeline/builds.ts'],
+  'kernels-worker': ['src/kernels/worker.ts'],
 }
 // What ships to the user's page or server is built apart, so that it can never share a chunk with the tool.
 const shipped = {

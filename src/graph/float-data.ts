@@ -26,6 +26,7 @@ export function openFloats(tensor: Tensor): OpenFloats {
   const fd = openSync(file.path, 'r')
   const reader: ByteReader = {
     byteLength: source.length,
+    file,
     read: (target, offset) => readFully(fd, target, file.offset + offset, file.path),
   }
   return { data: { dtype, bytes: reader }, close: () => closeSync(fd) }

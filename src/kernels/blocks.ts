@@ -1,8 +1,10 @@
-import { CHUNK, type FloatInput, lengthOf } from './floats.ts'
+import { CHUNK, type FloatInput, lengthOf, sliceFloats } from './floats.ts'
 import { bytesAt, floatsAt, frame } from './memory.ts'
 import { wasm } from './module.ts'
-import { type BlockLayout, forEachTile, type Tile, tileCapacity } from './tiles.ts'
+import type { BlockLayout } from './slabs.ts'
+import { mergeSlices, sliceLayout } from './slices.ts'
 import { transpose } from './transpose.ts'
+import { codeBlocks } from './work.ts'
 
 /**
  * How the scale and zero point of a block are found:
@@ -45,6 +47,8 @@ export interface QuantizedBlocks {
   readonly floatZeroPoints?: Float32Array<ArrayBuffer>
   /** Number of blocks along the axis. */
   readonly blocks: number
+  /** False if some value is not finite: the rest means nothing then. */
+  readonly finite: boolean
 }
 
 /** Ranges tried by the search, and the smallest of them relative to the whole: few bits pay for more clipping. */
@@ -56,112 +60,68 @@ const SCALE_TYPES = { float32: 0, float16: 1, bfloat16: 2 } as const
  * that does not exist.
  */
 export function quantizeBlocks(input: FloatInput, layout: BlockLayout, options: BlockOptions): QuantizedBlocks {
-  const { bits, method = 'minmax', symmetric = false, order = 'blocks', signed = false } = options
+  const { method = 'minmax', symmetric = false, signed = false } = options
   const { outer, length, inner } = layout
   const total = outer * length * inner
   if (total !== lengthOf(input))
     throw new RangeError(`a layout of ${outer} x ${length} x ${inner} does not fit ${lengthOf(input)} elements`)
   if (signed && !symmetric) throw new RangeError('signed codes are for symmetric quantization')
   if (symmetric && method === 'hqq') throw new RangeError('hqq has zero points and cannot be symmetric')
+  const slices = sliceLayout(layout, options.blockSize, total / SLICE_ELEMENTS)
+  if (slices.length <= 1) return quantizeSlice(input, layout, options)
+  const parts = slices.map((slice) =>
+    quantizeSlice(sliceFloats(input, slice.start, slice.elements), slice.layout, options),
+  )
+  return mergeSlices(parts, layout, options)
+}
+
+/** Results up to this many elements are made in the kernels' memory as a whole. */
+export const SLICE_ELEMENTS: number = 2 ** 22
+
+function quantizeSlice(input: FloatInput, layout: BlockLayout, options: BlockOptions): QuantizedBlocks {
+  const { bits, method = 'minmax', symmetric = false, order = 'blocks', signed = false } = options
+  const { outer, length, inner } = layout
   const size = checkBlockSize(options.blockSize, length, order)
   const blocks = Math.ceil(length / size)
   const channels = outer * inner
-  const scales = new Float32Array(channels * blocks)
-  const zeroPoints = method === 'hqq' ? new Float32Array(channels * blocks) : new Uint8Array(channels * blocks)
-  const codes = new Uint8Array(order === 'blocks' ? (channels * blocks * size * bits) / 8 : total)
-  frame((allocate) => {
-    const capacity = tileCapacity(layout, size)
+  const count = channels * blocks
+  const isHqq = method === 'hqq'
+  return frame((allocate) => {
+    const [steps, least] = SEARCH[bits]
+    const byteLength = order === 'blocks' ? (count * size * bits) / 8 : channels * length
     const at = {
-      scales: allocate(capacity.blocks * 4),
-      zeroPoints: allocate(capacity.blocks * 4),
-      codes: allocate(capacity.elements),
-      scratch: allocate(Math.max(capacity.elements, size * 4)),
+      scales: allocate(count * 4),
+      zeroPoints: allocate(count * (isHqq ? 4 : 1)),
+      codes: allocate(byteLength),
     }
-    forEachTile(input, layout, size, (tile) => {
-      const count = (tile.channels * tile.padded) / size
-      searchBlocks(tile.pointer, count, size, options, at)
-      const perChannel = tile.padded / size
-      const tileScales = floatsAt(at.scales, count)
-      const tileZeroPoints = method === 'hqq' ? floatsAt(at.zeroPoints, count) : bytesAt(at.zeroPoints, count)
-      for (let c = 0; c < tile.channels; c++) {
-        const target = (tile.channel + c) * blocks + tile.start / size
-        scales.set(tileScales.subarray(c * perChannel, (c + 1) * perChannel), target)
-        zeroPoints.set(tileZeroPoints.subarray(c * perChannel, (c + 1) * perChannel), target)
-      }
-      if (order === 'blocks') storeBlocks(tile, blocks * size, bits, at, codes)
-      else storeOriginal(tile, layout, at, codes)
+    const finite = codeBlocks(input, layout, {
+      ...{ ...at, method, size, bits, symmetric, steps, least },
+      scaleType: SCALE_TYPES[options.scaleType ?? 'float32'],
+      inPlace: order === 'original',
     })
+    const packed =
+      order === 'blocks'
+        ? bytesAt(at.codes, byteLength).slice()
+        : packCodes(bytesAt(at.codes, byteLength).slice(), bits)
+    if (signed) flipSign(packed, bits)
+    const inOrder = <T extends Float32Array | Uint8Array>(values: T): T =>
+      order === 'blocks' || inner === 1 ? values : toInner(values, outer, blocks, inner)
+    const result = { codes: packed, scales: inOrder(floatsAt(at.scales, count).slice()), blocks, finite }
+    if (symmetric) return result
+    if (isHqq) return { ...result, floatZeroPoints: inOrder(floatsAt(at.zeroPoints, count).slice()) }
+    const zeroPoints = bytesAt(at.zeroPoints, count).slice()
+    const inRows = order === 'blocks' && channels > 0
+    return {
+      ...result,
+      zeroPoints: inRows ? packRows(zeroPoints, channels, bits) : packCodes(inOrder(zeroPoints), bits),
+    }
   })
-  const packed = order === 'blocks' ? codes : packCodes(codes, bits)
-  if (signed) flipSign(packed, bits)
-  const inOrder = <T extends Float32Array | Uint8Array>(values: T) =>
-    order === 'blocks' || inner === 1 ? values : toInner(values, outer, blocks, inner)
-  const result = { codes: packed, scales: inOrder(scales), blocks }
-  if (symmetric) return result
-  if (zeroPoints instanceof Float32Array) return { ...result, floatZeroPoints: inOrder(zeroPoints) }
-  const inRows = order === 'blocks' && channels > 0
-  const packedZeroPoints = inRows ? packRows(zeroPoints, channels, bits) : packCodes(inOrder(zeroPoints), bits)
-  return { ...result, zeroPoints: packedZeroPoints }
 }
 
 function checkBlockSize(size: number, length: number, order: 'blocks' | 'original'): number {
   if (Number.isInteger(size) && size > 0 && size % 16 === 0) return size
   if (order === 'original' && size >= length) return Math.ceil(length / 16) * 16
   throw new RangeError(`a block size must be a multiple of 16, not ${size}`)
-}
-
-interface Buffers {
-  readonly scales: number
-  readonly zeroPoints: number
-  readonly codes: number
-  readonly scratch: number
-}
-
-function searchBlocks(x: number, count: number, size: number, options: BlockOptions, at: Buffers): void {
-  const kernels = wasm()
-  const { bits, method = 'minmax' } = options
-  const symmetric = options.symmetric ? 1 : 0
-  const type = SCALE_TYPES[options.scaleType ?? 'float32']
-  if (method === 'hqq') kernels.blocksHqq(x, count, size, bits, type, at.scales, at.zeroPoints, at.codes, 20, 10, 1.01)
-  else if (method === 'minmax')
-    kernels.blocksMinMax(x, count, size, bits, symmetric, type, at.scales, at.zeroPoints, at.codes)
-  else {
-    const [steps, least] = SEARCH[bits]
-    const weighted = method === 'k_quant' ? 1 : 0
-    kernels.blocksSearch(
-      ...([x, count, size, bits, symmetric, type, at.scales, at.zeroPoints, at.codes] as const),
-      at.scratch,
-      weighted,
-      steps,
-      least,
-    )
-  }
-}
-
-/** Packs a tile's codes and puts every channel's piece where it belongs. */
-function storeBlocks(tile: Tile, rowCodes: number, bits: number, at: Buffers, result: Uint8Array): void {
-  const count = tile.channels * tile.padded
-  const packed = pack(at.codes, count, bits, at.scratch)
-  const piece = (tile.padded * bits) / 8
-  for (let c = 0; c < tile.channels; c++)
-    result.set(bytesAt(packed + c * piece, piece), (((tile.channel + c) * rowCodes + tile.start) * bits) / 8)
-}
-
-/** Puts a tile's codes, still a byte each, where the tensor has their elements. */
-function storeOriginal(tile: Tile, { length, inner }: BlockLayout, at: Buffers, result: Uint8Array): void {
-  if (inner === 1) {
-    for (let c = 0; c < tile.channels; c++)
-      result.set(bytesAt(at.codes + c * tile.padded, tile.length), (tile.channel + c) * length + tile.start)
-    return
-  }
-  wasm().transpose8(at.codes, tile.channels, tile.length, tile.padded, at.scratch, tile.channels)
-  const group = Math.floor(tile.channel / inner)
-  const first = tile.channel % inner
-  for (let k = 0; k < tile.length; k++)
-    result.set(
-      bytesAt(at.scratch + k * tile.channels, tile.channels),
-      (group * length + tile.start + k) * inner + first,
-    )
 }
 
 /** Packs codes in the kernels' memory; gives back where the result is. */
@@ -212,7 +172,7 @@ export function packBlocks(
   const padded = codes.length / columns
   const byColumn = (): Uint8Array<ArrayBuffer> => transpose(codes, padded, columns, 1)
   if (order === 'blocks') {
-    const result = { codes: packCodes(byColumn(), bits), scales, blocks }
+    const result = { codes: packCodes(byColumn(), bits), scales, blocks, finite: true }
     return symmetric ? result : { ...result, zeroPoints: packRows(zeroPoints, columns, bits) }
   }
   const own = inner > 1 ? codes.slice(0, length * columns) : cropRows(byColumn(), padded, length)
@@ -220,7 +180,7 @@ export function packBlocks(
   if (signed) flipSign(packed, bits)
   const inOrder = <T extends Float32Array | Uint8Array>(values: T): T =>
     inner > 1 ? toInner(values, outer, blocks, inner) : values
-  const result = { codes: packed, scales: inOrder(scales), blocks }
+  const result = { codes: packed, scales: inOrder(scales), blocks, finite: true }
   return symmetric ? result : { ...result, zeroPoints: packCodes(inOrder(zeroPoints), bits) }
 }
 

@@ -1,8 +1,8 @@
 import { type FloatInput, lengthOf, toFloat32 } from './floats.ts'
 import { bytesAt, floatsAt, frame } from './memory.ts'
-import { wasm } from './module.ts'
-import { type BlockLayout, forEachTile, tileCapacity } from './tiles.ts'
+import type { BlockLayout } from './slabs.ts'
 import { transpose } from './transpose.ts'
+import { codeBlocks } from './work.ts'
 
 /** 4-bit codes in the formats of bitsandbytes, as MatMulBnb4 wants them. */
 export interface Bnb4 {
@@ -10,6 +10,8 @@ export interface Bnb4 {
   readonly codes: Uint8Array<ArrayBuffer>
   /** Largest magnitude of each block. */
   readonly magnitudes: Float32Array<ArrayBuffer>
+  /** False if some value is not finite: the rest means nothing then. */
+  readonly finite: boolean
 }
 
 /**
@@ -24,29 +26,20 @@ export function quantizeBnb4(input: FloatInput, layout: BlockLayout, type: 'fp4'
   if (!(Number.isInteger(blockSize) && blockSize > 0 && blockSize % 16 === 0))
     throw new RangeError(`a block size must be a multiple of 16, not ${blockSize}`)
   const blocks = Math.ceil(total / blockSize)
-  const codes = new Uint8Array(Math.ceil(total / 2))
-  const magnitudes = new Float32Array(blocks)
-  const whole = length % blockSize === 0
-  // blocks that keep to channels can be coded tile by tile; others need the flat weight
-  const flat = whole ? undefined : flatten(input, layout, blocks * blockSize)
-  const source = flat ?? input
-  const view = flat ? { outer: blocks, length: blockSize, inner: 1 } : layout
-  frame((allocate) => {
-    const capacity = tileCapacity(view, blockSize)
-    const at = { magnitudes: allocate(capacity.blocks * 4), codes: allocate(capacity.elements / 2) }
-    forEachTile(source, view, blockSize, (tile) => {
-      const perChannel = tile.padded / blockSize
-      const count = tile.channels * perChannel
-      wasm().blocksBnb4(tile.pointer, count, blockSize, type === 'nf4' ? 1 : 0, at.magnitudes, at.codes)
-      for (let c = 0; c < tile.channels; c++) {
-        const first = ((tile.channel + c) * view.length + tile.start) / blockSize
-        magnitudes.set(floatsAt(at.magnitudes + c * perChannel * 4, perChannel), first)
-        const room = codes.length - (first * blockSize) / 2
-        codes.set(bytesAt(at.codes + (c * tile.padded) / 2, Math.min(room, tile.padded / 2)), (first * blockSize) / 2)
-      }
-    })
+  // blocks that keep to channels can be coded where they lie; others need the flat weight
+  const isFlat = length % blockSize !== 0
+  const source = isFlat ? flatten(input, layout, blocks * blockSize) : input
+  const view = isFlat ? { outer: blocks, length: blockSize, inner: 1 } : layout
+  return frame((allocate) => {
+    const at = { scales: allocate(blocks * 4), zeroPoints: 0, codes: allocate((blocks * blockSize) / 2) }
+    const none = { symmetric: true, scaleType: 0, steps: 0, least: 0, inPlace: false }
+    const finite = codeBlocks(source, view, { ...none, ...at, method: type, size: blockSize, bits: 4 })
+    return {
+      codes: bytesAt(at.codes, Math.ceil(total / 2)).slice(),
+      magnitudes: floatsAt(at.scales, blocks).slice(),
+      finite,
+    }
   })
-  return { codes, magnitudes }
 }
 
 /** The weight channel after channel, padded with zeros to `length` elements. */

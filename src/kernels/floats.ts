@@ -9,6 +9,8 @@ export interface ByteReader {
   readonly byteLength: number
   /** Where the bytes lie in the kernels' memory, if they are there already. */
   readonly pointer?: number | undefined
+  /** Set where the bytes are a range of a file: other threads can read them there. */
+  readonly file?: { readonly path: string; readonly offset: number } | undefined
   read(target: Uint8Array, offset: number): void
 }
 
@@ -37,11 +39,14 @@ export function lengthOf(input: FloatInput): number {
 }
 
 /** The elements `start`..`start + count` of an input, where they lie. */
-export function sliceFloats({ dtype, bytes }: FloatData, start: number, count: number): FloatData {
+export function sliceFloats(input: FloatInput, start: number, count: number): FloatInput {
+  if (input instanceof Float32Array) return input.subarray(start, start + count)
+  const { dtype, bytes } = input
   const at = start * FLOAT_BYTES[dtype]
   const byteLength = count * FLOAT_BYTES[dtype]
   if (bytes instanceof Uint8Array) return { dtype, bytes: bytes.subarray(at, at + byteLength) }
-  return { dtype, bytes: { byteLength, read: (target, offset) => bytes.read(target, at + offset) } }
+  const file = bytes.file && { path: bytes.file.path, offset: bytes.file.offset + at }
+  return { dtype, bytes: { byteLength, file, read: (target, offset) => bytes.read(target, at + offset) } }
 }
 
 /** Somewhere in the kernels' memory to bring pieces of an input to. */

@@ -53,6 +53,6 @@ export {
   scaleZeroPoint,
   scaleZeroPoints,
 } from './scale.ts'
+export type { BlockLayout } from './slabs.ts'
 export { addToHistogram, type Comparison, compare, type Histogram, histogram } from './statistics.ts'
-export type { BlockLayout } from './tiles.ts'
 export { permute, transpose } from './transpose.ts'

@@ -45,48 +45,8 @@ export interface Exports {
   transpose32: Transpose
   transpose16: Transpose
   transpose8: Transpose
-  padRows(x: number, rows: number, length: number, padded: number, from: number): void
   packPairs(x: number, n: number, out: number): void
-  blocksMinMax(
-    x: number,
-    count: number,
-    size: number,
-    bits: number,
-    symmetric: number,
-    scaleType: number,
-    scales: number,
-    zeroPoints: number,
-    codes: number,
-  ): void
-  blocksSearch(
-    x: number,
-    count: number,
-    size: number,
-    bits: number,
-    symmetric: number,
-    scaleType: number,
-    scales: number,
-    zeroPoints: number,
-    codes: number,
-    importance: number,
-    weighted: number,
-    steps: number,
-    least: number,
-  ): void
-  blocksHqq(
-    x: number,
-    count: number,
-    size: number,
-    bits: number,
-    scaleType: number,
-    scales: number,
-    zeroPoints: number,
-    codes: number,
-    rounds: number,
-    firstBeta: number,
-    kappa: number,
-  ): void
-  blocksBnb4(x: number, count: number, size: number, type: number, magnitudes: number, out: number): void
+  quantizeBlocks(work: number): number
   compare(x: number, y: number, n: number, result: number): void
   histogram(
     x: number,

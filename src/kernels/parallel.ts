@@ -1,31 +1,38 @@
-import type { Tinypool } from 'tinypool'
-import { type BlockOptions, type QuantizedBlocks, quantizeBlocks } from './blocks.ts'
-import { FLOAT_BYTES, type FloatInput, lengthOf } from './floats.ts'
+import { type BlockOptions, type QuantizedBlocks, quantizeBlocks, SLICE_ELEMENTS } from './blocks.ts'
+import { type Bnb4, quantizeBnb4 } from './bnb4.ts'
+import { FLOAT_BYTES, type FloatInput, lengthOf, sliceFloats } from './floats.ts'
+import type { BlockLayout } from './slabs.ts'
 import { mergeSlices, type Slice, sliceLayout } from './slices.ts'
-import type { BlockLayout } from './tiles.ts'
-import type { BlockTask } from './worker.ts'
+import type { BlockTask } from './task.ts'
+import { BlockThreads } from './threads.ts'
 
 /**
- * Nanoseconds per element of `quantizeBlocks` on one core (AMD Zen 3, 4 bits, blocks of 32 to 128; bench/kernels.mjs
- * prints them). Searches take half as long when symmetric.
+ * Nanoseconds per element of `quantizeBlocks` on one core, with what reading takes (AMD Zen 3, 4 bits, blocks of 32 to 128;
+ * bench/kernels.mjs prints them). Searches take half as long when symmetric.
  */
-export const BLOCK_COST_NS: Readonly<Record<NonNullable<BlockOptions['method']>, number>> = {
-  minmax: 3,
-  hqq: 22,
-  mse: 42,
-  k_quant: 42,
+export const BLOCK_COST_NS: Readonly<Record<NonNullable<BlockOptions['method']> | 'bnb4', number>> = {
+  minmax: 2,
+  bnb4: 3,
+  hqq: 20,
+  mse: 25,
+  k_quant: 30,
 }
 
 /** Work below this many milliseconds is done on this thread: starting threads takes about as long. */
-const WORTH_THREADS_MS = 250
+const WORTH_THREADS_MS = 60
 
-/** Elements of a task: a compromise between even load and little copying ahead. */
-const TASK_ELEMENTS = 2 ** 21
+/** A thread is worth its start for this many milliseconds of work. */
+const PER_THREAD_MS = 30
 
-/** Quantizes blocks on several threads. */
+/** Milliseconds that a task should take at most, so that no thread is waited for in the end. */
+const TASK_MS = 25
+
+/** Quantizes blocks on several threads, this one among them. */
 export interface BlockPool {
   /** As `quantizeBlocks` (same result, to the bit); large tensors are cut into slices. Start many at once. */
   quantizeBlocks(input: FloatInput, layout: BlockLayout, options: BlockOptions): Promise<QuantizedBlocks>
+  /** As `quantizeBnb4`. */
+  quantizeBnb4(input: FloatInput, layout: BlockLayout, type: 'fp4' | 'nf4', blockSize: number): Promise<Bnb4>
   /** Ends the threads; work that has not finished fails. */
   close(): Promise<void>
 }
@@ -42,7 +49,7 @@ export interface BlockPoolOptions {
   readonly worker?: URL | undefined
 }
 
-/** A pool of threads for block searches, which are the only kernels slower than memory. Close it when done. */
+/** A pool of threads for quantization in blocks. Close it when done. */
 export function blockPool({
   threads,
   expectedMs = Number.POSITIVE_INFINITY,
@@ -50,67 +57,47 @@ export function blockPool({
   worker,
 }: BlockPoolOptions): BlockPool {
   const filename =
-    worker ?? (import.meta.url.endsWith('.ts') ? undefined : new URL('./kernels-worker.js', import.meta.url))
-  if (filename === undefined || threads <= 1 || expectedMs < WORTH_THREADS_MS)
-    return {
-      async quantizeBlocks(input, layout, options) {
-        signal?.throwIfAborted()
-        return quantizeBlocks(input, layout, options)
-      },
-      async close() {},
-    }
-  // loaded with the first task: most who import the kernels never need threads
-  let started: Promise<Tinypool> | undefined
-  const start = async () => {
-    const { Tinypool } = await import('tinypool')
-    return new Tinypool({ filename: filename.href, minThreads: 1, maxThreads: threads, idleTimeout: 1000 })
-  }
-  const turn = semaphore(threads * 2)
+    worker ?? (import.meta.url.endsWith('.ts') ? undefined : new URL('./kernels-worker.cjs', import.meta.url))
+  const count = Math.min(threads - 1, Math.floor(expectedMs / PER_THREAD_MS))
+  const pool =
+    filename === undefined || count < 1 || expectedMs < WORTH_THREADS_MS
+      ? undefined
+      : new BlockThreads(filename, count, signal)
   return {
     async quantizeBlocks(input, layout, options) {
-      const slices = sliceLayout(layout, options.blockSize, lengthOf(input) / TASK_ELEMENTS)
+      signal?.throwIfAborted()
+      if (!pool) return quantizeBlocks(input, layout, options)
+      const most = Math.min(SLICE_ELEMENTS, (TASK_MS * 1e6) / BLOCK_COST_NS[options.method ?? 'minmax'])
+      const slices = sliceLayout(layout, options.blockSize, lengthOf(input) / most)
       const parts = slices.map((slice) =>
-        turn(async () => {
-          signal?.throwIfAborted()
-          // copied only when its turn comes, so that few slices exist twice
-          const task = { ...share(input, slice), layout: slice.layout, options } satisfies BlockTask
-          started ??= start()
-          return (await (await started).run(task)) as QuantizedBlocks
-        }),
+        pool.run(() => ({ kind: 'blocks', ...share(input, slice), layout: slice.layout, options })),
       )
-      return mergeSlices(await Promise.all(parts), layout, options)
+      return mergeSlices((await Promise.all(parts)) as QuantizedBlocks[], layout, options)
+    },
+    async quantizeBnb4(input, layout, type, blockSize) {
+      signal?.throwIfAborted()
+      if (!pool) return quantizeBnb4(input, layout, type, blockSize)
+      const whole = { start: 0, elements: lengthOf(input) }
+      const task = (): BlockTask => ({ kind: 'bnb4', ...share(input, whole), layout, type, blockSize })
+      return (await pool.run(task)) as Bnb4
     },
     async close() {
-      await (await started)?.destroy()
+      await pool?.close()
     },
   }
 }
 
-/** Copies a slice to memory that all threads see. */
-function share(input: FloatInput, { start, elements }: Slice): Pick<BlockTask, 'dtype' | 'bytes'> {
+/** A slice as other threads can read it: a place in a file, or a copy in memory that all threads see. */
+function share(input: FloatInput, { start, elements }: Omit<Slice, 'layout'>): Pick<BlockTask, 'dtype' | 'source'> {
   const dtype = input instanceof Float32Array ? 'float32' : input.dtype
-  const source =
-    input instanceof Float32Array ? new Uint8Array(input.buffer, input.byteOffset, input.byteLength) : input.bytes
   const size = FLOAT_BYTES[dtype]
+  const slice = sliceFloats(input, start, elements)
+  const source =
+    slice instanceof Float32Array ? new Uint8Array(slice.buffer, slice.byteOffset, slice.byteLength) : slice.bytes
+  if (!(source instanceof Uint8Array) && source.file)
+    return { dtype, source: { ...source.file, byteLength: elements * size } }
   const bytes = new Uint8Array(new SharedArrayBuffer(elements * size))
-  if (source instanceof Uint8Array) bytes.set(source.subarray(start * size, (start + elements) * size))
-  else source.read(bytes, start * size)
-  return { dtype, bytes }
-}
-
-/** Lets at most `limit` bodies run at once, in the order they came. */
-function semaphore(limit: number): <T>(body: () => Promise<T>) => Promise<T> {
-  let free = limit
-  const waiting: (() => void)[] = []
-  return async (body) => {
-    if (free > 0) free--
-    else await new Promise<void>((resolve) => waiting.push(resolve))
-    try {
-      return await body()
-    } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else free++
-    }
-  }
+  if (source instanceof Uint8Array) bytes.set(source)
+  else source.read(bytes, 0)
+  return { dtype, source: bytes }
 }

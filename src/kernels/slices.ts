@@ -1,5 +1,5 @@
 import type { BlockOptions, QuantizedBlocks } from './blocks.ts'
-import type { BlockLayout } from './tiles.ts'
+import type { BlockLayout } from './slabs.ts'
 
 /** A part of a tensor that can be quantized by itself: elements `start`..`start + elements`, seen as `layout`. */
 export interface Slice {
@@ -46,6 +46,7 @@ export function mergeSlices(
     ...(first.zeroPoints && { zeroPoints: join((part) => part.zeroPoints!) }),
     ...(first.floatZeroPoints && { floatZeroPoints: join((part) => part.floatZeroPoints!) }),
     blocks: layout.outer > 1 ? first.blocks : parts.reduce((sum, part) => sum + part.blocks, 0),
+    finite: parts.every((part) => part.finite),
   }
 }
 

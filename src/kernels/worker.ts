@@ -1,16 +1,16 @@
-import { type BlockOptions, type QuantizedBlocks, quantizeBlocks } from './blocks.ts'
-import type { FloatType } from './floats.ts'
-import type { BlockLayout } from './tiles.ts'
+import { parentPort } from 'node:worker_threads'
+import { type BlockTask, doTask, memoryOf } from './task.ts'
+import type { FromThread } from './threads.ts'
 
-/** What a thread is asked: to quantize blocks of float data in shared memory. */
-export interface BlockTask {
-  readonly dtype: FloatType
-  readonly bytes: Uint8Array<SharedArrayBuffer>
-  readonly layout: BlockLayout
-  readonly options: BlockOptions
-}
-
-/** Entry of a worker thread of `blockPool`. */
-export default function work({ dtype, bytes, layout, options }: BlockTask): QuantizedBlocks {
-  return quantizeBlocks({ dtype, bytes }, layout, options)
-}
+// Entry of a thread of `BlockThreads`.
+const port = parentPort!
+const send = (message: FromThread, memory: ArrayBuffer[] = []): void => port.postMessage(message, memory)
+port.on('message', (task: BlockTask) => {
+  try {
+    const result = doTask(task)
+    send({ result }, memoryOf(result))
+  } catch (error) {
+    send({ error })
+  }
+})
+send('up')

@@ -45,8 +45,16 @@ describe('a pool', () => {
   let worker: URL
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'kernels-'))
-    const outfile = join(folder, 'kernels-worker.mjs')
-    await build({ entryPoints: [path('worker.ts')], outfile, bundle: true, platform: 'node', format: 'esm' })
+    const outfile = join(folder, 'kernels-worker.cjs')
+    await build({
+      entryPoints: [path('worker.ts')],
+      outfile,
+      bundle: true,
+      platform: 'node',
+      format: 'cjs',
+      define: { 'import.meta.url': 'importMetaUrl' },
+      banner: { js: 'const importMetaUrl=require("node:url").pathToFileURL(__filename).href;' },
+    })
     copyFileSync(path('kernels.wasm'), join(folder, 'kernels.wasm'))
     worker = pathToFileURL(outfile)
   })

@@ -1,6 +1,11 @@
 // The 4-bit formats of bitsandbytes: each block is divided by its largest magnitude, and each quotient becomes the number
 // of the nearest of 16 fixed values. Two codes to a byte, the earlier in the high nibble.
 
+import { storeLanes, Work } from './group'
+
+/** The method that `Work` names FP4 by; NF4 comes after it. */
+const FP4 = 4
+
 /** Half-way points between neighbouring values of NF4. */
 const nf4: usize = memory.data<f32>([
   -0.8480964004993439, -0.6106329262256622, -0.4599952697753906, -0.33967943489551544, -0.23460740596055984,
@@ -24,27 +29,29 @@ const fp4: usize = memory.data<f32>([0.00260417, 0.0859375, 0.20833333, 0.291666
   return v128.or(code, v128.and(f32x4.lt(v, f32x4.splat(0)), i32x4.splat(8)))
 }
 
-/**
- * Codes `count` blocks of `size` floats (a multiple of 16) at `x`: their largest magnitudes (float32) to `magnitudes`,
- * `size / 2` bytes each to `out`. `type` is 0 for FP4 and 1 for NF4.
- */
-export function blocksBnb4(x: usize, count: i32, size: i32, type: i32, magnitudes: usize, out: usize): void {
-  const n = <usize>size
-  for (let b: usize = 0; b < <usize>count; b++) {
-    const p = x + ((b * n) << 2)
-    let most = f32x4.splat(0)
-    for (let i: usize = 0; i < n; i += 4) most = f32x4.pmax(most, f32x4.abs(v128.load(p + (i << 2))))
-    const magnitude = max(max(f32x4.extract_lane(most, 0), f32x4.extract_lane(most, 1)), max(f32x4.extract_lane(most, 2), f32x4.extract_lane(most, 3)))
-    store<f32>(magnitudes + (b << 2), magnitude)
-    const r = f32x4.splat(magnitude == 0 ? 0 : 1 / magnitude)
-    const target = out + ((b * n) >> 1)
-    for (let i: usize = 0; i < n; i += 8) {
-      const v = f32x4.mul(v128.load(p + (i << 2)), r), w = f32x4.mul(v128.load(p + (i << 2), 16), r)
-      const codes = type == 1 ? i16x8.narrow_i32x4_u(nf4Codes(v), nf4Codes(w)) : i16x8.narrow_i32x4_u(fp4Codes(v), fp4Codes(w))
-      // 16-bit lanes e, o, e, o...: each pair becomes the byte e * 16 + o
-      const pairs = i32x4.dot_i16x8_s(codes, i16x8(16, 1, 16, 1, 16, 1, 16, 1))
-      const words = i16x8.narrow_i32x4_u(pairs, pairs)
-      v128.store32_lane(target + (i >> 1), i8x16.narrow_i16x8_u(words, words), 0)
-    }
+/** The byte of two neighbouring codes, in each lane. */
+@inline function pair(p: usize, inverse: v128, type: i32): v128 {
+  const v = f32x4.mul(v128.load(p), inverse), w = f32x4.mul(v128.load(p, 16), inverse)
+  return type ? v128.or(i32x4.shl(nf4Codes(v), 4), nf4Codes(w)) : v128.or(i32x4.shl(fp4Codes(v), 4), fp4Codes(w))
+}
+
+/** Codes the group at `t`; the magnitudes of its blocks go where others have scales. */
+export function codeBnb4(t: usize, work: Work, channel: i32, block: i32, lanes: i32): void {
+  const end = t + (<usize>work.size << 4)
+  let magnitude = f32x4.splat(0)
+  for (let p = t; p < end; p += 16) magnitude = f32x4.pmax(magnitude, f32x4.abs(v128.load(p)))
+  const at = channel * work.pitch + work.first + block
+  storeLanes(work.scales + (<usize>at << 2), <usize>work.pitch << 2, lanes, magnitude)
+  const inverse = v128.andnot(f32x4.div(f32x4.splat(1), magnitude), f32x4.eq(magnitude, f32x4.splat(0)))
+  const type = work.method - FP4
+  const bytes = <usize>work.size >> 1
+  let target = work.codes + <usize>at * bytes
+  for (; t < end; t += 128) {
+    let word = pair(t + 96, inverse, type)
+    word = v128.or(i32x4.shl(word, 8), pair(t + 64, inverse, type))
+    word = v128.or(i32x4.shl(word, 8), pair(t + 32, inverse, type))
+    word = v128.or(i32x4.shl(word, 8), pair(t, inverse, type))
+    storeLanes(target, <usize>work.pitch * bytes, lanes, word)
+    target += 4
   }
 }

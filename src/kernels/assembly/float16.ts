@@ -166,9 +166,7 @@ export function f64ToF32(x: usize, n: i32, out: usize): void {
     v128.store64_lane(out + (i << 2), f32x4.demote_f64x2_zero(v128.load(x + (i << 3))), 0)
 }
 
-/** A scale as it will be stored: 0 float32, 1 float16, 2 bfloat16. */
-export function roundScale(scale: f32, type: i32): f32 {
-  if (type == 0) return scale
-  const v = f32x4.splat(scale)
-  return f32x4.extract_lane(type == 1 ? floats(halves(v)) : i32x4.shl(brains(v), 16), 0)
+/** Scales as they will be stored: 0 float32, 1 float16, 2 bfloat16. */
+export function roundScales(v: v128, type: i32): v128 {
+  return type == 0 ? v : type == 1 ? floats(halves(v)) : i32x4.shl(brains(v), 16)
 }

@@ -3,10 +3,8 @@ export { pairAbsMaxRows, pairAbsMaxRun } from './pairs'
 export { scaleRows, squaresRows } from './runs'
 export { packNibbles, quantizeColumns, quantizeRun16, quantizeRun8 } from './quantize'
 export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16, f32ToF16Plain, f64ToF32, limitToF16 } from './float16'
-export { blocksMinMax, blocksSearch } from './blocks'
-export { blocksHqq } from './hqq'
-export { blocksBnb4 } from './bnb4'
-export { packPairs, padRows, transpose16, transpose32, transpose8 } from './layout'
+export { quantizeBlocks } from './blocks'
+export { packPairs, transpose16, transpose32, transpose8 } from './layout'
 export { compare, histogram } from './statistics'
 
 /** First address that is free for data. */

@@ -52,18 +52,6 @@ export function transpose8(x: usize, rows: i32, columns: i32, stride: i32, out: 
     }
 }
 
-/**
- * Fills the end of the last block of `rows` rows: from `length` to `padded` floats, with copies of the values that begin
- * that block (at `from`). Copies leave the range of a block as it is.
- */
-export function padRows(x: usize, rows: i32, length: i32, padded: i32, from: i32): void {
-  for (let r = 0; r < rows; r++) {
-    const row = x + (<usize>(r * padded) << 2)
-    const period = length - from
-    for (let i = length; i < padded; i++) store<f32>(row + (<usize>i << 2), load<f32>(row + (<usize>(i - period) << 2)))
-  }
-}
-
 /** Packs `n` 2-bit codes (bytes) four to a byte, the earliest in the lowest bits; `n` is a multiple of 4. */
 export function packPairs(x: usize, n: i32, out: usize): void {
   for (let i: usize = 0; i < <usize>n; i += 4) {

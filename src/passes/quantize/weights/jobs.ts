@@ -1,8 +1,6 @@
-import { holdsFloats, type OpenFloats, openFloats } from '../../../graph/float-data.ts'
-import type { Tensor } from '../../../graph/tensor.ts'
+import { holdsFloats, openFloats } from '../../../graph/float-data.ts'
 import type { Value } from '../../../graph/value.ts'
 import {
-  allFinite,
   BLOCK_COST_NS,
   type BlockLayout,
   type BlockOptions,
@@ -11,9 +9,7 @@ import {
   blockPool,
   FLOAT16_MAX,
   type FloatData,
-  type FloatType,
   type QuantizedBlocks,
-  quantizeBnb4,
 } from '../../../kernels/index.ts'
 import type { PassContext } from '../../pass.ts'
 import type { Part } from '../part.ts'
@@ -102,12 +98,15 @@ export class Jobs {
     const work = async (): Promise<void> => {
       for (const job of waiting) {
         signal?.throwIfAborted()
-        const floats = openWeight(job.root.constant!)
+        if (job.result) continue
+        const floats = openFloats(job.root.constant!)
         try {
-          if (job.result || !allFinite(floats.data)) continue
           const { request } = job
-          if ('bnb4' in request) job.result = quantizeBnb4(floats.data, request.layout, request.bnb4, request.blockSize)
-          else Object.assign(job, await quantizeSafely(pool, floats.data, request))
+          const outcome =
+            'bnb4' in request
+              ? { result: await pool.quantizeBnb4(floats.data, request.layout, request.bnb4, request.blockSize) }
+              : await quantizeSafely(pool, floats.data, request)
+          if (outcome.result?.finite) Object.assign(job, outcome)
         } finally {
           floats.close()
         }
@@ -116,26 +115,19 @@ export class Jobs {
       }
     }
     try {
-      await Promise.all(Array.from({ length: Math.max(1, threads) }, work))
+      await Promise.all(Array.from({ length: OPEN_AT_ONCE }, work))
     } finally {
       await pool.close()
     }
   }
 }
 
-/** Weights up to this many bytes are read at once: blocks down the columns of a file would take a read per row and tile. */
-const READ_AT_ONCE = 2 ** 26
+/** Weights that are worked on at a time: enough for all threads, whatever their sizes. */
+const OPEN_AT_ONCE = 32
 
-/** The data of a weight, at once if it is not too large. */
-export function openWeight(tensor: Tensor): OpenFloats {
-  if (tensor.byteLength > READ_AT_ONCE) return openFloats(tensor)
-  return { data: { dtype: tensor.dtype as FloatType, bytes: tensor.bytes() }, close() {} }
-}
-
-/** Nanoseconds per element that other threads can save. Ranges are found about as fast as weights are copied to threads and back. */
+/** Nanoseconds per element. */
 function costOf(request: BlockRequest | Bnb4Request): number {
-  const method = 'bnb4' in request ? 'minmax' : (request.options.method ?? 'minmax')
-  return method === 'minmax' ? 0 : BLOCK_COST_NS[method]
+  return BLOCK_COST_NS['bnb4' in request ? 'bnb4' : (request.options.method ?? 'minmax')]
 }
 
 /** Halves from here on have all their digits. */
@@ -148,7 +140,7 @@ export async function quantizeSafely(
   { layout, options }: BlockRequest,
 ): Promise<Pick<Job, 'result' | 'hasHalfScales'>> {
   const result = await pool.quantizeBlocks(data, layout, options)
-  if (options.scaleType !== 'float16') return { result, hasHalfScales: false }
+  if (options.scaleType !== 'float16' || !result.finite) return { result, hasHalfScales: false }
   const isFine = (scale: number): boolean => Math.abs(scale) >= SMALLEST_NORMAL && Math.abs(scale) <= FLOAT16_MAX
   if (data.dtype === 'float16' || result.scales.every(isFine)) return { result, hasHalfScales: true }
   const exact = await pool.quantizeBlocks(data, layout, { ...options, scaleType: 'float32' })

@@ -1,10 +1,11 @@
+import { openFloats } from '../../../../graph/float-data.ts'
 import type { Model } from '../../../../graph/model.ts'
 import type { Node } from '../../../../graph/node.ts'
 import type { Value } from '../../../../graph/value.ts'
 import { type BlockLayout, type BlockPool, packBlocks, toFloat32 } from '../../../../kernels/index.ts'
 import type { PassContext } from '../../../pass.ts'
 import type { CalibrationData } from '../../calibrate/data/index.ts'
-import { type BlockRequest, type Job, openWeight, quantizeSafely } from '../jobs.ts'
+import { type BlockRequest, type Job, quantizeSafely } from '../jobs.ts'
 import { correctionsOf } from './factor.ts'
 import { forHessians, type Source } from './hessians.ts'
 import { openProducts, type Products } from './products.ts'
@@ -70,7 +71,7 @@ function isBlocks(job: Job): job is Job & { request: BlockRequest } {
 
 async function quantizeOne(job: Job, corrections: Float32Array, products: Products): Promise<void> {
   const { layout, options } = job.request as BlockRequest
-  const floats = openWeight(job.root.constant!)
+  const floats = openFloats(job.root.constant!)
   try {
     const weights = rowsOf(toFloat32(floats.data), layout)
     if (!weights.every(Number.isFinite)) return
