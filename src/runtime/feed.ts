@@ -46,37 +46,26 @@ function readTensor(input: string, dtype: string, tensor: Partial<OrtTensor>, di
 
 function readNested(input: string, dtype: string, value: readonly unknown[]): ReadFeed {
   const dims: number[] = []
-  let inner: unknown = value
-  while (Array.isArray(inner) || ArrayBuffer.isView(inner)) {
-    const row = inner as unknown[]
-    dims.push(row.length)
-    inner = row[0]
-  }
-  const rows: ArrayLike<unknown>[] = []
-  collect(value, 0)
-  const last = dims[dims.length - 1]!
-  // Typed rows are joined in their own type, so that they are checked as one typed array would be.
-  const Row = rows[0]?.constructor as new (length: number) => Float32Array
-  const typed = ArrayBuffer.isView(rows[0])
-  const flat = typed ? new Row(rows.length * last) : ([] as unknown[])
-  rows.forEach((row, at) => {
-    if (ArrayBuffer.isView(row) !== typed) throw wrongType(input, dtype, 'typed and plain rows in one value')
-    if (typed) {
-      if (row.constructor !== Row) throw wrongType(input, dtype, 'rows of several typed arrays')
-      ;(flat as Float32Array).set(row as Float32Array, at * last)
-    } else for (let i = 0; i < last; i++) (flat as unknown[]).push(row[i])
+  for (let inner: unknown = value; isArray(inner); inner = inner[0]) dims.push(inner.length)
+  let rows: ArrayLike<unknown>[] = [value]
+  dims.forEach((size, depth) => {
+    if (depth) rows = rows.flatMap((row) => [...(row as ArrayLike<unknown>[])])
+    for (const row of rows) {
+      const length = isArray(row) ? row.length : 'one element'
+      if (length !== size)
+        throw new OnnxSessionError('INPUT_SHAPE', `input "${input}": rows differ in length (${length} and ${size})`)
+    }
   })
-  const data = ArrayBuffer.isView(flat) ? fromTypedArray(input, dtype, flat) : fromValues(input, dtype, flat)
-  return { data, dims }
+  // Typed rows are joined in their own type, so that they are checked as one typed array would be.
+  const [first] = rows
+  const Row = first!.constructor as new (length: number) => Float32Array
+  if (rows.some((row) => row.constructor !== Row)) throw wrongType(input, dtype, 'rows of several kinds')
+  if (!ArrayBuffer.isView(first)) return { data: fromValues(input, dtype, rows.flat()), dims }
+  const data = new Row(rows.length * first!.length)
+  for (const [at, row] of rows.entries()) data.set(row as Float32Array, at * row.length)
+  return { data: fromTypedArray(input, dtype, data), dims }
+}
 
-  function collect(row: unknown, depth: number): void {
-    const array = Array.isArray(row) || ArrayBuffer.isView(row) ? (row as unknown[]) : undefined
-    if (array?.length !== dims[depth])
-      throw new OnnxSessionError(
-        'INPUT_SHAPE',
-        `input "${input}": rows differ in length (${array ? array.length : 'one element'} and ${dims[depth]})`,
-      )
-    if (depth === dims.length - 1) rows.push(array!)
-    else for (const next of array!) collect(next, depth + 1)
-  }
+function isArray(value: unknown): value is ArrayLike<unknown> {
+  return Array.isArray(value) || ArrayBuffer.isView(value)
 }

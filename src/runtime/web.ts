@@ -26,9 +26,9 @@ const queues = new WeakMap<Ort, Queue>()
 const web: Platform = {
   base: 'wasm',
   async obstacle({ device, requires = {} }) {
-    if (device === 'webnn') return scope.navigator?.ml ? undefined : 'no WebNN in this browser'
+    const { gpu, ml } = scope.navigator ?? {}
+    if (device === 'webnn' && !ml) return 'no WebNN in this browser'
     if (device !== 'webgpu') return undefined
-    const gpu = scope.navigator?.gpu
     if (!gpu) return 'no WebGPU in this browser'
     const adapter = await gpu.requestAdapter()
     if (!adapter) return 'no WebGPU adapter'
