@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import onnx from 'unplugin-onnx/vite'
@@ -11,7 +11,9 @@ import { BUNDLERS } from './bundle.ts'
 import { load, output, scratch } from './output.ts'
 
 const root = join(scratch, 'adapters-app')
-const expected = ['default,other', 8, 12, 24, 8, 'ADAPTER_UNKNOWN']
+/** The same for adapters that are inputs and for those that are external data. */
+const each = ['default,other', 8, 12, 24, 8, 'ADAPTER_UNKNOWN', 'other', 24, 'ADAPTER_UNKNOWN']
+const expected = [each, each]
 
 beforeAll(() => {
   rmSync(root, { recursive: true, force: true })
@@ -24,11 +26,22 @@ describe.each(BUNDLERS)('adapters with %s', (name) => {
   test('are assets of their own, for Node', async () => {
     const folder = await output(name, { root, entry: 'main.js' })
     const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    expect(files.filter((file) => file.endsWith('.onnx_adapter'))).toHaveLength(2)
+    const adapters = files.filter((file) => file.endsWith('.onnx_adapter'))
+    // Both models have the same `other`, which Farm takes for two files as it comes from two.
+    expect(new Set(adapters.map((file) => readFileSync(join(folder, file), 'hex'))).size).toBe(3)
     const { answers } = await load<{ answers(): Promise<unknown[]> }>(folder)
     expect(await answers()).toEqual(expected)
   })
 })
+
+test.each(['vite', 'webpack', 'esbuild'] as const)(
+  'external ones lie beside a model as path, and serve several sizes: %s',
+  async (name) => {
+    const folder = await output(name, { root, entry: 'shapes.js' })
+    const { answers } = await load<{ answers(): Promise<unknown[]> }>(folder)
+    expect(await answers()).toEqual([12, 'other', [24, 2, 6], [24, 4, 6], [8, 3, 6]])
+  },
+)
 
 describe.skipIf(!chromiumPath).each(BUNDLERS)('adapters with %s, in a browser', (name) => {
   let browser: Browser

@@ -1,5 +1,7 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { InferenceSession } from 'onnxruntime-node'
 import { expect, test } from 'vitest'
 import { Tensor } from '../../src/graph/tensor.ts'
 import { encodeAdapter, readAdapter } from '../../src/onnx/adapters/index.ts'
@@ -70,6 +72,23 @@ test('what it writes fits a model with adapter inputs', async () => {
   expect((await cli(folder, 'build', 'lora.onnx', '-o', 'out', '--no-cache', ...flags)).err).toBe('')
   expect(readdirSync(join(folder, 'out')).sort()).toEqual(['lora-chat.npz', 'lora-default.npz', 'lora.onnx'])
   expect(values(join(folder, 'out/lora-chat.npz'))).toEqual(values(join(folder, 'chat.onnx_adapter')))
+})
+
+test('external adapters: model and data files, with their digests in the report', async () => {
+  const folder = temporaryFolder()
+  writeLoraModel(folder)
+  const flags = ['--adapters', 'external', '--adapter-files', 'other:other.safetensors', '--no-cache']
+  const { out } = await cli(folder, 'build', 'lora.onnx', '-o', 'out', '--json', ...flags)
+  const [{ adapters }] = JSON.parse(out) as [{ adapters: { file: string; bytes: number; hash: string }[] }]
+  expect(adapters).toHaveLength(2)
+  for (const { file, bytes, hash } of adapters) {
+    const content = readFileSync(file)
+    expect([content.length, createHash('sha256').update(content).digest('hex')]).toEqual([bytes, hash])
+  }
+  const text = await cli(folder, 'build', 'lora.onnx', '-o', 'out', ...flags)
+  expect(text.out).toContain('adapter "other": out/lora-other.onnx_adapter')
+  const session = await InferenceSession.create(join(folder, 'out/lora.onnx'))
+  await session.release()
 })
 
 test.each([
