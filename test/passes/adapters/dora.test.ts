@@ -1,72 +1,32 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { ints } from '../../../src/graph/attributes.ts'
-import type { Graph } from '../../../src/graph/graph.ts'
 import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
-import type { Value } from '../../../src/graph/value.ts'
 import { encodeAdapter } from '../../../src/onnx/adapters/index.ts'
 import { adapters } from '../../../src/passes/adapters/index.ts'
 import { readPeftFolder } from '../../../src/passes/adapters/peft.ts'
 import type { PassResult } from '../../../src/passes/pass.ts'
+import {
+  columns,
+  dora,
+  matrix,
+  other,
+  own,
+  rows,
+  scale,
+  vector,
+  type DoraWeights as Weights,
+  x,
+} from '../../support/dora-model.ts'
 import { buildModel, copyOf, difference, passContext, runModel } from '../../support/models.ts'
 import { temporaryFolder } from '../../support/temporary.ts'
 import { quantizeWeights } from '../../support/weights.ts'
 
-const [rows, columns] = [32, 16]
-const matrix = (first: number, second: number, seed: number) =>
-  Tensor.float32(
-    [first, second],
-    Float32Array.from({ length: first * second }, (_, i) => Math.sin(i * 1.7 + seed)),
-  )
-const vector = (seed: number) =>
-  Tensor.float32(
-    [columns],
-    Float32Array.from({ length: columns }, (_, i) => 2 + Math.cos(i + seed)),
-  )
-const x = matrix(3, rows, 9)
-const scale = 0.5
-
-interface Weights {
-  a: Tensor
-  b: Tensor
-  magnitude: Tensor
-}
-const own: Weights = { a: matrix(rows, 2, 2), b: matrix(2, columns, 3), magnitude: vector(1) }
-const other: Weights = { a: matrix(rows, 3, 5), b: matrix(3, columns, 6), magnitude: vector(4) }
-
-/** A linear layer with DoRA, with the norms in the graph, operation by operation as PEFT computes them. */
-function dora(graph: Graph, value: Value, path: string, { a, b, magnitude }: Weights, less = 1): Value {
-  const constant = (name: string, tensor: Tensor) => graph.addInitializer(name, tensor)
-  const number = (of: number) => constant('number', Tensor.float32([], [of]))
-  const op = (type: string, inputs: Value[], name?: string) =>
-    graph.insert({ op: type, inputs, ...(name ? { name } : {}) }).output()
-  const weights = { w: constant('w', matrix(rows, columns, 1)), a: constant('a', a), b: constant('b', b) }
-  const bias = constant('bias', vector(7))
-  const result = op('Add', [op('MatMul', [value, weights.w], `${path}base_layer/MatMul`), bias])
-  const unit = Tensor.float32(
-    [rows, rows],
-    Array.from({ length: rows * rows }, (_, i) => (i % (rows + 1) ? 0 : 1)),
-  )
-  const product = op('MatMul', [op('MatMul', [constant('eye', unit), weights.a]), weights.b])
-  const changed = op('Add', [weights.w, op('Mul', [product, number(scale)])])
-  const norm = graph.insert({ op: 'ReduceL2', inputs: [changed], attributes: { axes: ints([0]) } }).output()
-  const m = op('Div', [constant('magnitude', magnitude), norm])
-  const branch = op(
-    'MatMul',
-    [op('MatMul', [value, weights.a], `${path}default/MatMul`), weights.b],
-    `${path}default_1/MatMul`,
-  )
-  const first = op('Mul', [op('Sub', [m, number(less)]), op('Sub', [result, bias])])
-  const second = op('Mul', [op('Mul', [m, branch]), number(scale)])
-  return op('Add', [result, op('Add', [first, second])])
-}
-
 const make = (weights: Weights, less?: number) =>
   buildModel(17, (graph, input) => {
     const value = input('x', ['n', rows])
-    return [dora(graph, value, '/p/', weights, less), dora(graph, value, '/q/', weights, less)]
+    return [dora(graph, value, '/p/', weights, { less }), dora(graph, value, '/q/', weights, { less })]
   })
 const run = (model: Model, more: object = {}, file = 'model.onnx') =>
   adapters.run(model, { adapters: 'inputs', adapterFormat: 'onnx_adapter', ...more }, passContext({ file }))

@@ -1,54 +1,16 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { Graph } from '../../../src/graph/graph.ts'
 import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
-import { tensorType } from '../../../src/graph/types.ts'
-import type { Value } from '../../../src/graph/value.ts'
 import { encodeAdapter } from '../../../src/onnx/adapters/index.ts'
 import { adapters } from '../../../src/passes/adapters/index.ts'
 import { readPeftFolder } from '../../../src/passes/adapters/peft.ts'
 import type { PassResult } from '../../../src/passes/pass.ts'
+import { type LohaFactors as Factors, factorsOf, inner, loha, matrix, outer, x } from '../../support/loha-model.ts'
 import { buildModel, bytesOf, copyOf, difference, passContext, runModel } from '../../support/models.ts'
 import { buildArtifact, modelOf } from '../../support/open-artifact.ts'
 import { temporaryFolder } from '../../support/temporary.ts'
-
-const [inner, outer] = [8, 6]
-const matrix = (first: number, second: number, seed: number) =>
-  Tensor.float32(
-    [first, second],
-    Float32Array.from({ length: first * second }, (_, i) => Math.sin(i * 1.7 + seed)),
-  )
-const x = matrix(3, inner, 9)
-const factorsOf = (rank: number, seed: number) => ({
-  hada_w1_a: matrix(outer, rank, seed),
-  hada_w1_b: matrix(rank, inner, seed + 1),
-  hada_w2_a: matrix(outer, rank, seed + 2),
-  hada_w2_b: matrix(rank, inner, seed + 3),
-})
-type Factors = ReturnType<typeof factorsOf>
-
-/** A linear layer with LoHa, operation by operation as PEFT computes it. */
-function loha(
-  graph: Graph,
-  value: Value,
-  path: string,
-  factors: Factors,
-  { scale = 0.5, combine = 'Mul' } = {},
-): Value {
-  const constant = (name: string, tensor: Tensor) => graph.addInitializer(name, tensor)
-  const op = (type: string, ...inputs: Value[]) => graph.insert({ op: type, inputs }).output()
-  const [a1, b1, a2, b2] = Object.entries(factors).map(([name, tensor]) =>
-    constant(`base_model.model.${path}.${name}.default`, tensor),
-  ) as [Value, Value, Value, Value]
-  const combined = op(combine, op('MatMul', a1, b1), op('MatMul', a2, b2))
-  const scaled = op('Mul', combined, constant('scale', Tensor.float32([], [scale])))
-  const shaped = op('Reshape', scaled, constant('shape', Tensor.from('int64', [2], [outer, inner])))
-  const base = op('MatMul', value, constant('w', matrix(inner, outer, 1)))
-  const inputs = [base, op('MatMul', value, op('Transpose', shaped))]
-  return graph.insert({ op: 'Add', inputs, types: [tensorType('float32', ['n', outer])] }).output()
-}
 
 const make = (ranks: readonly number[], seed = 2, more: { scale?: number; combine?: string } = {}) =>
   buildModel(17, (graph, input) => {
