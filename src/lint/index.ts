@@ -1,5 +1,5 @@
 import type { Model } from '../graph/model.ts'
-import { inferTypes } from '../ort/typing.ts'
+import { inferTypes } from '../ort/typing/index.ts'
 import { GPU_DEVICES } from './devices.ts'
 import type { Finding, LintRule } from './finding.ts'
 import { operatorTable } from './operators.ts'

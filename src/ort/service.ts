@@ -3,7 +3,7 @@ import type { Model } from '../graph/model.ts'
 import type { Tensor } from '../graph/tensor.ts'
 import { encodeToBytes } from '../onnx/encode.ts'
 import { openSession, type Session, type SessionOptions } from './session.ts'
-import { inferTypes, type TypingOptions, type TypingReport } from './typing.ts'
+import { inferTypes, type TypingOptions, type TypingReport } from './typing/index.ts'
 
 /** What passes may ask of ONNX Runtime. */
 export interface OrtService {

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { globSync } from 'tinyglobby'
 import { describe, expect, test } from 'vitest'
-import { readModel } from '../../src/graph/import.ts'
-import { inferTypes } from '../../src/ort/typing.ts'
-import { hasShared, sharedDir } from '../support/shared.ts'
+import { readModel } from '../../../src/graph/import.ts'
+import { inferTypes } from '../../../src/ort/typing/index.ts'
+import { hasShared, sharedDir } from '../../support/shared.ts'
 
 describe.skipIf(!hasShared)('types of the shared models', () => {
   const files = globSync(['own/*.onnx'], { cwd: sharedDir }).sort()
