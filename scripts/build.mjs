@@ -1,9 +1,11 @@
 // Builds dist/: ES modules that share chunks, all in one flat folder so that `new URL('./file', import.meta.url)` finds
 // its neighbours (the worker, kernels.wasm) from any of them; declarations go to dist/types.
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, readdirSync, rmSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, join, resolve } from 'node:path'
+import { parse } from 'acorn'
 import { build } from 'esbuild'
 import { buildKernels } from './kernels.mjs'
 
@@ -33,12 +35,13 @@ const withoutBuilds = {
 }
 
 // What starts from nothing again and again: one file each, as every further file takes its time; and CommonJS, as it loads what it
-// requires only when that is needed, and in half the time.
+// requires only when that is needed, and in half the time. Those that load others, with the code that V8 has kept for them, come last.
 const programs = {
-  cli: ['src/cli/index.ts', withoutBuilds],
-  worker: ['src/pipeline/worker.ts', withoutBuilds],
   builds: ['src/pipeline/builds.ts'],
   'kernels-worker': ['src/kernels/worker.ts'],
+  main: ['src/cli/main.ts', withoutBuilds],
+  worker: ['src/pipeline/worker.ts', withoutBuilds],
+  cli: ['src/cli/index.ts'],
 }
 // What ships to the user's page or server is built apart, so that it can never share a chunk with the tool.
 const shipped = {
@@ -64,6 +67,54 @@ const bundled = {
   },
 }
 
+/** The JavaScript of ONNX Runtime in one file, where its native part is of the same version. */
+const oneRuntime = {
+  name: 'one-runtime',
+  setup({ onResolve, onLoad }) {
+    const main = path('node_modules/onnxruntime-node/dist/index.js')
+    const { version } = createRequire(main)('../package.json')
+    onResolve({ filter: /^onnxruntime-common$/ }, () => ({ path: createRequire(main).resolve('onnxruntime-common') }))
+    onLoad({ filter: /[\\/]src[\\/]ort[\\/]installed\.ts$/ }, () => ({
+      loader: 'js',
+      resolveDir: root,
+      contents: `
+        import { createRequire } from 'node:module'
+        export function installedOrt() {
+          const installed = createRequire(import.meta.url)
+          const file = installed.resolve('onnxruntime-node')
+          if (installed.cache[file] || installed('onnxruntime-node/package.json').version !== '${version}') return installed(file)
+          const exports = require('${main}')
+          // For calibration modules and the like.
+          installed.cache[file] = Object.assign(new (require('node:module'))(file), { filename: file, loaded: true, exports })
+          return exports
+        }`,
+    }))
+    onLoad({ filter: /[\\/]onnxruntime-node[\\/]dist[\\/]binding\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace(
+        'require(`../bin/',
+        'require("node:module").createRequire(require("node:module").createRequire(importMetaUrl).resolve("onnxruntime-node"))(`../bin/',
+      ),
+    }))
+  },
+}
+
+/** What is not in the program is loaded when it is first used: `require` of all that any part of the program may need takes long. */
+const whenUsed = {
+  name: 'when-used',
+  setup({ onResolve, onLoad }) {
+    const require = createRequire(import.meta.url)
+    onResolve({ filter: /^[^./]/ }, ({ path, kind, namespace }) => {
+      if (kind !== 'import-statement' || namespace === 'when-used') return undefined
+      return BUNDLED.includes(path.split('/')[0]) ? undefined : { path, namespace: 'when-used' }
+    })
+    onLoad({ filter: /.*/, namespace: 'when-used' }, ({ path }) => ({
+      resolveDir: root,
+      contents: `let loaded;const load=()=>loaded??=require('${path}');for(const name of ${JSON.stringify(Object.keys(require(path)))})
+        Object.defineProperty(exports,name,{enumerable:true,get:()=>load()[name]})`,
+    }))
+  },
+}
+
 const shared = {
   absWorkingDir: root,
   outdir: out,
@@ -85,20 +136,45 @@ const node = {
   minifyWhitespace: true,
 }
 await build({ ...node, entryPoints: tool })
-for (const [name, [entry, ...plugins]] of Object.entries(programs))
+/** Replaces every `import(` by `summon(`. */
+function withoutImports(text) {
+  const places = []
+  const visit = (node) => {
+    if (node.type === 'ImportExpression') places.push(node.start)
+    for (const value of Object.values(node))
+      for (const child of Array.isArray(value) ? value : [value]) if (typeof child?.type === 'string') visit(child)
+  }
+  visit(parse(text, { ecmaVersion: 'latest', sourceType: 'script', allowHashBang: true }))
+  return places.reduce((done, at) => `${done.slice(0, at)}summon${done.slice(at + 'import'.length)}`, text)
+}
+
+const hashes = {}
+for (const [name, [entry, ...plugins]] of Object.entries(programs)) {
   await build({
     ...node,
     entryPoints: { [name]: entry },
-    plugins: [...node.plugins, ...plugins],
+    plugins: [...node.plugins, ...plugins, oneRuntime, whenUsed],
     splitting: false,
     format: 'cjs',
     outExtension: { '.js': '.cjs' },
-    define: { 'import.meta.url': 'importMetaUrl' },
-    banner: { js: 'const importMetaUrl=require("node:url").pathToFileURL(__filename).href;' },
+    define: { 'import.meta.url': 'importMetaUrl', PROGRAM_HASHES: JSON.stringify(hashes) },
+    banner: {
+      js: 'const importMetaUrl=require("node:url").pathToFileURL(__filename).href,summon=(specifier)=>require("./summon.cjs")(specifier);',
+    },
   })
+  const text = withoutImports(readFileSync(join(out, `${name}.cjs`), 'utf8'))
+  // Text of one byte per character is read at once.
+  if (!/^[\0-\x7f]*$/.test(text)) throw new Error(`${name}.cjs is not plain ASCII`)
+  writeFileSync(join(out, `${name}.cjs`), text)
+  hashes[`${name}.cjs`] = createHash('sha256').update(text).digest('hex').slice(0, 16)
+}
+// In code that V8 has kept `import()` does not work: there is one in a file of its own. The name has the same length.
+writeFileSync(join(out, 'summon.cjs'), 'module.exports=(specifier)=>import(specifier)\n')
 await build({ ...shared, entryPoints: shipped, platform: 'neutral', target: 'es2022', chunkNames: 'runtime-[hash]' })
 
 for (const name of BUNDLED) copyFileSync(path(`node_modules/${name}/LICENSE`), join(out, `${name}.LICENSE.txt`))
+// ONNX Runtime's packages name their licence without its text: this is that text, of the same owner.
+copyFileSync(path('node_modules/@types/node/LICENSE'), join(out, 'onnxruntime.LICENSE.txt'))
 copyFileSync(kernels, join(out, basename(kernels)))
 // Node starts it as it is, in a process of its own.
 copyFileSync(path('src/measure/child.mjs'), join(out, 'child.mjs'))

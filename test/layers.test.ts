@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 
 /** Folders of src from the bottom up: a file may import its own folder and those of lower rows only. */
 const LAYERS = [
-  ['onnx', 'kernels', 'runtime'],
+  ['onnx', 'kernels', 'runtime', 'programs'],
   ['params'],
   ['graph'],
   ['ort'],

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8'
 import { startEarly } from '../pipeline/workers/early.ts'
+import { loadProgram } from '../programs/load.ts'
 
 // A build is over before the code that V8 would like to optimize has run often enough to repay it.
 setFlagsFromString('--interrupt-budget=1000000')
@@ -14,11 +15,16 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error
 })
 
-void import('./main.ts').then(async ({ main }) => {
-  process.exitCode = await main(process.argv.slice(2), {
+const { exports, keep } = loadProgram<typeof import('./main.ts')>('main.cjs')
+const args = process.argv.slice(2)
+void exports
+  .main(args, {
     out: (line) => void process.stdout.write(`${line}\n`),
     err: (line) => void process.stderr.write(`${line}\n`),
     isTerminal: process.stderr.isTTY === true && process.env['CI'] === undefined,
     cwd: process.cwd(),
   })
-})
+  .then((code) => {
+    process.exitCode = code
+    if (code === 0) keep([args[0] ?? ''])
+  })

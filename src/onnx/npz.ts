@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { unzipSync } from 'fflate'
 import type { DType } from './dtypes.ts'
 import { OnnxError } from './errors.ts'
+import { readZip } from './zip.ts'
 
 /** An array of NumPy: row-major, little-endian. */
 export type NpyArray =
@@ -52,7 +52,7 @@ export function readNumpyFile(file: string): Map<string, NpyArray> {
 /** The arrays of a `.npz` file's bytes. */
 export function parseNpz(bytes: Uint8Array): Map<string, NpyArray> {
   return new Map(
-    Object.entries(unzipSync(bytes, { filter: ({ name }) => name.endsWith('.npy') })).map(([name, content]) => {
+    [...readZip(bytes, (name) => name.endsWith('.npy'))].map(([name, content]) => {
       const key = name.replace(/\.npy$/, '')
       try {
         return [key, parseNpy(content)]

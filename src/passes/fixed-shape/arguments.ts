@@ -25,7 +25,7 @@ export function readArguments(options: { shape?: Texts; dim?: Texts }): FixedSha
 function readShapes(shape: Texts): Map<string, number[]> {
   return new Map(
     Object.entries(shape ?? {}).map(([name, text]) => {
-      const dims = text.split(/[x×*]/).map(positive)
+      const dims = text.split(/[x\u00d7*]/).map(positive)
       if (dims.includes(undefined))
         throw new OnnxError('SHAPE_INVALID', `"${text}" is no shape for the input "${name}"`, {
           hint: 'Write positive sizes with an x between them, e.g. shape=input_ids:1x128.',

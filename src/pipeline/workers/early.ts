@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { disableTelemetry } from '../../ort/load.ts'
+import { disableTelemetry } from '../../ort/telemetry.ts'
 
 let waiting: Worker | undefined
 

@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module'
 import type { AnyOptions, AnyPass } from '../../passes/pass.ts'
+import { isProgram, loadProgram, type Program } from '../../programs/load.ts'
 import type { AdapterFile, EntryFile, EntryReport } from '../cache/entry.ts'
 import { toOnnxError } from '../failure.ts'
 import { type HashedFile, hashFile } from '../hash.ts'
@@ -72,14 +72,15 @@ export async function runJob<J extends Job>(job: J, context: JobContext): Promis
 }
 
 async function build(job: BuildJob, { passes, progress, signal }: JobContext): Promise<BuildResult> {
-  const { runPasses, allPasses } = await loadBuilds()
-  return runPasses(job, { passes: passes ?? allPasses, progress, signal })
+  const { exports, keep } = await loadBuilds()
+  const result = await exports.runPasses(job, { passes: passes ?? exports.allPasses, progress, signal })
+  keep(job.passes.map(({ name }) => name))
+  return result
 }
 
 /** The programs that start from nothing again and again have this code in a file of its own, as they often do without. */
-async function loadBuilds(): Promise<typeof import('../builds.ts')> {
-  if (import.meta.url.endsWith('.cjs')) return createRequire(import.meta.url)('./builds.cjs')
-  return import('../builds.ts')
+async function loadBuilds(): Promise<Program<typeof import('../builds.ts')>> {
+  return isProgram() ? loadProgram('builds.cjs') : { exports: await import('../builds.ts'), keep() {} }
 }
 
 async function hash({ file, model }: HashJob, { progress }: JobContext): Promise<HashResult> {

@@ -41,6 +41,12 @@ export interface ObserveOptions {
 
 const IN_MEMORY = 2 ** 30
 
+/** Models of fewer bytes of weights begin with one thread: to wake others takes longer than most of them. */
+const SMALL = 2 ** 22
+
+/** Milliseconds of one run from which on more threads pay. */
+const LONG_RUN = 4
+
 /**
  * Opens a model with optimizations disabled and `values` as outputs besides its own. Constants cannot be observed; inputs come as they
  * were fed. Of values in bodies of If, Loop and Scan comes a summary of all rounds: see `exposeSummary`.
@@ -59,7 +65,14 @@ export async function observe(
   const outputs = new Set(opened.graph.outputs)
   const inner = values.map((value) => summaries.get(value) ?? inCopy(value))
   const fresh = inner.filter((value) => !value.isInput && !outputs.has(value))
-  const { session, dispose } = await withOutputs(opened, fresh, () => openModel(opened, { threads, inMemory }))
+  // The model may change before it is known that its runs are long: they need its bytes then.
+  let bytes =
+    threads > 1 && opened.weightBytes < Math.min(SMALL, inMemory)
+      ? await withOutputs(opened, fresh, async () => encodeToBytes(modelToProto(opened)))
+      : undefined
+  let { session, dispose } = bytes
+    ? { session: await openSession(bytes, optionsOf(1)), dispose: () => {} }
+    : await withOutputs(opened, fresh, () => openModel(opened, { threads, inMemory }))
   const seen = values.map((value, i) => ({
     value,
     name: value.name,
@@ -80,7 +93,13 @@ export async function observe(
       let samples = 0
       for await (const feeds of data.open()) {
         signal?.throwIfAborted()
+        const start = performance.now()
         const results = await session.run(feeds, asked)
+        if (bytes && performance.now() - start > LONG_RUN) {
+          await session.release()
+          session = await openSession(bytes, optionsOf(threads))
+          bytes = undefined
+        }
         for (const { value, name, output, isInput } of seen) {
           const tensor = isInput ? feeds[name] : results[output]
           if (tensor) see(value, tensor, samples, name)
@@ -124,7 +143,7 @@ export async function openModel(
     level = 'disabled',
   }: { threads: number; inMemory?: number; level?: SessionOptions['graphOptimizationLevel'] },
 ): Promise<{ session: Session; dispose: () => void }> {
-  const options: SessionOptions = { intraOpNumThreads: threads, graphOptimizationLevel: level! }
+  const options = optionsOf(threads, level)
   if (model.weightBytes <= inMemory)
     return { session: await openSession(encodeToBytes(modelToProto(model)), options), dispose: () => {} }
   const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
@@ -136,5 +155,14 @@ export async function openModel(
   } catch (error) {
     dispose()
     throw error
+  }
+}
+
+/** Between runs there is work for others: threads that wait for the next one must not keep processors busy. */
+function optionsOf(threads: number, level: SessionOptions['graphOptimizationLevel'] = 'disabled'): SessionOptions {
+  return {
+    intraOpNumThreads: threads,
+    graphOptimizationLevel: level!,
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
   }
 }

@@ -125,12 +125,10 @@ export function addSquares(into: Statistics, input: FloatInput, dims: readonly n
   if (!count) return
   const axis = dims.length >= 4 ? 1 : dims.length - 1
   const layout = dims.length ? channelLayout(dims, axis) : { outer: 1, channels: 1, inner: 1 }
-  const means = meanSquares(input, layout)
+  const sums = meanSquares(input, layout)
   const each = count / layout.channels
-  addChannels(
-    into,
-    Float64Array.from(means, (mean) => mean * each),
-  )
+  for (let i = 0; i < sums.length; i++) sums[i]! *= each
+  addChannels(into, sums)
 }
 
 function addChannels(into: Statistics, squares: Float64Array): void {
