@@ -92,7 +92,7 @@ export type Float16Options = ParamOutput<typeof params>
 /** Converts a model from float32 to float16 wherever ONNX Runtime's operators take it. */
 export const float16: Pass<typeof params> = {
   name: 'float16',
-  version: 6,
+  version: 7,
   doc: 'Converts float32 to float16',
   params,
   lossless: false,

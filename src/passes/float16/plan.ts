@@ -6,6 +6,7 @@ import type { Value } from '../../graph/value.ts'
 import type { HalfConstants } from './constants.ts'
 import type { Float16Options } from './index.ts'
 import { indexArithmetic } from './index-arithmetic.ts'
+import { GLOB, namesOf } from './names.ts'
 import type { Acceptance, Prober } from './probe.ts'
 import { sequenceNodes } from './sequences.ts'
 
@@ -91,14 +92,12 @@ export function isConstant(value: Value): boolean {
 
 function blocker({ float32Ops = [], float32Nodes = [] }: Float16Options): (node: Node) => boolean {
   const ops = new Set(float32Ops)
-  const matches = float32Nodes.length ? picomatch([...float32Nodes], { bash: true, dot: true }) : () => false
+  const matches = float32Nodes.length ? picomatch([...float32Nodes], GLOB) : () => false
   const named = new Set(float32Nodes)
   return (node) =>
     ops.has(node.opType) ||
     ops.has(node.qualifiedType) ||
-    [node.name, ...node.outputs.map((value) => value?.name ?? '')].some(
-      (name) => name !== '' && (named.has(name) || matches(name)),
-    )
+    namesOf(node).some((name) => named.has(name) || matches(name))
 }
 
 /** True for the Cast that gives an output of the model its type: it stays as it is. */

@@ -12,10 +12,12 @@ import type { MixedReport } from './mixed/index.ts'
 import { nodesOfParts } from './parts.ts'
 import { type KeepIo, makePlan, type Plan } from './plan.ts'
 import { Prober } from './probe.ts'
+import { noteUnmatched } from './unmatched.ts'
 
 /** Converts `model` to float16 in place. A model without float32 stays as it is. */
 export async function run(model: Model, options: Float16Options, context: PassContext): Promise<PassResult> {
   const inlined = inlineFunctions(model)
+  noteUnmatched(model, options, context.note)
   await inferTypesOnGpu(model, context.ort)
   const type = options.precision === 'bfloat16' ? 'bfloat16' : 'float16'
   const constants = new HalfConstants(options.overflow, type)

@@ -15,11 +15,21 @@ export function isAlreadyQuantized(model: Model, note: PassContext['note']): boo
   for (const { opType } of model.allNodes())
     if (INTEGER_OPS.test(opType)) {
       note({
-        level: 'info',
+        level: 'warn',
         code: 'quantize/already-quantized',
         message: `the model is quantized already (${opType}): it stays as it is`,
       })
       return true
     }
   return false
+}
+
+/** Notes that a model has no quantized operator, though quantization was asked for. */
+export function noteIfFloat(model: Model, note: PassContext['note']): void {
+  for (const node of model.allNodes()) if (isQuantizedOp(node)) return
+  note({
+    level: 'warn',
+    code: 'quantize/nothing',
+    message: 'nothing was quantized: the model has no operator that can be, or all of them are left out',
+  })
 }

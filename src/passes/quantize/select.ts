@@ -49,8 +49,7 @@ export function selector(
   const namesOf = (node: Node): string[] => [nameOf(node), ...(aliases.get(node) ?? [])]
   const excludable = [...supported, ...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS, ...FUSED]
   const known = { ops: supported, excludeOps: [...new Set(excludable)] }
-  for (const key of ['ops', 'excludeOps'] as const)
-    for (const op of selection[key] ?? []) if (!known[key].includes(op)) throw unknownOp(key, op, known[key])
+  for (const key of ['ops', 'excludeOps'] as const) checkOps(key, selection[key], known[key])
   const matchers = { nodes: compile(selection.nodes), excludeNodes: compile(selection.excludeNodes) }
   for (const key of ['nodes', 'excludeNodes'] as const)
     for (const { pattern, fits } of matchers[key]) {
@@ -76,6 +75,11 @@ function compile(patterns: readonly string[] = []): { pattern: string; fits: (na
     const glob = picomatch(pattern, { dot: true })
     return { pattern, fits: (name) => name === pattern || glob(name) }
   })
+}
+
+/** Throws OnnxError if an option names an operator type that is none of `supported`. */
+export function checkOps(key: string, ops: readonly string[] = [], supported: readonly string[]): void {
+  for (const op of ops) if (!supported.includes(op)) throw unknownOp(key, op, supported)
 }
 
 function unknownOp(key: string, op: string, supported: readonly string[]): OnnxError {

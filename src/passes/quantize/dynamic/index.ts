@@ -17,5 +17,9 @@ export const dynamicQuantization: Pass<typeof quantizeParams> = {
       })
   },
   lossless: false,
-  run: async (model, options, context) => (await import('./run.ts')).run(model, options as DynamicOptions, context),
+  run: async (model, options, context) => {
+    const result = await (await import('./run.ts')).run(model, options as DynamicOptions, context)
+    ;(await import('../already.ts')).noteIfFloat(model, context.note)
+    return result
+  },
 }

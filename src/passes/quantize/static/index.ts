@@ -7,7 +7,7 @@ import { staticParams } from './params.ts'
 /** Static quantization: ranges of activations are found beforehand, by running the model on calibration data. */
 export const staticQuantization: Pass<typeof staticParams> = {
   name: 'quantize-static',
-  version: 4,
+  version: 5,
   doc: 'Quantizes weights and activations, with ranges of activations found on calibration data',
   params: staticParams,
   enabled: ({ quantize }) => quantize === 'static',
@@ -85,7 +85,11 @@ export const staticQuantization: Pass<typeof staticParams> = {
     ...(ranges ? [locate(ranges, file)] : []),
     ...(tensorOverrides ? [locate(tensorOverrides, file)] : []),
   ],
-  run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
+  run: async (model, options, context) => {
+    const result = await (await import('./run.ts')).run(model, options, context)
+    ;(await import('../already.ts')).noteIfFloat(model, context.note)
+    return result
+  },
 }
 
 /** TensorRT has no zero points. */

@@ -1,4 +1,5 @@
 import type { Node } from '../../../graph/node.ts'
+import { OnnxError } from '../../../onnx/errors.ts'
 import { constantOf, type Marks } from './marks.ts'
 import type { StaticOptions } from './settings.ts'
 
@@ -31,7 +32,13 @@ function product(weightAxis: (node: Node) => number, beta: (node: Node) => numbe
       if (constant?.transposed) return false
       if (!constant) {
         if (!marks.isCandidate(node.input(index))) return false
-      } else if (index === 1 && !canHaveAxis(constant.tensor.dims, axis)) return false
+      } else if (index === 1 && !canHaveAxis(constant.tensor.dims, axis)) {
+        if (own === undefined) return false
+        throw new OnnxError('OPTION_INVALID', `channelAxis: weights of ${node.opType} have no axis ${own}`, {
+          place: { node: node.label },
+          hint: `This one is [${constant.tensor.dims.join(', ')}].`,
+        })
+      }
     }
     if (x) marks.constant(node, 0, { kind: 'operand', weight: x })
     else marks.activation(node.input(0))

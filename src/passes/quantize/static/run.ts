@@ -8,9 +8,10 @@ import { correctBiases } from '../balance/bias-correction.ts'
 import { balance, meansOf } from '../balance/index.ts'
 import { type CalibrationData, openData } from '../calibrate/data/index.ts'
 import { type Calibration, calibrate, type MethodOptions } from '../calibrate/index.ts'
+import { noteNotFinite } from '../calibrate/not-finite.ts'
 import { inlineQuantizable } from '../functions.ts'
 import type { Part } from '../part.ts'
-import { selector, wantsType } from '../select.ts'
+import { checkOps, selector, wantsType } from '../select.ts'
 import { foldBatchNorms } from './batch-norm.ts'
 import { noteClipped } from './bias.ts'
 import { completeOverrides } from './complete.ts'
@@ -54,6 +55,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
       hint: 'Leave out convert, or dedicatedPairs and quantFormat qoperator.',
     })
   const supported = [...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS, ...FUSED]
+  checkOps('floatOutputs', asked.floatOutputs, supported)
   const isSelected = selector(model, asked, supported, note, part, aliases)
   const candidates = new Map<Node, Operator>()
   for (const node of model.graph.allNodes()) {
@@ -99,6 +101,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
     const measure = (values: readonly Value[]): Promise<Calibration> => calibrate(model, values, data, settings)
     calibration = part ? await part.calibrate(settings.method, values, measure) : await measure(values)
   }
+  noteNotFinite(calibration.statistics, note)
   const masked = new Set<Value>()
   for (const [value, { masks }] of calibration.statistics) if (masks > 0) masked.add(value)
   if (masked.size) {

@@ -62,5 +62,9 @@ export const weightQuantization: Pass<typeof weightParams> = {
   lossless: false,
   dependencies: ({ algorithm, calibration, smoothAlpha }, file) =>
     calibration && (algorithm === 'gptq' || smoothAlpha !== undefined) ? dataFiles(calibration, file) : [],
-  run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
+  run: async (model, options, context) => {
+    const result = await (await import('./run.ts')).run(model, options, context)
+    ;(await import('../already.ts')).noteIfFloat(model, context.note)
+    return result
+  },
 }

@@ -18,7 +18,8 @@ export function convert(tensor: Tensor, dtype: DType | undefined): Tensor {
 /** Why a tensor of this shape does not fit the input, or undefined if it does. */
 export function misfit(dims: readonly number[], { shape }: InputSpec): string | undefined {
   if (!shape) return undefined
-  if (dims.length !== shape.length) return `it has ${dims.length} dimensions instead of ${shape.length}`
+  if (dims.length !== shape.length)
+    return `it has ${dims.length} dimension${dims.length === 1 ? '' : 's'} instead of ${shape.length}`
   const wrong = shape.findIndex((dim, i) => typeof dim === 'number' && dim !== dims[i])
   return wrong < 0 ? undefined : `dimension ${wrong} is ${dims[wrong]} instead of ${shape[wrong]}`
 }

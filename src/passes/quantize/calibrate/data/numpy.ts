@@ -62,6 +62,14 @@ function sliced(arrays: Arrays, request: DataRequest): (i: number) => Feeds | un
     const first = input.shape?.[0]
     return [{ input, array, rows: !extra && typeof first === 'number' ? Math.max(1, first) : 1, extra }]
   })
+  if (!columns.length)
+    throw badData(
+      arrays.size
+        ? `no input of the model has an array: the file has ${describeArrays(arrays)}`
+        : 'the file holds no arrays',
+      request.path,
+      `The model's inputs are ${request.inputs.map(describeInput).join(', ')}. Arrays of other names are mapped with calibrationInputs ARRAY:INPUT.`,
+    )
   const counts = columns.map(({ array, rows }) => (array.dims.length ? array.dims[0]! / rows : Number.NaN))
   const count = counts[0] ?? 0
   // Inputs without a common first axis are one sample as they are.
@@ -90,11 +98,19 @@ function onlyFitting(arrays: Arrays, input: InputSpec, { inputs, sources, path }
     )
   })
   if (fitting.length === 1) return fitting[0]![1]
+  if (!arrays.size) return undefined
   throw badData(
-    `none of the arrays ${[...arrays.keys()].map((name) => `"${name}"`).join(', ')} is clearly the input ${describeInput(input)}`,
+    `${fitting.length ? 'more than one of the arrays may be' : 'no array fits'} the input ${describeInput(input)}: the file has ${describeArrays(arrays)}`,
     path,
-    `Say which: calibrationInputs ARRAY:${input.name}.`,
+    fitting.length
+      ? `Say which it is: calibrationInputs ARRAY:${input.name}.`
+      : 'Save it with the dimensions and the element type of the input; the first dimension may count samples.',
   )
+}
+
+/** Names, types and dimensions. The array of a .npy file has no name. */
+function describeArrays(arrays: Arrays): string {
+  return [...arrays].map(([name, { dtype, dims }]) => `${name && `"${name}" `}${dtype} [${dims.join(', ')}]`).join(', ')
 }
 
 function tensorOf(array: NpyArray): Tensor {
