@@ -4,27 +4,52 @@ import type { Value } from '../../graph/value.ts'
 import { isStandard } from './determinism.ts'
 import { isSameTensor, sampleOf } from './fingerprint.ts'
 
-/** Tensors to compare, by type, shape and size first: the data of most is never read. */
-type Known = Map<string, Value[]>
+/**
+ * Constants by type and shape, then by a sample of their data: what stands alone with its type and shape is never read, and what
+ * shares them is compared with what has the same sample only.
+ */
+class Known {
+  readonly #outer: Known | undefined
+  readonly #first = new Map<string, Value>()
+  readonly #alike = new Map<string, Value[]>()
+
+  /** `outer` holds the constants of the graph around. */
+  constructor(outer: Known | undefined) {
+    this.#outer = outer
+  }
+
+  find(value: Value): Value | undefined {
+    const outer = this.#outer?.find(value)
+    if (outer) return outer
+    const data = value.constant!
+    const first = this.#first.get(kindOf(data))
+    if (!first || first.constant === data) return first
+    if (!this.#alike.has(sample(first.constant!))) this.#alike.set(sample(first.constant!), [first])
+    return this.#alike.get(sample(data))?.find(({ constant }) => constant === data || isSameTensor(constant!, data))
+  }
+
+  /** Adds a constant that was not found. */
+  add(value: Value): void {
+    const data = value.constant!
+    if (!this.#first.has(kindOf(data))) this.#first.set(kindOf(data), value)
+    else if (this.#alike.has(sample(data))) this.#alike.get(sample(data))!.push(value)
+    else this.#alike.set(sample(data), [value])
+  }
+}
+
+const kindOf = ({ code, dims }: Tensor): string => `${code}:${dims.join('x')}`
 
 /**
  * Makes one of constants (initializers and Constant nodes) that are equal byte by byte in type, shape and data. Those of subgraphs
  * give way to one further out. Constants that callers may replace are left alone, and outputs of a graph keep their own. Returns
  * how many went.
  */
-export function mergeConstants(graph: Graph, outer: Known = new Map()): number {
+export function mergeConstants(graph: Graph, outer?: Known): number {
   let changes = 0
-  const known: Known = new Map([...outer].map(([key, values]) => [key, [...values]]))
+  const known = new Known(outer)
   for (const value of [...constantsOf(graph)]) {
-    const data = value.constant!
-    const key = `${data.code}:${data.dims.join('x')}`
-    const alike = known.get(key)
-    if (!alike) {
-      known.set(key, [value])
-      continue
-    }
-    const same = alike.find((other) => isSame(other.constant!, data))
-    if (!same) alike.push(value)
+    const same = known.find(value)
+    if (!same) known.add(value)
     else if (!value.isOutput) {
       value.replaceUses(same)
       if (value.producer) graph.remove(value.producer)
@@ -56,8 +81,4 @@ function sample(tensor: Tensor): string {
   const text = samples.get(tensor) ?? sampleOf(tensor)
   samples.set(tensor, text)
   return text
-}
-
-function isSame(a: Tensor, b: Tensor): boolean {
-  return a === b || (sample(a) === sample(b) && isSameTensor(a, b))
 }
