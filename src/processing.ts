@@ -58,6 +58,8 @@ export const yCbCrToPixels: MakeStep<(typeof STEPS)['yCbCrToPixels']['params']> 
 export const imageBytesToFloat: MakeStep<(typeof STEPS)['imageBytesToFloat']['params']> = make('imageBytesToFloat')
 /** Floats to bytes, rounded and clipped */
 export const floatToImageBytes: MakeStep<(typeof STEPS)['floatToImageBytes']['params']> = make('floatToImageBytes')
+/** What the model gives as bytes [height, width, channels]: output `image` */
+export const toImage: MakeStep<(typeof STEPS)['toImage']['params']> = make('toImage')
 /** (x - mean) / std per channel */
 export const normalize: MakeStep<(typeof STEPS)['normalize']['params']> = make('normalize')
 /** HWC to CHW */

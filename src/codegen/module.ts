@@ -1,5 +1,6 @@
 import { OnnxError } from '../onnx/errors.ts'
 import type { Sizes } from '../options/frozen.ts'
+import type { ResultShape } from '../passes/pass.ts'
 import type { ModelInfo } from '../pipeline/types.ts'
 import { ortEntry, type RuntimeName, wrapperEntry } from './entries.ts'
 import { bySize, unfrozen } from './frozen.ts'
@@ -100,27 +101,38 @@ function sessionModule({ variants, runtime }: ModuleInput, wrapper: string): str
     if (!infos.includes(text)) infos.push(text)
     return `info${infos.indexOf(text)}`
   }
+  const texts: string[] = []
+  const textName = (text: string): string => {
+    if (!texts.includes(text)) texts.push(text)
+    return `text${texts.indexOf(text)}`
+  }
+  const result = variants[0]!.info.result?.kind
   const groups = bySize(variants)
   const definitions = groups.map((group) => {
     const [first] = group as [VariantInput]
-    if (group.length === 1) return definition(first, runtime, infoName(first.info))
+    if (group.length === 1) return definition(first, { runtime, info: infoName(first.info), textName })
     const sizes = group.map((size) => {
       const files = size.external.length ? `, external: ${externalOf(size)}` : ''
       return `{ dims: ${literal(size.frozen)}, info: ${infoName(size.info)}, bytes: ${size.bytes}, url: ${size.urlExpression}${files} }`
     })
     const open = infoName(unfrozen(group as (VariantInput & { frozen: Sizes })[]))
-    return definition({ ...first, requires: largest(group) }, runtime, open, [`frozen: frozen([${sizes.join(', ')}])`])
+    const all = { ...first, requires: largest(group) }
+    return definition(all, { runtime, info: open, textName }, [`frozen: frozen([${sizes.join(', ')}])`])
   })
   const names = [
     ...new Set(variants.flatMap(({ adapters }) => (adapters?.length ? adaptersOf(adapters).name : []))),
     'defineModel',
     ...(groups.some((group) => group.length > 1) ? ['frozen'] : []),
     ...new Set(variants.flatMap((variant) => readersOf(variant))),
+    ...(result ? ['predicting', RESULT_READERS[result]] : []),
   ]
+  const model = `/* @__PURE__ */ defineModel([${definitions.join(', ')}])`
+  const reader = result === 'answer' ? `readAnswer(${texts[0] ? 'text0' : ''})` : result && RESULT_READERS[result]
   return [
     `import { ${names.join(', ')} } from ${wrapper}`,
     ...infos.map((info, index) => `const info${index} = ${info}`),
-    `export default /* @__PURE__ */ defineModel([${definitions.join(', ')}])`,
+    ...texts.map((text, index) => `const text${index} = /* @__PURE__ */ ${text}`),
+    `export default ${reader ? `/* @__PURE__ */ predicting(${model}, ${reader})` : model}`,
     '',
   ].join('\n')
 }
@@ -134,6 +146,14 @@ function largest(variants: readonly VariantInput[]): Record<string, number> {
   return requires
 }
 
+/** What reads outputs as plain values. */
+const RESULT_READERS: Readonly<Record<ResultShape['kind'], string>> = {
+  classes: 'readClasses',
+  detections: 'readDetections',
+  answer: 'readAnswer',
+  image: 'readPicture',
+}
+
 /** What a variant imports for inputs of images, sound or text: only models with such inputs bring the code for them. */
 function readersOf({ info, tokenizer }: VariantInput): string[] {
   const kinds = new Set(info.inputs.flatMap(({ media }) => media?.kind ?? []))
@@ -144,7 +164,7 @@ function readersOf({ info, tokenizer }: VariantInput): string[] {
 }
 
 /** The expression that reads images, sound or text. */
-function mediaOf(variant: VariantInput): string | undefined {
+function mediaOf(variant: VariantInput, textName: (text: string) => string): string | undefined {
   const readers = readersOf(variant)
   const other = readers.includes('readMedia')
     ? `readMedia(${readers.includes('readImage') ? 'readImage' : 'readSound'})`
@@ -152,7 +172,7 @@ function mediaOf(variant: VariantInput): string | undefined {
   if (!readers.includes('readText')) return other
   const { urlExpression, bytes } = variant.tokenizer!
   const load = `() => loadBytes(String(${urlExpression}), ${bytes})`
-  return `readText(() => import('@huggingface/tokenizers'), ${load}${other ? `, ${other}` : ''})`
+  return textName(`readText(() => import('@huggingface/tokenizers'), ${load}${other ? `, ${other}` : ''})`)
 }
 
 /** What makes sessions with adapters, and the name that the model has for the file of external ones. */
@@ -168,7 +188,16 @@ function externalOf({ external }: VariantInput): string {
   return `[${files.join(', ')}]`
 }
 
-function definition(variant: VariantInput, runtime: RuntimeName, info: string, more: readonly string[] = []): string {
+/** Where the definition of a variant is written. */
+interface Place {
+  runtime: RuntimeName
+  /** Name of the constant with its info. */
+  info: string
+  /** Name of a constant with this reader of texts. */
+  textName(text: string): string
+}
+
+function definition(variant: VariantInput, { runtime, info, textName }: Place, more: readonly string[] = []): string {
   const { wasm, requires, sessionOptions, external } = variant
   const fields = [
     `target: ${literal(variant.target)}`,
@@ -188,7 +217,7 @@ function definition(variant: VariantInput, runtime: RuntimeName, info: string, m
     })
     fields.push(`adapters: ${name}(${place ?? `${info}.adapterInputs`}, [${files.join(', ')}])`)
   }
-  const media = mediaOf(variant)
+  const media = mediaOf(variant, textName)
   if (media) fields.push(`media: ${media}`)
   if (requires && Object.keys(requires).length) fields.push(`requires: ${literal(requires)}`)
   if (wasm?.mjs || wasm?.wasm) {

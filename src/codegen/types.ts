@@ -111,14 +111,31 @@ function moduleBody(entry: TypesEntry): string {
   const sources = new Set(
     entry.variants.flatMap(({ info }) => info.inputs.flatMap(({ media }) => (media ? SOURCES[media.kind] : []))),
   )
+  const result = resultType(first.info)
+  const kind = result ? 'PredictingModel' : 'Model'
   return [
-    `import type { ${['Io', 'Model', ...sources].sort().join(', ')} } from 'unplugin-onnx/types'`,
+    `import type { ${['Io', kind, ...sources, ...(result ? [result.imports] : [])].sort().join(', ')} } from 'unplugin-onnx/types'`,
     `type Inputs = ${ioType(inputs)}`,
     `type Outputs = ${ioType(outputs)}`,
-    `const model: Model<Inputs, Outputs${targets}${adapterNames}>`,
+    `const model: ${kind}<Inputs, Outputs${result ? `, ${result.type}` : ''}${targets}${adapterNames}>`,
     'export default model',
   ].join('\n')
 }
+
+/** What `predict` of the model gives. */
+function resultType({ result }: ModelInfo): { imports: string; type: string } | undefined {
+  if (!result) return undefined
+  const imports = RESULT_TYPES[result.kind]
+  if (result.kind === 'answer' || result.kind === 'image') return { imports, type: imports }
+  return { imports, type: result.outputs['labels'] ? `(${imports} & { label: string })[]` : `${imports}[]` }
+}
+
+const RESULT_TYPES = {
+  classes: 'Classification',
+  detections: 'Detection',
+  answer: 'Answer',
+  image: 'ImageResult',
+} as const
 
 function genericBody(as: ImportShape): string {
   switch (as) {

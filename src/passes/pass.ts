@@ -46,6 +46,12 @@ export type Media =
   /** Token ids, of which the model has so many; longer texts are cut. */
   | { kind: 'text'; maxLength?: number; vocabulary?: number }
 
+/** What outputs mean together, and which is which. */
+export interface ResultShape {
+  kind: 'classes' | 'detections' | 'answer' | 'image'
+  outputs: Readonly<Record<string, string>>
+}
+
 export interface PassResult {
   /** How many edits were made. 0 promises that the model is exactly as before: nothing to encode again. */
   changes: number
@@ -57,6 +63,8 @@ export interface PassResult {
   tokenizer?: Uint8Array
   /** Inputs that take images, sound or text, by name. */
   media?: Readonly<Record<string, Media>>
+  /** What the outputs mean together, where that is known. */
+  result?: ResultShape
   /** Anything else worth showing or keeping, as plain JSON. */
   data?: unknown
 }

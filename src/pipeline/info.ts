@@ -2,14 +2,14 @@ import type { Model } from '../graph/model.ts'
 import { describeType } from '../graph/types.ts'
 import type { Value } from '../graph/value.ts'
 import { codeOf } from '../onnx/dtypes.ts'
-import type { Media } from '../passes/pass.ts'
+import type { Media, ResultShape } from '../passes/pass.ts'
 import type { IoInfo, ModelInfo } from './types.ts'
 
 /** What the users of a model need to know of it. Before IR version 4 initializers are listed as inputs, but are none. */
 export function modelInfo(
   model: Model,
   adapterInputs: readonly string[] = [],
-  media: Readonly<Record<string, Media>> = {},
+  { media = {}, result }: { media?: Readonly<Record<string, Media>>; result?: ResultShape | undefined } = {},
 ): ModelInfo {
   const isAdapter = ({ name }: Value) => adapterInputs.includes(name)
   return {
@@ -22,6 +22,7 @@ export function modelInfo(
       })),
     ...(adapterInputs.length ? { adapterInputs: model.graph.inputs.filter(isAdapter).map(ioInfo) } : {}),
     outputs: model.graph.outputs.map(ioInfo),
+    ...(result ? { result } : {}),
     opsets: Object.fromEntries(model.opsets),
     irVersion: model.irVersion,
     producer: [model.extra.producerName, model.extra.producerVersion].filter(Boolean).join(' '),

@@ -9,7 +9,16 @@ import { type PlacedData, writeModel } from '../graph/write.ts'
 import { LINT_DEVICES } from '../lint/devices.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import { createOrtService } from '../ort/service.ts'
-import type { AnyOptions, AnyPass, Media, ModelAdapters, Note, PassContext, PassResult } from '../passes/pass.ts'
+import type {
+  AnyOptions,
+  AnyPass,
+  Media,
+  ModelAdapters,
+  Note,
+  PassContext,
+  PassResult,
+  ResultShape,
+} from '../passes/pass.ts'
 import { writeAdapters } from './adapters.ts'
 import { type EntryFile, type EntryReport, SIDECAR } from './cache/entry.ts'
 import { externalTensorFiles } from './external-tensors.ts'
@@ -39,6 +48,7 @@ export async function runPasses(job: BuildJob, context: BuildContext): Promise<B
   let adapters: ModelAdapters | undefined
   const media: Record<string, Media> = {}
   let tokenizer: Uint8Array | undefined
+  let meaning: ResultShape | undefined
   for (const { name, params } of job.passes) {
     // Lets a 'cancel' in, which waits in the queue while passes compute.
     await nextTurn()
@@ -60,6 +70,7 @@ export async function runPasses(job: BuildJob, context: BuildContext): Promise<B
     adapters = result.adapters ?? adapters
     Object.assign(media, result.media)
     tokenizer = result.tokenizer ?? tokenizer
+    meaning = result.result ?? meaning
     for (const [op, count] of Object.entries(result.fused ?? {})) fused[op] = (fused[op] ?? 0) + count
     const { data } = result
     const ms = Math.round((performance.now() - start) * 10) / 10
@@ -87,7 +98,10 @@ export async function runPasses(job: BuildJob, context: BuildContext): Promise<B
     external: data,
     ...(delivered ? { adapters: delivered.files } : {}),
     ...(tokenizer ? { tokenizer: await writeTokenizer(tokenizer, job) } : {}),
-    info: { ...modelInfo(model, delivered?.inputs, media), ...(limits ? { webgpuLimits: limits } : {}) },
+    info: {
+      ...modelInfo(model, delivered?.inputs, { media, result: meaning }),
+      ...(limits ? { webgpuLimits: limits } : {}),
+    },
     report: {
       bytesBefore: total(sizes),
       bytesAfter: total(files.map(({ bytes }) => bytes)),

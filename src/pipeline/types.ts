@@ -1,6 +1,6 @@
 import type { DType } from '../onnx/dtypes.ts'
 import type { ResolvedOptions } from '../options/types.ts'
-import type { Media, Note } from '../passes/pass.ts'
+import type { Media, Note, ResultShape } from '../passes/pass.ts'
 
 export type { ResolvedOptions }
 
@@ -44,6 +44,8 @@ export interface ModelInfo {
   producer: string
   /** `metadata_props` of the model. */
   metadata: Record<string, string>
+  /** What the session makes of outputs by itself; left out where they are just tensors. */
+  result?: ResultShape
   /** Nodes by operator type (`domain:Op` outside ai.onnx), main graph and subgraphs. */
   ops: Record<string, number>
   /** True for models that compute in float16, at least in part: left out for others. */

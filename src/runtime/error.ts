@@ -22,6 +22,8 @@ export type ErrorCode =
   | 'INPUT_TOKEN'
   /** `outputs` names something the model does not give. */
   | 'OUTPUT_UNKNOWN'
+  /** An output that was to be an image is none. */
+  | 'OUTPUT_IMAGE'
   /** The values of an output are on a device: `await tensor.getData()`. */
   | 'OUTPUT_ON_DEVICE'
   | 'RUN_FAILED'

@@ -10,7 +10,7 @@ interface Sharp {
 }
 
 /** Reads images of sharp. */
-export const readImage: ReturnType<typeof imageReader> = imageReader(async (source: Sharp) => {
+export const readImage: ReturnType<typeof imageReader> = /* @__PURE__ */ imageReader(async (source: Sharp) => {
   if (!source.clone) return {}
   const { data, info } = await source.clone().toColourspace('srgb').raw().toBuffer({ resolveWithObject: true })
   return { ...info, data }

@@ -19,7 +19,7 @@ interface Scope {
 }
 
 /** Reads whatever the browser can make a bitmap of: canvases, frames, elements, files. */
-export const readImage: ReturnType<typeof imageReader> = imageReader(async (source) => {
+export const readImage: ReturnType<typeof imageReader> = /* @__PURE__ */ imageReader(async (source) => {
   const scope = globalThis as unknown as Scope
   const bitmap = await scope.createImageBitmap(source)
   const { width, height } = bitmap

@@ -3,8 +3,9 @@ import type { MediaReader } from './media.ts'
 import type { IoInfo } from './types.ts'
 
 /** The part of `@huggingface/tokenizers` that is used. */
-interface Tokenizer {
+export interface Tokenizer {
   encode(text: string, options: object): { ids: number[]; token_type_ids?: number[] }
+  decode(ids: number[], options: object): string
   token_to_id(token: string): number | undefined
 }
 interface Library {
@@ -24,6 +25,11 @@ const isTexts = (value: unknown): value is Texts =>
   typeof value === 'string' ||
   (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'string'))
 
+/** A reader of texts, with its tokenizer. */
+export interface TextReader extends MediaReader {
+  open(): Promise<{ tokenizer: Tokenizer; fill: number; left: boolean }>
+}
+
 /**
  * Reads texts for the token inputs of a model: ids, mask, types, positions, each as far as the model has it. Several texts are
  * padded to the longest, long ones cut at the end.
@@ -36,14 +42,21 @@ export function readText(
   library: () => Promise<unknown>,
   load: () => Promise<Uint8Array>,
   next?: MediaReader,
-): MediaReader {
-  let opened: Promise<{ tokenizer: Tokenizer; definition: Definition }> | undefined
-  const open = async () => {
+): TextReader {
+  let opened: ReturnType<TextReader['open']> | undefined
+  const start = async () => {
     const [{ Tokenizer }, bytes] = await Promise.all([library() as Promise<Library>, load()])
-    const definition = JSON.parse(new TextDecoder().decode(bytes)) as Definition
-    return { tokenizer: new Tokenizer(definition.tokenizer, definition.config), definition }
+    const { tokenizer: definition, config } = JSON.parse(new TextDecoder().decode(bytes)) as Definition
+    const tokenizer = new Tokenizer(definition, config)
+    const { pad_token: pad, padding_side: side } = config
+    const fill = tokenizer.token_to_id(typeof pad === 'object' ? pad.content : (pad ?? '')) ?? 0
+    return { tokenizer, fill, left: side === 'left' }
   }
-  return async (given, inputs) => {
+  const open = () => {
+    opened ??= start()
+    return opened
+  }
+  const read: MediaReader = async (given, inputs) => {
     const input = inputs.find(({ media }) => media?.kind === 'text')!
     const media = input.media as TextMedia
     const fields = (typeof given === 'object' && given !== null ? given : {}) as { [name: string]: unknown }
@@ -54,13 +67,10 @@ export function readText(
       return next ? next(given, inputs) : (given as { [name: string]: unknown })
     }
     try {
-      opened ??= open()
-      const { tokenizer, definition } = await opened
+      const { tokenizer, fill, left } = await open()
       const pairs = textPair === undefined ? [] : [textPair as Texts].flat()
-      const { pad_token: pad, padding_side: side } = definition.config
-      const rows = [texts].flat().map((one, at) => encode(tokenizer, one, pairs[at], limit(input, media)))
-      const fill = tokenizer.token_to_id(typeof pad === 'object' ? pad.content : (pad ?? '')) ?? 0
-      const tokens = assemble(rows, inputs, input, fill, side === 'left')
+      const rows = [texts].flat().map((one, at) => encode(tokenizer, one, pairs[at], limit(input)))
+      const tokens = assemble(rows, inputs, input, fill, left)
       checkIds(input.name, tokens[input.name]!.data, media.vocabulary)
       return { ...rest, ...tokens }
     } catch (error) {
@@ -69,6 +79,7 @@ export function readText(
       throw new OnnxSessionError('INPUT_TEXT', `input "${input.name}": no tokens: ${reasonOf(error)}`, error)
     }
   }
+  return Object.assign(read, { open })
 }
 
 /** @throws OnnxSessionError INPUT_TOKEN, where ONNX Runtime would fail deep inside of the model. */
@@ -83,7 +94,9 @@ function checkIds(input: string, data: unknown, vocabulary: number | undefined):
   }
 }
 
-function limit({ shape }: IoInfo, { maxLength = Number.POSITIVE_INFINITY }: TextMedia): number {
+/** How many tokens the input takes. */
+export function limit({ shape, media }: IoInfo): number {
+  const { maxLength = Number.POSITIVE_INFINITY } = media as TextMedia
   const length = shape?.[1]
   return typeof length === 'number' ? Math.min(length, maxLength) : maxLength
 }
@@ -94,21 +107,23 @@ interface Row {
 }
 
 /** Special tokens at the end stay where a text is cut. */
-function encode(tokenizer: Tokenizer, text: string, pair: string | undefined, most: number): Row {
-  const one = (what: string) => {
-    const { ids, token_type_ids: types = ids.map(() => 0) } = tokenizer.encode(what, {
-      ...(pair === undefined || !what ? {} : { text_pair: pair }),
-      return_token_type_ids: true,
-    })
-    return { ids, types }
-  }
-  const row = one(text)
-  if (row.ids.length <= most) return row
-  const special = one('').ids
-  let tail = 0
-  while (tail < special.length && special.at(-1 - tail) === row.ids.at(-1 - tail)) tail++
+export function encode(tokenizer: Tokenizer, text: string, pair: string | undefined, most: number): Row {
+  const { ids, token_type_ids: types = ids.map(() => 0) } = tokenizer.encode(text, {
+    ...(pair === undefined ? {} : { text_pair: pair }),
+    return_token_type_ids: true,
+  })
+  if (ids.length <= most) return { ids, types }
+  const tail = tailOf(tokenizer, ids)
   const cut = (list: number[]) => [...list.slice(0, most - tail), ...list.slice(list.length - tail)]
-  return { ids: cut(row.ids), types: cut(row.types) }
+  return { ids: cut(ids), types: cut(types) }
+}
+
+/** How many special tokens end a text. */
+export function tailOf(tokenizer: Tokenizer, ids: readonly number[]): number {
+  const special = tokenizer.encode('', {}).ids
+  let tail = 0
+  while (tail < special.length && special.at(-1 - tail) === ids.at(-1 - tail)) tail++
+  return tail
 }
 
 /** Feeds of all token inputs, [texts, length]; `first` is the one of the ids. */

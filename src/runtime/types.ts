@@ -137,6 +137,11 @@ export interface ModelInfo {
   readonly producer: string
   /** `metadata_props` of the model. */
   readonly metadata: { readonly [key: string]: string }
+  /** What `predict` makes of which outputs, by their meaning. */
+  readonly result?: {
+    readonly kind: 'classes' | 'detections' | 'answer' | 'image'
+    readonly outputs: { readonly [meaning: string]: string }
+  }
   /** Number of nodes by operator type. */
   readonly ops: { readonly [type: string]: number }
 }
@@ -203,6 +208,59 @@ export interface Session<
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** A class of a text or an image; the label where the build was given a file of them. */
+export interface Classification {
+  class: number
+  /** Its probability. */
+  score: number
+  label?: string
+}
+/** Something in an image, in pixels of it. */
+export interface Detection extends Classification {
+  x: number
+  y: number
+  width: number
+  height: number
+  /** Where the model gives some. */
+  keyPoints?: { x: number; y: number; score?: number }[]
+}
+/** The part of a text that answers a question: from where to where, in UTF-16 units. Empty where the model says that there is none. */
+export interface Answer {
+  text: string
+  start: number
+  end: number
+  score: number
+}
+/** RGBA bytes. */
+export interface RawImage {
+  data: Uint8ClampedArray<ArrayBuffer>
+  width: number
+  height: number
+  channels: 4
+}
+/** An `ImageData` in a browser; in Node bytes as sharp takes them. */
+export type ImageResult = [Global<'ImageData'>] extends [never] ? RawImage : Global<'ImageData'>
+
+/** A session of a model whose steps end in something that has a plain value. */
+export interface PredictingSession<
+  I extends IoMap = IoMap,
+  O extends IoMap = IoMap,
+  Result = unknown,
+  Target extends string = string,
+  Adapter extends string = string,
+> extends Omit<Session<I, O, Target, Adapter>, 'withAdapter'> {
+  /**
+   * Runs the model once, and reads what comes out: classes, boxes, an answer or an image. Several texts or images (an array) have a
+   * result each.
+   * @throws OnnxSessionError as `run`
+   */
+  predict<F extends Feeds<I> | MediaOf<I[keyof I]>>(
+    feeds: F,
+    options?: Omit<RunOptions<string>, 'outputs'>,
+  ): Promise<F extends readonly unknown[] | { readonly text: readonly unknown[] } ? Result[] : Result>
+  withAdapter(name: Adapter | undefined): Promise<PredictingSession<I, O, Result, Target, Adapter>>
+}
+
 /** Session options of ONNX Runtime. */
 export type SessionOptions = InferenceSession.SessionOptions
 
@@ -261,6 +319,17 @@ export interface Model<
   /** Adapters that were built with the model. */
   readonly adapters: readonly Adapter[]
   readonly variants: readonly ModelVariant<Target>[]
+}
+
+/** What an import of a model gives whose sessions have `predict`. */
+export interface PredictingModel<
+  I extends IoMap = IoMap,
+  O extends IoMap = IoMap,
+  Result = unknown,
+  Target extends string = string,
+  Adapter extends string = string,
+> extends Model<I, O, Target, Adapter> {
+  (options?: ModelOptions<Target>): Promise<PredictingSession<I, O, Result, Target, Adapter>>
 }
 
 export type { OnnxSessionError } from './error.ts'

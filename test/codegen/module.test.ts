@@ -82,24 +82,32 @@ test('a model with steps imports what reads its inputs, and nothing else', () =>
   })
   const lines = (...kinds: string[]) => {
     const code = generateModule({ as: 'session', runtime: 'web', variants: [variant(kinds)] })
-    return [code.split('\n')[0], /^ {2}media: .*$/m.exec(code)?.[0].trim()]
+    return [code.split('\n')[0], /^(?: {2}media: (?!text)|const text0 = \/\* @__PURE__ \*\/ )(.*?),?$/m.exec(code)?.[1]]
   }
   const from = 'from "unplugin-onnx/runtime/web"'
   const text = 'readText(() => import(\'@huggingface/tokenizers\'), () => loadBytes(String("/m.tokenizer"), 7)'
-  expect(lines('image')).toEqual([
-    `import { defineModel, readImage, readMedia } ${from}`,
-    'media: readMedia(readImage),',
-  ])
-  expect(lines('sound')).toEqual([
-    `import { defineModel, readMedia, readSound } ${from}`,
-    'media: readMedia(readSound),',
-  ])
-  expect(lines('text')).toEqual([`import { defineModel, loadBytes, readText } ${from}`, `media: ${text}),`])
+  expect(lines('image')).toEqual([`import { defineModel, readImage, readMedia } ${from}`, 'readMedia(readImage)'])
+  expect(lines('sound')).toEqual([`import { defineModel, readMedia, readSound } ${from}`, 'readMedia(readSound)'])
+  expect(lines('text')).toEqual([`import { defineModel, loadBytes, readText } ${from}`, `${text})`])
   expect(lines('text', 'image')).toEqual([
     `import { defineModel, loadBytes, readText, readImage, readMedia } ${from}`,
-    `media: ${text}, readMedia(readImage)),`,
+    `${text}, readMedia(readImage))`,
   ])
   expect(lines()).toEqual([`import { defineModel } ${from}`, undefined])
+})
+
+test('a model whose outputs mean something reads them', () => {
+  const ending = (kind: 'classes' | 'detections' | 'answer' | 'image') => {
+    const inputs = kind === 'answer' ? [{ name: 'ids', type: '', media: { kind: 'text' } } as const] : []
+    const tokenizer = { name: 'm.tokenizer', bytes: 7, urlExpression: '"/m.tokenizer"' }
+    const given = { ...web, tokenizer, info: { ...web.info, inputs, result: { kind, outputs: {} } } }
+    return generateModule({ as: 'session', runtime: 'web', variants: [given] })
+      .split('\n')
+      .at(-2)
+  }
+  expect(['classes', 'detections', 'answer', 'image'].map((kind) => ending(kind as 'image'))).toEqual(
+    ['readClasses', 'readDetections', 'readAnswer(text0)', 'readPicture'].map((reader) => `}]), ${reader})`),
+  )
 })
 
 test('the default exports of the other shapes', () => {

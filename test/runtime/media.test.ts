@@ -1,17 +1,12 @@
 import { rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { build } from 'esbuild'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { imagenet, picture } from '../../bench/support/pixels.mjs'
-import { generateModule } from '../../src/codegen/module.ts'
-import { writeModel } from '../../src/graph/write.ts'
 import type { Model, Session } from '../../src/runtime/types.ts'
-import { apart, passingOn, process } from '../passes/processing/support.ts'
-import { chromiumPath, launchChromium, type Serve, serve } from '../support/chromium.ts'
-import { projectFolder, root, variantOf } from './support/emitted.ts'
-import { ortFile } from './support/ort-web.ts'
+import { apart, passingOn } from '../passes/processing/support.ts'
+import { chromiumPath } from '../support/chromium.ts'
+import { projectFolder } from './support/emitted.ts'
+import { emitSteps, loadEmitted, withPage } from './support/steps.ts'
 
 const folder = projectFolder()
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -20,44 +15,15 @@ const expected = imagenet(photo)
 /** One step of a byte, in normalized values. */
 const STEP = (1 / 255 + 1e-6) / 0.224
 
-/** Writes a model that hands on what its steps make of an image. */
-async function emit(device: string, url: string): Promise<string> {
-  const model = passingOn([1, 3, 224, 224])
-  const { media } = await process(model, { preprocess: 'imagenet' })
-  const file = join(folder, 'model-of-steps.onnx')
-  rmSync(file, { force: true })
-  await writeModel(model, file, { location: 'm.data' })
-  const variant = await variantOf(file, device, url)
-  for (const input of variant.info.inputs) if (media?.[input.name]) input.media = media[input.name]!
-  const runtime = device === 'cpu' ? 'node' : 'web'
-  const part = (name: string) => ({ mjs: `"./ort/${name}.mjs"`, wasm: `"./ort/${name}.wasm"` })
-  return generateModule({
-    as: 'session',
-    runtime,
-    importRuntime: resolve(root, `src/runtime/${runtime}.ts`),
-    variants: [
-      { ...variant, ...(runtime === 'web' ? { wasm: part('ort-wasm-simd-threaded') } : {}) },
-      ...(runtime === 'web'
-        ? [{ ...variant, target: 'gpu', device: 'webgpu', wasm: part('ort-wasm-simd-threaded.asyncify') }]
-        : []),
-    ],
-  })
+/** A module of a model that hands on what its steps make of an image. */
+function emit(runtime: 'web' | 'node'): Promise<string> {
+  return emitSteps(folder, passingOn([1, 3, 224, 224]), { preprocess: 'imagenet' }, runtime)
 }
 
 describe('in Node', () => {
   let session: Session
   beforeAll(async () => {
-    const contents = await emit('cpu', JSON.stringify(pathToFileURL(join(folder, 'model-of-steps.onnx')).href))
-    const outfile = join(folder, 'main.mjs')
-    await build({
-      stdin: { contents, resolveDir: root },
-      bundle: true,
-      outfile,
-      format: 'esm',
-      platform: 'node',
-      packages: 'external',
-    })
-    const { default: model } = (await import(outfile)) as { default: Model }
+    const model = await loadEmitted<Model>(folder, await emit('node'))
     session = await model()
   })
   afterAll(() => session.dispose())
@@ -101,11 +67,10 @@ declare function run(png: number[], kind: string, target: string): Promise<{ dat
 
 describe.skipIf(!chromiumPath)('in Chromium', () => {
   test.each([
-    ['web', ['file', 'bitmap', 'canvas', 'offscreen', 'imageData', 'frame', 'element']],
+    ['web', ['file', 'bitmap', 'canvas', 'offscreen', 'imageData', 'frame', 'element', 'bytes', 'video', 'byName']],
     ['gpu', ['imageData']],
   ])('%s: %j', async (target, kinds) => {
-    const code = await emit('wasm', '"./m.onnx"')
-    const app = `import model from 'model'
+    const app = `
       globalThis.run = async (bytes, kind, target) => {
         const file = new Blob([Uint8Array.from(bytes)], { type: 'image/png' })
         const bitmap = await createImageBitmap(file)
@@ -117,6 +82,17 @@ describe.skipIf(!chromiumPath)('in Chromium', () => {
           bitmap: () => bitmap,
           canvas: () => canvas,
           offscreen: () => { const copy = new OffscreenCanvas(canvas.width, canvas.height); copy.getContext('2d').drawImage(bitmap, 0, 0); return copy },
+          bytes: () => { const { data } = context.getImageData(0, 0, canvas.width, canvas.height); return { data: new Uint8Array(data.buffer), width: canvas.width, height: canvas.height } },
+          byName: () => ({ x: canvas }),
+          video: async () => {
+            const video = Object.assign(document.createElement('video'), { muted: true, srcObject: canvas.captureStream(30) })
+            // A captured canvas gives a frame when something is drawn.
+            const timer = setInterval(() => context.drawImage(bitmap, 0, 0), 20)
+            await video.play()
+            while (video.readyState < 2) await new Promise((done) => setTimeout(done, 20))
+            clearInterval(timer)
+            return video
+          },
           imageData: () => context.getImageData(0, 0, canvas.width, canvas.height),
           frame: () => new VideoFrame(canvas, { timestamp: 0 }),
           element: async () => { const image = new Image(); image.src = URL.createObjectURL(file); await image.decode(); return image },
@@ -125,46 +101,11 @@ describe.skipIf(!chromiumPath)('in Chromium', () => {
         const { y } = await session.run(await make[kind]())
         return { data: [...y.data], target: session.target }
       }`
-    const { outputFiles } = await build({
-      stdin: { contents: app, resolveDir: root },
-      plugins: [
-        {
-          name: 'model',
-          setup(host) {
-            host.onResolve({ filter: /^model$/ }, () => ({ path: 'model', namespace: 'model' }))
-            host.onLoad({ filter: /.*/, namespace: 'model' }, () => ({ contents: code, resolveDir: root }))
-          },
-        },
-      ],
-      bundle: true,
-      splitting: true,
-      write: false,
-      outdir: '/app/assets',
-      entryNames: 'main',
-      format: 'esm',
-      platform: 'browser',
-      conditions: ['onnxruntime-web-use-extern-wasm'],
-      logLevel: 'error',
-    })
-    const built = new Map(outputFiles.map((part) => [part.path, part.contents]))
-    const { readFileSync } = await import('node:fs')
-    const files: Serve = (path) => {
-      if (path === '/app/') return { body: '<script type="module" src="assets/main.js"></script>', type: 'text/html' }
-      if (path === '/app/m.onnx')
-        return { body: readFileSync(join(folder, 'model-of-steps.onnx')), type: 'application/octet-stream' }
-      const script = built.get(path)
-      return script ? { body: script, type: 'text/javascript' } : ortFile(path)
-    }
     const png = await sharp(photo.data, { raw: { width: 203, height: 157, channels: 4 } })
       .png()
       .toBuffer()
-    const setting = { webgpu: target === 'gpu' }
-    const server = await serve(files, {})
-    const browser = await launchChromium(setting)
-    try {
-      const page = await browser.newPage()
-      await page.goto(`${server.origin}/app/`)
-      await page.waitForFunction(() => 'run' in globalThis)
+    const module = await emit('web')
+    await withPage({ folder, module, app, webgpu: target === 'gpu' }, async (page) => {
       for (const kind of kinds) {
         const result = await page.evaluate(([bytes, what, name]) => run(bytes, what, name), [
           [...png],
@@ -172,16 +113,13 @@ describe.skipIf(!chromiumPath)('in Chromium', () => {
           target,
         ] as [number[], string, string])
         // Frames of videos go through YUV: their colours are a few steps off.
-        const bar = kind === 'frame' ? 4 * STEP : STEP
+        const bar = kind === 'frame' || kind === 'video' ? 4 * STEP : STEP
         expect([kind, apart(result.data, expected) <= bar, apart(result.data, expected)]).toEqual([
           kind,
           true,
           expect.anything(),
         ])
       }
-    } finally {
-      await browser.close()
-      await server.close()
-    }
+    })
   })
 })

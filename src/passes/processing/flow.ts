@@ -41,6 +41,8 @@ export interface Spectrum extends Common {
 export interface Plain extends Common {
   kind: 'tensor'
   shape?: readonly Dim[] | undefined
+  /** What it is to callers: `classes`, `boxes`, ... */
+  means?: string
 }
 
 /** Boxes with scores and classes, and perhaps more numbers per box: [boxes, 6 + ...]. */

@@ -6,7 +6,7 @@ import type { Value } from '../../graph/value.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { StepValue } from '../../params/spec.ts'
 import { makeOverridable } from '../adapters/run.ts'
-import type { Media, PassContext, PassResult } from '../pass.ts'
+import type { Media, PassContext, PassResult, ResultShape } from '../pass.ts'
 import { raiseOpset } from '../quantize/raise-opset.ts'
 import { awaitedBy, chain, isAwaited, withDims } from './chain.ts'
 import type { Context } from './context.ts'
@@ -54,15 +54,18 @@ export async function run(
       shown: [],
     }
     const before = model.graph.nodeCount
+    let result: ResultShape | undefined
     const media = { ...text?.media, ...(inGraph.length ? addBefore(inGraph, context) : {}) }
     if (post.length) {
       context.ops = new Operators(model.graph, 'postprocess')
-      addAfter(post, context)
+      result = addAfter(post, context)
     }
     for (const flow of context.shown) model.graph.addOutput(named(flow, [], new Set(model.graph.outputs), context))
+    // Positions of tokens are no answer without the text.
+    if (result?.kind === 'answer' && !text) result = undefined
     if (post.length || context.shown.length) await ort.inferTypes(model)
     dropUnused(model.graph)
-    return { changes: model.graph.nodeCount - before + post.length, ...text, media }
+    return { changes: model.graph.nodeCount - before + post.length, ...text, media, ...(result ? { result } : {}) }
   } catch (error) {
     throw error instanceof OnnxError ? error.at(place) : error
   }
@@ -132,7 +135,7 @@ function connect(flow: Flow, target: Value, context: Context): void {
 }
 
 /** Puts the steps after the model: they take its outputs in order, and what comes out takes their place. */
-function addAfter(list: readonly StepValue[], context: Context): void {
+function addAfter(list: readonly StepValue[], context: Context): ResultShape | undefined {
   const { graph } = context.model
   const own = [...graph.outputs]
   const start = own.map(
@@ -148,7 +151,34 @@ function addAfter(list: readonly StepValue[], context: Context): void {
   const flows = chain(list, start, context)
   for (let i = own.length - 1; i >= 0; i--) graph.removeOutput(i)
   const kept = new Set(flows.map(({ value }) => value))
-  for (const flow of flows) graph.addOutput(named(flow, own, kept, context))
+  const values = flows.map((flow) => named(flow, own, kept, context))
+  for (const value of values) graph.addOutput(value)
+  return resultOf(flows, values)
+}
+
+/** Outputs that together are something to callers: all of these, and perhaps others. */
+const RESULTS: readonly [kind: ResultShape['kind'], needs: readonly string[], takes: readonly string[]][] = [
+  ['detections', ['boxes', 'classes', 'scores'], ['labels', 'keypoints']],
+  ['classes', ['classes', 'scores'], ['labels']],
+  ['answer', ['start', 'end', 'score'], []],
+  ['image', ['image'], []],
+]
+
+function resultOf(flows: readonly Flow[], values: readonly Value[]): ResultShape | undefined {
+  const isPicture = (flow: Flow) =>
+    flow.kind === 'image' && flow.dtype === 'uint8' && flow.layout === 'HWC' && !flow.batch && flow.channels !== 'bgr'
+  const meanings = new Map<string, string>()
+  flows.forEach((flow, i) => {
+    const meaning = flow.kind === 'tensor' ? flow.means : isPicture(flow) ? 'image' : undefined
+    if (meaning && !meanings.has(meaning)) meanings.set(meaning, values[i]!.name)
+  })
+  const found = RESULTS.find(([, needs]) => needs.every((meaning) => meanings.has(meaning)))
+  if (!found) return undefined
+  const [kind, needs, takes] = found
+  const outputs = [...needs, ...takes].flatMap((meaning) =>
+    meanings.has(meaning) ? [[meaning, meanings.get(meaning)!]] : [],
+  )
+  return { kind, outputs: Object.fromEntries(outputs) }
 }
 
 /** The value of a flow under the name that callers see. */

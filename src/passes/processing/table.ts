@@ -196,6 +196,16 @@ const table = {
     doc: 'Floats to bytes, rounded and clipped',
     params: { multiplier: { type: 'number', default: 255, doc: 'Factor' } },
   },
+  toImage: {
+    doc: 'What the model gives as bytes [height, width, channels]: output `image`',
+    params: {
+      scale: { type: 'number', default: 255, doc: 'Factor, after mean and std' },
+      mean: { type: 'numbers', doc: 'Added after std: as the model was trained, one number or one per channel' },
+      std: { type: 'numbers', doc: 'Multiplies, one number or one per channel' },
+      channels: { type: 'enum', values: ['rgb', 'bgr'], default: 'rgb', doc: 'Order of channels of the model' },
+      output: output as typeof output,
+    },
+  },
   normalize: {
     doc: '(x - mean) / std per channel',
     params: {

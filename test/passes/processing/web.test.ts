@@ -52,6 +52,7 @@ const CASES: Record<string, [pre: string, post: string, dims: Dim[], input: Tens
     [1, 20, 'n'],
     Tensor.float32([sound.length], sound),
   ],
+  'an image out': ['image', 'toImage(mean:[0.1,0.2,0.1],std:0.5)', [1, 3, 20, 24], pixels(photo)],
   'log mel': ['logMel(window:64)', '', [1, 80, 'n'], Tensor.float32([sound.length], sound)],
 }
 

@@ -144,6 +144,24 @@ export const imageSteps: Readonly<Record<string, Step>> = {
     const { ops } = context
     return { ...pixels, value: ops.op('Clip', [ops.round(pixels.value), ops.floats(0), ops.floats(255)]) }
   }),
+  toImage: ([flow, ...rest], { scale, mean, std, channels }, context, name) => {
+    const given = asImage(name, flow, context)
+    const [factors, shifts] = [numbersOf(std) ?? [1], numbersOf(mean) ?? [0]]
+    // (x * std + mean) * scale, as the inverse of what `normalize` does.
+    const inverse = {
+      std: factors.map((factor) => 1 / factor),
+      mean: Array.from({ length: Math.max(factors.length, shifts.length) }, (_, i) => {
+        const at = (list: readonly number[]) => list[list.length === 1 ? 0 : i]!
+        return -at(shifts) / at(factors)
+      }),
+    }
+    const floats = given.dtype === 'uint8' ? given : normalized(given, inverse, context, name)
+    const scaledUp = given.dtype === 'uint8' ? floats : scaled(floats, scale as number, context)
+    let pixels = withBatch(toLayout(toBytes(scaledUp, context), 'HWC', context), false, context)
+    if (channels === 'bgr' && pixels.channels === 'rgb')
+      pixels = { ...toChannels({ ...pixels, channels: 'bgr' }, 'rgb', context, name) }
+    return [{ ...pixels, by: name, name: 'image' }, ...rest]
+  },
   normalize: onImage((image, { mean, std, normalizationValues }, context, name) => {
     const pairs = numbersOf(normalizationValues)
     if (!pairs) return normalized(image, { mean, std }, context, name)

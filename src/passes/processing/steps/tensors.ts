@@ -123,5 +123,5 @@ function slug(text: string): string {
 
 /** A tensor as one of the outputs. */
 export function plain(value: Flow['value'], dtype: Flow['dtype'], by: string, name?: string): Plain {
-  return { kind: 'tensor', value, dtype, by, ...(name === undefined ? {} : { name }) }
+  return { kind: 'tensor', value, dtype, by, ...(name === undefined ? {} : { name, means: name }) }
 }
