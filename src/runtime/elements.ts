@@ -1,5 +1,8 @@
 import { OnnxSessionError } from './error.ts'
-import { toHalf } from './float16.ts'
+import type { HalfCodec } from './float16.ts'
+
+/** Filled by models that have float16 inputs or outputs. */
+export const codec: Partial<HalfCodec> = {}
 
 type AnyTypedArray =
   | Float32Array
@@ -88,7 +91,7 @@ function fill(input: string, dtype: string, values: ArrayLike<unknown>): TensorD
     if (wide && Number.isSafeInteger(value)) value = BigInt(value as number)
     else if (dtype === 'bool' && typeof value === 'boolean') value = Number(value)
     const fits = typeof value === kind && (dtype !== 'bool' || value === 0 || value === 1)
-    if (fits) data[i] = dtype === 'float16' ? toHalf(value as number) : value
+    if (fits) data[i] = dtype === 'float16' ? codec.toHalf!(value as number) : value
     // Integer arrays wrap and truncate: what does not come back is no value of the type.
     if (!fits || (integer && data[i] !== value)) throw wrongType(input, dtype, show(values[i]))
   }

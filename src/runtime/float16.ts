@@ -1,6 +1,12 @@
 const float = new Float32Array(1)
 const bits = new Uint32Array(float.buffer)
 
+/** How float16 is read and written: only modules of models with such inputs or outputs bring the code. */
+export interface HalfCodec {
+  toHalf(value: number): number
+  fromHalf(half: number): number
+}
+
 /**
  * Bits of the float16 nearest to a number, ties to even, from 65520 on infinity. The number is rounded to float32 first,
  * so that the result is that of casting the float32 tensor.
@@ -29,3 +35,6 @@ export function fromHalf(half: number): number {
   bits[0] = magnitude >= 0x7c00 ? 0x7f800000 | ((magnitude & 0x3ff) << 13) : (magnitude << 13) + 0x38000000
   return sign * float[0]!
 }
+
+/** What an emitted module passes on for a model with float16 inputs or outputs. */
+export const half: HalfCodec = { toHalf, fromHalf }

@@ -1,6 +1,8 @@
 import type { AdapterSet } from './adapters.ts'
 import { totalBytes } from './download.ts'
+import { codec } from './elements.ts'
 import { OnnxSessionError, reasonOf, unknown } from './error.ts'
+import type { HalfCodec } from './float16.ts'
 import type { MediaReader } from './media.ts'
 import { isKept, type OpenSession, type SessionView, wrapSession } from './session.ts'
 import type { Model, ModelInfo, ModelOptions, Session, SessionOptions, TargetChoice } from './types.ts'
@@ -24,6 +26,8 @@ export interface VariantDefinition {
   sessionOptions?: SessionOptions
   /** Makes sessions with adapters. */
   adapters?: AdapterSet
+  /** For float16 inputs and outputs. */
+  half?: HalfCodec
   /** Reads images and sound, where an input takes them. */
   media?: MediaReader
   /** Makes a session of several sizes of the model, of which `url` is the smallest; `info` names the dims that differ. */
@@ -59,6 +63,7 @@ export interface Platform {
 
 /** Makes the callable that an import of a model gives. Does nothing until it is called. */
 export function createModel(platform: Platform, variants: readonly VariantDefinition[]): Model {
+  Object.assign(codec, ...variants.map(({ half }) => half))
   const described = variants.map((variant) => {
     const { target, device, info, url } = variant
     return { target, device, info, url: String(url), bytes: totalBytes(variant) }

@@ -7,6 +7,7 @@ import { externalAdapterSet } from './external-adapters.ts'
 import { createModel, type Platform, sessionOptions, type VariantDefinition } from './model.ts'
 import type { OrtSession } from './ort.ts'
 import { loadOrt } from './ort.ts'
+import { serialQueue } from './queue.ts'
 import type { IoInfo, Model } from './types.ts'
 
 const node: Platform = {
@@ -29,8 +30,8 @@ const node: Platform = {
       ...(external.length > 0 && { externalData: external }),
     }
     const raw = await ort.InferenceSession.create(model as never, sessionOptions(variant, device, options, derived))
-    // onnxruntime-node runs one call after the other by itself.
-    return { ort, raw: device === 'webgpu' ? releasedAtExit(raw) : raw, queue: (task) => task() }
+    // onnxruntime-node runs one call after the other by itself; the queue is for `dispose`, which waits for them.
+    return { ort, raw: device === 'webgpu' ? releasedAtExit(raw) : raw, queue: serialQueue() }
   },
 }
 
@@ -84,6 +85,7 @@ export function defineModel(variants: readonly VariantDefinition[]): Model {
 }
 
 export { OnnxSessionError } from './error.ts'
+export { half } from './float16.ts'
 export { frozen } from './frozen.ts'
 export { readImage } from './image-node.ts'
 export { readMedia, readSound } from './media.ts'

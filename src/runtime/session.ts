@@ -12,7 +12,7 @@ import type { IoInfo, ModelInfo, RunOptions, Session, TargetChoice } from './typ
 export interface OpenSession {
   ort: Ort
   raw: OrtSession
-  /** Where calls into this runtime line up. */
+  /** Where calls into this runtime line up: releasing a session waits for its runs. */
   queue: Queue
   /** Outputs that stay on the device unless a run says otherwise; `true`: those that a run names. */
   keep?: readonly string[] | true | undefined
@@ -57,7 +57,7 @@ export function wrapSession(
       const { dtype } = inputs.find((input) => input.name === name)!
       return [name, 'location' in data ? (data as OrtTensor) : new ort.Tensor(dtype as never, data as never, dims!)]
     })
-    return queued(async () => {
+    return queue(async () => {
       try {
         const results = await raw.run({ ...weights, ...Object.fromEntries(tensors) }, fetches)
         const outputs: AnyOutputs = {}
@@ -74,20 +74,12 @@ export function wrapSession(
     })
   }
 
-  const pending = new Set<Promise<unknown>>()
-  function queued<T>(task: () => Promise<T>): Promise<T> {
-    const result = queue(task)
-    const settled: Promise<unknown> = result.catch(() => {}).finally(() => pending.delete(settled))
-    pending.add(settled)
-    return result
-  }
-
   function assertOpen(): void {
     if (disposal) throw new OnnxSessionError('SESSION_DISPOSED', 'the session has been disposed')
   }
 
   function dispose(): Promise<void> {
-    disposal ??= Promise.all(pending).then(() => queue(() => raw.release()))
+    disposal ??= queue(() => raw.release())
     return disposal
   }
 

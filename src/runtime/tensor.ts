@@ -1,6 +1,5 @@
-import { tagOf } from './elements.ts'
+import { codec, tagOf } from './elements.ts'
 import { OnnxSessionError } from './error.ts'
-import { fromHalf } from './float16.ts'
 import type { OrtTensor } from './ort.ts'
 import type { Dims, DType, ElementTypes, Sizes } from './types.ts'
 
@@ -92,5 +91,5 @@ function plain(data: unknown): unknown {
 function read(type: string, data: ArrayLike<unknown>, at: number): unknown {
   const value = data[at]
   if (type === 'bool') return value !== 0
-  return type === 'float16' ? fromHalf(value as number) : value
+  return type === 'float16' ? codec.fromHalf!(value as number) : value
 }

@@ -87,6 +87,7 @@ export function loadBytes(url: string, bytes: number): Promise<Uint8Array<ArrayB
 }
 
 export { OnnxSessionError } from './error.ts'
+export { half } from './float16.ts'
 export { frozen } from './frozen.ts'
 export { readImage } from './image-web.ts'
 export { readMedia, readSound } from './media.ts'

@@ -96,6 +96,17 @@ test('a model with steps imports what reads its inputs, and nothing else', () =>
   expect(lines()).toEqual([`import { defineModel } ${from}`, undefined])
 })
 
+test('float16 is read and written where an input or output is', () => {
+  const half = { name: 'h', dtype: 'float16' as const, type: 'tensor(float16)' }
+  const code = generateModule({
+    as: 'session',
+    runtime: 'web',
+    variants: [{ ...web, info: { ...info, outputs: [half] } }, web],
+  })
+  expect(code.split('\n')[0]).toBe('import { defineModel, half } from "unplugin-onnx/runtime/web"')
+  expect(code.match(/^ {2}half,$/gm)).toHaveLength(1)
+})
+
 test('a model whose outputs mean something reads them', () => {
   const ending = (kind: 'classes' | 'detections' | 'answer' | 'image') => {
     const inputs = kind === 'answer' ? [{ name: 'ids', type: '', media: { kind: 'text' } } as const] : []

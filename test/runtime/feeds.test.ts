@@ -1,10 +1,14 @@
 import { Tensor } from 'onnxruntime-node'
 import { describe, expect, test } from 'vitest'
+import { codec } from '../../src/runtime/elements.ts'
+import { half } from '../../src/runtime/float16.ts'
 import { serialQueue } from '../../src/runtime/queue.ts'
 import { wrapSession } from '../../src/runtime/session.ts'
 import { OnnxTensor } from '../../src/runtime/tensor.ts'
 import type { IoInfo } from '../../src/runtime/types.ts'
 import { FakeTensor, fakeOrt, infoOf, io } from './support/fake-ort.ts'
+
+Object.assign(codec, half)
 
 /** What reaches ONNX Runtime for these feeds, as [type, dims, elements]; or the code of the error. */
 async function feed(inputs: readonly IoInfo[], feeds: Record<string, unknown>, options = {}) {

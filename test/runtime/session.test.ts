@@ -1,9 +1,13 @@
 import { describe, expect, test } from 'vitest'
+import { codec } from '../../src/runtime/elements.ts'
+import { half } from '../../src/runtime/float16.ts'
 import { serialQueue } from '../../src/runtime/queue.ts'
 import { wrapSession } from '../../src/runtime/session.ts'
 import { OnnxTensor } from '../../src/runtime/tensor.ts'
 import type { Session } from '../../src/runtime/types.ts'
 import { type FakeOrt, FakeTensor, fakeOrt, infoOf, io } from './support/fake-ort.ts'
+
+Object.assign(codec, half)
 
 const inputs = [io('x', 'float32', ['batch', 2]), io('fail', 'float32', [], true)]
 const outputs = [io('y', 'float32', []), io('z', 'float32', []), { name: 'map', type: 'sequence(map(int64, float32))' }]
