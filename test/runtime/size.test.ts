@@ -17,12 +17,8 @@ test.each([
   async (images, classes) => {
     const variant = await variantOf(resolve(root, 'fixtures/digits-cnn.onnx'), 'wasm', '"/m.onnx"')
     if (images) variant.info.inputs[0]!.media = { kind: 'image' }
-<<<<<<< HEAD
-    const gpu = { ...variant, target: 'gpu', device: 'webgpu', requires: { 'shader-f16': 1, maxBufferSize: 2 ** 29 } }
-=======
     if (classes) variant.info.result = { kind: 'classes', outputs: { classes: 'classes', scores: 'scores' } }
-    const gpu = { ...variant, target: 'gpu', device: 'webgpu', requires: ['shader-f16'] }
->>>>>>> a81b476 (Sessions of models with steps give plain values: classes with labels, boxes, answers, images; the wrapper is smaller: float16 comes with models that have it, rows are read one by one)
+    const gpu = { ...variant, target: 'gpu', device: 'webgpu', requires: { 'shader-f16': 1, maxBufferSize: 2 ** 29 } }
     const importRuntime = resolve(root, 'src/runtime/web.ts')
     const contents = generateModule({ as: 'session', runtime: 'web', variants: [gpu, variant], importRuntime })
     const { outputFiles, metafile } = await build({
