@@ -10,12 +10,25 @@ import { loadOrt } from './ort.ts'
 import { serialQueue } from './queue.ts'
 import type { IoInfo, Model } from './types.ts'
 
+/** A model that negates one number: opset 13, one node. */
+const NEGATION = Buffer.from('CAg6KgoLCgF4EgF5IgNOZWcSAWdaCwoBeBIGCgQIARIAYgsKAXkSBgoECAESAEICEA0=', 'base64')
+
 const node: Platform = {
   base: 'cpu',
-  async obstacle({ device, ort }) {
-    const backends = (await loadOrt(ort)).listSupportedBackends?.().map(({ name }) => name)
-    // Providers that come as separate libraries show only at session creation whether they can be had.
-    return !backends || backends.includes(device) ? undefined : `onnxruntime-node has no ${device} on this platform`
+  async obstacle({ device, ort, url }) {
+    const { listSupportedBackends, InferenceSession } = await loadOrt(ort)
+    const backends = listSupportedBackends?.()
+    const backend = backends?.find(({ name }) => name === device)
+    if (backends && !backend) return `onnxruntime-node has no ${device} on this platform`
+    // Libraries that are not in the package show only when a session is made whether they are there, which is before a file
+    // is read, but after a download.
+    if (backend?.bundled === false && isRemote(url))
+      try {
+        await (await InferenceSession.create(NEGATION as never, { executionProviders: [device] })).release()
+      } catch (error) {
+        return reasonOf(error)
+      }
+    return undefined
   },
   load: async (variant, options) =>
     isRemote(variant.url) ? downloadFiles(variant, String, options) : { model: toPath(variant.url) },

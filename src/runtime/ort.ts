@@ -6,7 +6,7 @@ export interface Ort {
   Tensor: new (type: never, data: never, dims: readonly number[]) => OrtTensor
   env: { wasm: { wasmPaths?: unknown; numThreads?: number } }
   /** In onnxruntime-node only. */
-  listSupportedBackends?(): { name: string }[]
+  listSupportedBackends?(): { name: string; bundled: boolean }[]
 }
 
 export interface OrtTensor {

@@ -221,10 +221,30 @@ describe('targets in a browser', () => {
 
 describe('targets in Node', () => {
   test('a provider that the package does not have is skipped before trying', async () => {
-    const ort = { ...fakeOrt(['x']), listSupportedBackends: () => [{ name: 'cpu' }] }
+    const ort = { ...fakeOrt(['x']), listSupportedBackends: () => [{ name: 'cpu', bundled: true }] }
     const session = await defineNodeModel([variant(ort, 'mac', 'coreml', { url: '/m.onnx' })])()
     expect(session).toMatchObject({ target: 'mac', device: 'cpu', skipped: [{ device: 'coreml' }] })
     expect(ort.created).toEqual([{ model: '/m.onnx', options: { executionProviders: ['cpu'] } }])
+  })
+
+  test('libraries that are missing show before the model is downloaded for them', async () => {
+    const backends = [
+      { name: 'cpu', bundled: true },
+      { name: 'cuda', bundled: false },
+    ]
+    const make = (broken: string[]) => {
+      const ort = { ...fakeOrt(['x'], broken), listSupportedBackends: () => backends }
+      requests.length = 0
+      return defineNodeModel([
+        variant(ort, 'gpu', 'cuda', { url: `${base}/gpu.onnx` }),
+        variant(ort, 'host', 'cpu', { url: `${base}/host.onnx` }),
+      ])()
+    }
+    const skipped = [{ target: 'gpu', device: 'cuda', reason: 'cuda is broken' }]
+    expect(await make(['cuda'])).toMatchObject({ target: 'host', skipped })
+    expect(requests).toEqual(['/host.onnx'])
+    expect(await make([])).toMatchObject({ target: 'gpu', skipped: [] })
+    expect(requests).toEqual(['/gpu.onnx'])
   })
 
   test('threads are those of one operator', async () => {
