@@ -17,8 +17,8 @@ interface Job {
 
 /** `build`: one result per model and target. A model that fails does not keep the others from being built. */
 export async function run({ operands, flags, params }: Invocation, io: Io): Promise<number> {
-  const plugin = await loadConfig(flags['config'], io.cwd)
-  const root = resolve(io.cwd, (flags['root'] as string | undefined) ?? plugin.root ?? '.')
+  const root = resolve(io.cwd, (flags['root'] as string | undefined) ?? '.')
+  const plugin = await loadConfig(flags['config'], io.cwd, root)
   const files = await findModels(operands, io.cwd)
   const jobs = plan(
     files,

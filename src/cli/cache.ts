@@ -18,9 +18,9 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
       ...(near ? { hint: `Did you mean '${near}'?` } : {}),
     })
   }
-  const plugin = await loadConfig(flags['config'], io.cwd)
+  const root = resolve(io.cwd, (flags['root'] as string | undefined) ?? '.')
+  const plugin = await loadConfig(flags['config'], io.cwd, root)
   const settings = cacheSettings(plugin)
-  const root = resolve(io.cwd, (flags['root'] as string | undefined) ?? plugin.root ?? '.')
   const [folder] = cacheFolders(root, (flags['dir'] as string | undefined) ?? (settings ? settings.dir : undefined))
   const store = new Store(folder!)
   const entries = await store.ls()

@@ -14,8 +14,8 @@ const AS_IS = { optimize: 'none', smoothNorms: false, allOps: true, sparePairs: 
 
 /** `calibrate`: the ranges that static quantization would use, as a file to use again. */
 export async function run({ operands, flags, params }: Invocation, io: Io): Promise<number> {
-  const plugin = await loadConfig(flags['config'], io.cwd)
-  const root = resolve(io.cwd, (flags['root'] as string | undefined) ?? plugin.root ?? '.')
+  const root = resolve(io.cwd, (flags['root'] as string | undefined) ?? '.')
+  const plugin = await loadConfig(flags['config'], io.cwd, root)
   const [file] = await findModels(operands, io.cwd)
   const out = resolve(io.cwd, (flags['out'] as string | undefined) ?? `${file}.ranges.json`)
   const format = formatOf(out, flags['format'] as 'ranges' | TableFormat | undefined)

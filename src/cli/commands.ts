@@ -6,7 +6,7 @@ const json = { type: 'boolean', doc: 'Print the result as JSON' } as const
 const root = { type: 'string', doc: 'Project folder; default is the current one', placeholder: 'dir' } as const
 const config = {
   type: 'string',
-  doc: "Module or JSON file with the plugin's options (targets, models, presets, cache)",
+  doc: "Module or JSON file with the plugin's options (targets, models, presets, cache); default `onnx.config.json`, `.js`, `.mjs`, `.ts` or `.mts` in the project folder",
   placeholder: 'file',
 } as const
 

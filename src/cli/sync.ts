@@ -13,8 +13,8 @@ import { findImports, type ModelImport } from './imports.ts'
 
 /** `sync`: types of all imports, before the first build of the bundler. */
 export async function run({ operands, flags }: Invocation, io: Io): Promise<number> {
-  const plugin = await loadConfig(flags['config'], io.cwd)
-  const root = resolve(io.cwd, (flags['root'] as string | undefined) ?? plugin.root ?? '.')
+  const root = resolve(io.cwd, (flags['root'] as string | undefined) ?? '.')
+  const plugin = await loadConfig(flags['config'], io.cwd, root)
   const { imports, problems } = await findImports(root, operands)
   const pipeline = createPipeline({ root, cache: cacheSettings(plugin) })
   const errors: OnnxError[] = []

@@ -1,5 +1,6 @@
 export { type Cpu, cpuIdentity, presetOf, thisCpu } from './cpu.ts'
 export { DTYPES_BY_NAME } from './dtypes.ts'
+export { mergeOptions, OPTIONS_FILES, optionsFile, optionsFileHash, readOptionsFile } from './file.ts'
 export { DEVICES, type Device } from './general.ts'
 export { type CacheIdentity, cacheOptions, enabledPasses } from './identity.ts'
 export {

@@ -8,7 +8,7 @@ export interface CacheSettings extends Omit<CacheOptions, 'maxAgeDays'> {
   maxAge: number | undefined
 }
 
-type Kind = 'boolean' | 'text' | 'record' | 'names' | 'number' | 'object'
+type Kind = 'false' | 'boolean' | 'text' | 'record' | 'names' | 'number' | 'object'
 
 /** One setting of the plugin, for its check and for the docs. */
 interface Setting {
@@ -31,6 +31,11 @@ const settings: Readonly<Record<keyof PluginSettings, Setting>> = {
     kinds: ['boolean', 'object'],
     type: '`false` or object',
     doc: 'Where builds are kept: `dir`, `maxAgeDays`, `maxBytes`, `storage`; `false` builds every time',
+  },
+  config: {
+    kinds: ['text', 'false'],
+    type: '`false` or path',
+    doc: 'File with further options, which the dev server watches; `onnx.config.json`, `.js`, `.mjs`, `.ts` or `.mts` in the root where it is there',
   },
   dts: {
     kinds: ['boolean', 'text'],
@@ -92,6 +97,8 @@ export function cacheSettings({ cache }: PluginOptions): false | CacheSettings {
 function isKind(value: unknown, kind: Kind): boolean {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
   switch (kind) {
+    case 'false':
+      return value === false
     case 'boolean':
       return typeof value === 'boolean'
     case 'text':

@@ -88,6 +88,8 @@ export interface PluginSettings {
   presets?: Readonly<Record<string, PresetOptions>> | undefined
   /** Cache settings; `false` builds every time. */
   cache?: CacheOptions | false | undefined
+  /** File with further options, relative to the root; `false`: none. Default: `onnx.config.json`, `.js`, `.mjs`, `.ts` or `.mts` in the root. */
+  config?: string | false | undefined
   /** Write types of the imports: on where the project has a tsconfig; a text is the file's path. Default `onnx-models.d.ts`. */
   dts?: boolean | string | undefined
   /** Project folder; default the bundler's root. */

@@ -1,12 +1,17 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { sep } from 'node:path'
+import { resolve, sep } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { OnnxError } from '../onnx/errors.ts'
 import {
   type As,
   cacheSettings,
   type Environment,
+  OPTIONS_FILES,
+  optionsFile,
+  optionsFileHash,
   type PluginOptions,
+  type ResolvedRequest,
   resolveRequest,
   validatePluginOptions,
 } from '../options/index.ts'
@@ -20,6 +25,7 @@ import {
   type ResolvedOptions,
 } from '../pipeline/index.ts'
 import type { ModelId } from './id.ts'
+import { OptionsFile } from './options-file.ts'
 
 /** One import, built for each of its targets. */
 export interface BuiltImport {
@@ -30,7 +36,8 @@ export interface BuiltImport {
 
 /** What one instance of the plugin knows of its project: options, the pipeline, and the imports that it has built. */
 export class Models {
-  readonly options: PluginOptions
+  /** Those of the bundler's configuration, and of the file of options once it has been read. */
+  options: PluginOptions
   /** Folder of the project. */
   root: string
   /** Every import built so far, for types; by file, query and the environment it is for. */
@@ -38,6 +45,10 @@ export class Models {
   /** What the report at the end of this build has to show. */
   #fresh: BuiltImport[] = []
   readonly #artifacts = new Set<string>()
+  readonly #own: PluginOptions
+  readonly #file = new OptionsFile()
+  /** What imports came to when they were built last; none for those that failed. */
+  readonly #requests = new Map<string, ResolvedRequest>()
   /** Told how far builds are. */
   onProgress: ((progress: BuildProgress) => void) | undefined
   #pipeline: Pipeline | undefined
@@ -45,6 +56,7 @@ export class Models {
 
   constructor(options: PluginOptions, root: string) {
     validatePluginOptions(options)
+    this.#own = options
     this.options = options
     this.root = options.root ?? root
   }
@@ -56,14 +68,11 @@ export class Models {
    */
   async build(id: ModelId, environment: Environment | undefined, importSite: string | undefined): Promise<BuiltImport> {
     const place = importSite === undefined ? {} : { importSite }
-    const { as, targets } = resolveRequest({
-      plugin: this.options,
-      query: id.query,
-      file: id.file,
-      root: this.root,
-      environment,
-      ...place,
-    })
+    const key = keyOf(id, environment)
+    this.#requests.delete(key)
+    await this.refresh()
+    const request = this.#resolve(id, environment, place)
+    const { as, targets } = request
     const pipeline = this.#open()
     const variants = await Promise.all(
       targets.map(async (options) => ({
@@ -73,9 +82,43 @@ export class Models {
     )
     for (const { artifact } of variants) for (const { file } of filesOf(artifact)) this.#know(file)
     const built = { id, as, variants }
-    this.built.set(`${environment?.kind} ${id.file}?${id.query}`, built)
+    this.built.set(key, built)
+    this.#requests.set(key, request)
     this.#fresh.push(built)
     return built
+  }
+
+  /** The file of options: an absolute path; undefined where there is none. */
+  get optionsFile(): string | undefined {
+    return optionsFile(this.root, this.#own.config)
+  }
+
+  /** True for a file that is, was, or could be the file of options. */
+  isOptionsFile(file: string): boolean {
+    const path = resolve(file)
+    if (this.#own.config !== undefined) return path === this.optionsFile
+    return OPTIONS_FILES.some((name) => path === resolve(this.root, name))
+  }
+
+  /**
+   * Reads the file of options, if it has changed.
+   * @throws OnnxError with the file
+   */
+  async refresh(): Promise<void> {
+    this.options = await this.#file.over(this.#own, this.optionsFile)
+  }
+
+  /** True if an import has to be built again, as its options are others now, or it failed. */
+  isOutdated(id: ModelId, environment: Environment | undefined): boolean {
+    try {
+      return !isDeepStrictEqual(this.#requests.get(keyOf(id, environment)), this.#resolve(id, environment, {}))
+    } catch {
+      return true
+    }
+  }
+
+  #resolve({ file, query }: ModelId, environment: Environment | undefined, place: { importSite?: string }) {
+    return resolveRequest({ plugin: this.options, query, file, root: this.root, environment, ...place })
   }
 
   /** True for a file that a build made, now or for a cache that a bundler kept: it goes to the bundler as it is. */
@@ -96,7 +139,8 @@ export class Models {
   /** A text that differs where the same import may give another module: for caches that bundlers keep. */
   identity(): string {
     const { version } = createRequire(import.meta.url)('unplugin-onnx/package.json') as { version: string }
-    return JSON.stringify([version, process.env['ONNX_TARGET'], this.options])
+    const file = this.optionsFile
+    return JSON.stringify([version, process.env['ONNX_TARGET'], this.#own, file && optionsFileHash(file)])
   }
 
   /** The imports built since the last call. */
@@ -128,6 +172,10 @@ export class Models {
     })
     return this.#pipeline
   }
+}
+
+function keyOf({ file, query }: ModelId, environment: Environment | undefined): string {
+  return `${environment?.kind} ${file}?${query}`
 }
 
 /** An error that the user can act on; anything else is our mistake and says so, with its stack. */

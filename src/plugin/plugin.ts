@@ -80,14 +80,18 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
         const importSite = importers.get(id)
         try {
           const watched = bundler.watches()
-          if (watched) this.addWatchFile(model.file)
+          const watch = (file: string) => {
+            if (watched && !(file === model.file && bundler.watchesModel?.(file))) this.addWatchFile(file)
+          }
+          watch(model.file)
+          if (models.optionsFile) watch(models.optionsFile)
           const built = await models.build(model, environmentOf(this, bundler.environment()), importSite)
-          for (const { options, artifact } of watched ? built.variants : []) {
+          for (const { options, artifact } of built.variants) {
             const preset = options.sessionPreset ?? sessionPresetFile(model.file)
-            if (existsSync(preset)) this.addWatchFile(preset)
-            for (const source of artifact.sources) this.addWatchFile(source)
+            if (existsSync(preset)) watch(preset)
+            artifact.sources.forEach(watch)
             // A bundler that keeps modules has to come back here when what they point at is gone.
-            if (bundler.keepsModules) for (const { file } of filesOf(artifact)) this.addWatchFile(file)
+            if (bundler.keepsModules) for (const { file } of filesOf(artifact)) watch(file)
           }
           if (built.variants.some(({ artifact }) => artifact.report.cache !== 'hit')) bundler.madeFiles?.()
           const code = await moduleOf(this, built, {

@@ -70,6 +70,8 @@ test('several targets get a folder each; targets come from --config', async () =
     (await build(folder, 'a.onnx', '--config', 'onnx.config.mjs', '--targets', 'edge,page', '-o', 'out')).code,
   ).toBe(0)
   expect(list(join(folder, 'out'))).toEqual(['edge', 'edge/a.onnx', 'page', 'page/a.onnx'])
+  // A file of that name is found by itself.
+  expect((await build(folder, 'a.onnx', '--target', 'edge', '-o', 'again')).code).toBe(0)
 })
 
 test('the layout of Hugging Face', async () => {

@@ -2,9 +2,10 @@ import { dirname } from 'node:path'
 import sirv from 'sirv'
 import type { Plugin, ResolvedConfig } from 'vite'
 import { DEV_PREFIX, type DevFiles, devEmitter } from '../emit/dev.ts'
+import type { Hook } from '../emit/emitter.ts'
 import { RollupAssets, type RollupHook } from '../emit/rollup.ts'
-import { viteEnvironment } from '../environment.ts'
-import { cut } from '../id.ts'
+import { environmentOf, viteEnvironment } from '../environment.ts'
+import { cut, splitModelId } from '../id.ts'
 import type { Models } from '../models.ts'
 import { type Bundler, consoleLog } from './bundler.ts'
 import { progressLines } from './progress.ts'
@@ -26,6 +27,19 @@ export function vite(models: Models, finish: () => Promise<void>): Bundler {
       server.middlewares.use(devMiddleware(served, server.config.base))
       models.onProgress = progressLines(server.config.logger)
     },
+    async hotUpdate({ file }) {
+      if (!models.isOptionsFile(file)) return undefined
+      // A mistake is told where the models are loaded again.
+      const isBroken = await models.refresh().then(
+        () => false,
+        () => true,
+      )
+      const environment = environmentOf(this as unknown as Hook, undefined)
+      return [...this.environment.moduleGraph.idToModuleMap.values()].filter(({ id }) => {
+        const model = id ? splitModelId(id) : undefined
+        return model && !models.isArtifact(model.file) && (isBroken || models.isOutdated(model, environment))
+      })
+    },
     resolveFileUrl: {
       order: 'pre',
       handler({ fileName, relativePath, format }) {
@@ -44,6 +58,8 @@ export function vite(models: Models, finish: () => Promise<void>): Bundler {
     virtualIds: false,
     keepsModules: false,
     watches: () => true,
+    // Told of the file, it takes it for the module that an import without a query is, which all others then depend on.
+    watchesModel: (file) => dev() && file.startsWith(`${config?.root}/`),
     throwsErrors: false,
     importer: (given) => given,
     emitsWasm: dev,

@@ -1,0 +1,3 @@
+import model from './digits.onnx?dtype=q8'
+
+export const { url } = model
