@@ -2,20 +2,21 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readModel } from '../../graph/import.ts'
+import { inlineFunctions } from '../../graph/inline-functions.ts'
 import type { Model } from '../../graph/model.ts'
-import type { Node } from '../../graph/node.ts'
 import type { Tensor } from '../../graph/tensor.ts'
+import type { Value } from '../../graph/value.ts'
 import { writeModel } from '../../graph/write.ts'
 import { compare, type FloatType, toFloat32 } from '../../kernels/index.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import { createOrtService } from '../../ort/service.ts'
 import { fixInputs, type WantedSizes } from '../inputs/fixed.ts'
 import { feedsFor, type InputSource } from '../inputs/index.ts'
-import { type Feeds, IsolatedOrt } from '../isolated.ts'
-import { exposeValues } from '../layers.ts'
+import { IsolatedOrt } from '../isolated.ts'
 import { feedsOf } from '../versus.ts'
-import { type MatchedActivation, matchActivations, meaning, producers } from './activations.ts'
+import { type MatchedActivation, matchActivations, meaning } from './activations.ts'
 import { addChannelSums, type ChannelSums, fitted } from './channels.ts'
+import { expose, fetch, type Watched } from './watched.ts'
 import { type WeightError, weightErrors } from './weights.ts'
 
 export type { WeightError } from './weights.ts'
@@ -95,7 +96,11 @@ export async function quantizationError(
   const [float, coded] = [readModel(reference), readModel(quantized)]
   if (sizes) fixInputs(float, sizes)
   const { inferTypes } = createOrtService()
-  for (const model of [float, coded]) await inferTypes(model, { scalars: false })
+  for (const model of [float, coded]) {
+    // Operators of functions are quantized where they are called.
+    inlineFunctions(model)
+    await inferTypes(model, { scalars: false })
+  }
   const matches = matchActivations(float, coded)
   const weights = weightErrors(float, coded)
   if (!matches.length && !weights.length)
@@ -106,52 +111,47 @@ export async function quantizationError(
   const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
   const ort = new IsolatedOrt()
   try {
-    const inputs = new Set(float.graph.inputs.map(({ name }) => name))
-    const isInput = (name: string): boolean => inputs.has(name)
-    const session = async (model: Model, names: readonly string[], file: string) => {
-      exposeValues(
-        model,
-        names.filter((name) => !isInput(name)),
-      )
+    const open = async (model: Model, values: readonly Value[], file: string): Promise<Watched> => {
+      const names = expose(model, values)
       const path = join(folder, file)
       await writeModel(model, path, { location: `${file}_data` })
-      return ort.open(path)
+      return { session: await ort.open(path), names }
     }
-    const plain = await session(
+    // Before values of bodies are made outputs, which changes the bodies.
+    const layers = layersOf(float)
+    const plain = await open(
       float,
-      matches.map(({ name }) => name),
+      matches.map(({ float }) => float),
       'float.onnx',
     )
-    const codedNames = matches.flatMap(({ found, before }) => [found, ...(before === undefined ? [] : [before])])
-    const rounded = await session(coded, codedNames, 'quantized.onnx')
-    const all = await feedsFor(float, plain, { files, samples, seed })
+    const rounded = await open(
+      coded,
+      matches.flatMap(({ found, before }) => (before ? [found, before] : [found])),
+      'quantized.onnx',
+    )
+    const all = await feedsFor(float, plain.session, { files, samples, seed })
     const sums = new Map<MatchedActivation, Sums>()
     for (const feeds of all)
       for (let at = 0; at < matches.length; at += AT_A_TIME) {
         const part = matches.slice(at, at + AT_A_TIME)
-        const fetch = (from: typeof plain, names: readonly string[], given: Feeds): Promise<Record<string, Tensor>> => {
-          const wanted = [...new Set(names.filter((name) => !isInput(name)))]
-          return wanted.length ? from.run(given, wanted) : Promise.resolve({})
-        }
         const expected = await fetch(
           plain,
-          part.map(({ name }) => name),
+          part.map(({ float }) => float),
           feeds,
         )
-        const names = part.flatMap(({ found, before }) => [found, ...(before === undefined ? [] : [before])])
-        const actual = await fetch(rounded, names, feedsOf(rounded, feeds))
-        for (const match of part) add(sums, match, { ...feeds, ...expected }, { ...feeds, ...actual })
+        const values = part.flatMap(({ found, before }) => (before ? [found, before] : [found]))
+        const actual = await fetch(rounded, values, feedsOf(rounded.session, feeds))
+        for (const match of part) add(sums, match, expected, actual)
       }
     for (const known of sums.values()) withoutFactors(known)
-    const nodes = producers(float)
-    const activations = matches.flatMap((match) => errorOf(match, sums.get(match), nodes))
+    const activations = matches.flatMap((match) => errorOf(match, sums.get(match)))
     return {
       reference,
       model: quantized,
       samples: all.length,
       activations,
       weights,
-      layers: layersOf(float, sums, matches),
+      layers: errorsOf(layers, sums, matches),
     }
   } finally {
     ort.close()
@@ -159,8 +159,13 @@ export async function quantizationError(
   }
 }
 
-function add(sums: Map<MatchedActivation, Sums>, match: MatchedActivation, expected: Feeds, actual: Feeds): void {
-  const [tensor, found] = [expected[match.name], actual[match.found]]
+function add(
+  sums: Map<MatchedActivation, Sums>,
+  match: MatchedActivation,
+  expected: ReadonlyMap<Value, Tensor>,
+  actual: ReadonlyMap<Value, Tensor>,
+): void {
+  const [tensor, found] = [expected.get(match.float), actual.get(match.found)]
   if (!tensor || found?.elementCount !== tensor.elementCount || !tensor.elementCount) return
   const after = match.codes ? meaning(found, match.codes) : floatsOf(found)
   const total = compare(floatsOf(tensor), after)
@@ -172,7 +177,7 @@ function add(sums: Map<MatchedActivation, Sums>, match: MatchedActivation, expec
   known.signal += total.squaresA
   known.noise += total.squaresDifference
   known.maxDifference = Math.max(known.maxDifference, total.maxDifference)
-  const before = match.before === undefined ? undefined : actual[match.before]
+  const before = match.before === undefined ? undefined : actual.get(match.before)
   if (before?.elementCount !== tensor.elementCount) return
   const rounding = compare(floatsOf(before), after)
   known.beforeSignal += rounding.squaresA
@@ -183,16 +188,12 @@ function floatsOf(tensor: Tensor): Float32Array {
   return toFloat32({ dtype: tensor.dtype as FloatType, bytes: tensor.bytes() })
 }
 
-function errorOf(
-  match: MatchedActivation,
-  sums: Sums | undefined,
-  nodes: ReadonlyMap<string, Node>,
-): ActivationError[] {
+function errorOf(match: MatchedActivation, sums: Sums | undefined): ActivationError[] {
   if (!sums) return []
-  const node = nodes.get(match.name)?.label
+  const node = match.float.producer?.label
   return [
     {
-      name: match.name,
+      name: match.float.name,
       ...(node === undefined ? {} : { node }),
       ...(match.before === undefined ? {} : { rounding: decibels(sums.beforeSignal, sums.beforeNoise) }),
       total: decibels(sums.signal, sums.noise),
@@ -209,30 +210,45 @@ function withoutFactors(sums: Sums): void {
   Object.assign(sums, rest, { rescaled: true })
 }
 
+/** A node of the float model, with what it reads and gives. */
+interface Layer {
+  node: string
+  op: string
+  output: Value
+  inputs: readonly Value[]
+}
+
+function layersOf({ graph }: Model): Layer[] {
+  return [...graph.allNodes()].flatMap((node) => {
+    const output = node.outputs[0]
+    const inputs = node.inputs.filter((value) => value !== null)
+    return output ? [{ node: node.label, op: node.opType, output, inputs }] : []
+  })
+}
+
 /** Layers by the noise they add to that of their worst input. */
-function layersOf(
-  float: Model,
+function errorsOf(
+  layers: readonly Layer[],
   sums: ReadonlyMap<MatchedActivation, Sums>,
   matches: readonly MatchedActivation[],
 ): LayerError[] {
-  const byName = new Map(matches.flatMap((match) => (sums.has(match) ? [[match.name, sums.get(match)!] as const] : [])))
+  const known = new Map(matches.flatMap((match) => (sums.has(match) ? [[match.float, sums.get(match)!] as const] : [])))
   const ratio = ({ noise, signal }: Sums): number => (signal > 0 ? noise / signal : 0)
-  const layers: LayerError[] = []
-  for (const node of float.graph.nodes()) {
-    const own = byName.get(node.outputs[0]?.name ?? '')
+  const errors: LayerError[] = []
+  for (const { node, op, output, inputs } of layers) {
+    const own = known.get(output)
     if (!own) continue
-    const inputs = node.inputs.flatMap((value) => (value && byName.has(value.name) ? [byName.get(value.name)!] : []))
-    const worst = inputs.sort((a, b) => ratio(b) - ratio(a))[0]
+    const worst = inputs.flatMap((value) => known.get(value) ?? []).sort((a, b) => ratio(b) - ratio(a))[0]
     const added = Math.max(0, ratio(own) - (worst ? ratio(worst) : 0)) * 100
-    layers.push({
-      node: node.label,
-      op: node.opType,
+    errors.push({
+      node,
+      op,
       total: decibels(own.signal, own.noise),
       ...(worst ? { input: decibels(worst.signal, worst.noise) } : {}),
       added: Number(added.toPrecision(4)),
     })
   }
-  return layers.sort((a, b) => b.added - a.added)
+  return errors.sort((a, b) => b.added - a.added)
 }
 
 function decibels(signal: number, noise: number): number | null {

@@ -1,24 +1,15 @@
-import { type AttributeValue, int, ints } from '../../../graph/attributes.ts'
+import { int } from '../../../graph/attributes.ts'
 import type { Graph } from '../../../graph/graph.ts'
 import type { Node } from '../../../graph/node.ts'
-import { Tensor } from '../../../graph/tensor.ts'
 import { tensorType } from '../../../graph/types.ts'
 import { Value } from '../../../graph/value.ts'
+import { Builder, noteScanOutput } from '../../../measure/bodies.ts'
 import type { MaskLimits } from './statistics.ts'
 
 /** Element type codes of the standard. */
 const FLOAT = 1
 /** Smallest, largest, number of masks: of no values at all. */
 const NOTHING = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0]
-
-const CONTROL_FLOW = ['If', 'Loop', 'Scan']
-
-/** True if a value of a body of If, Loop or Scan (or of bodies in them) can be looked at from outside. */
-export function isReachable({ graph }: Value): boolean {
-  for (let at: Graph | undefined = graph; at?.owner; at = at.owner.graph)
-    if (at.owner.domain !== '' || !CONTROL_FLOW.includes(at.owner.opType)) return false
-  return true
-}
 
 /**
  * Makes a summary of a value of a body an output of the model: smallest and largest value over all rounds, those that are not finite
@@ -35,24 +26,10 @@ export function exposeSummary(value: Value, limits: MaskLimits): Value {
   return summary
 }
 
-/** The nodes of a small computation at the end of a graph. */
-class Builder {
-  readonly #graph: Graph
-
-  constructor(graph: Graph) {
-    this.#graph = graph
-  }
-
-  op(op: string, inputs: readonly Value[], attributes: Record<string, AttributeValue> = {}): Value {
-    return this.#graph.insert({ op, inputs: [...inputs], attributes }).output()
-  }
-
+/** The nodes of a summary at the end of a graph. */
+class Summary extends Builder {
   constant(values: readonly number[], dims: readonly number[] = [values.length]): Value {
-    return this.#graph.addInitializer('summary_constant', Tensor.float32(dims, [...values]))
-  }
-
-  integers(values: readonly number[]): Value {
-    return this.#graph.addInitializer('summary_constant', Tensor.int64(values))
+    return this.floats(dims, values)
   }
 
   /** Reduces all elements, and the one for nothing, to one. */
@@ -69,7 +46,7 @@ class Builder {
 }
 
 function summarize(value: Value, { low, high }: MaskLimits): Value {
-  const at = new Builder(value.graph)
+  const at = new Summary(value.graph)
   const float = value.dtype === 'float32' ? value : at.op('Cast', [value], { to: int(FLOAT) })
   const flat = at.op('Reshape', [float, at.integers([-1])])
   // Comparisons with NaN are false.
@@ -99,7 +76,7 @@ function lift(summary: Value, body: Graph, owner: Node): Value {
   }
   if (owner.opType === 'If') {
     for (const branch of owner.subgraphs) {
-      const at = new Builder(branch)
+      const at = new Summary(branch)
       const other = (): Value => at.op('Identity', [at.constant(NOTHING)])
       const own = branch === body ? summary : other()
       own.type = tensorType('float32', [3])
@@ -110,11 +87,8 @@ function lift(summary: Value, body: Graph, owner: Node): Value {
   body.addOutput(summary)
   // The first output of a Loop's body is its condition.
   const stacked = outer(body.outputs.length - (owner.opType === 'Loop' ? 2 : 1), 2)
-  for (const name of ['scan_output_axes', 'scan_output_directions']) {
-    const list = owner.ints(name)
-    if (list) owner.attributes.set(name, ints([...list, 0]))
-  }
-  const at = new Builder(graph)
+  noteScanOutput(owner)
+  const at = new Summary(graph)
   const rows = at.op('Concat', [stacked, at.constant(NOTHING, [1, 3])], { axis: int(0) })
   const column = (i: number): Value =>
     at.op('Reshape', [at.op('Gather', [rows, at.integers([i])], { axis: int(1) }), at.integers([-1])])

@@ -7,6 +7,7 @@ import type { Model } from '../../../graph/model.ts'
 import type { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
 import { writeModel } from '../../../graph/write.ts'
+import { exposeRounds } from '../../../measure/bodies.ts'
 import { encodeToBytes } from '../../../onnx/encode.ts'
 import { openSession, type Session, type SessionOptions } from '../../../ort/session.ts'
 import { exposeSummary } from './bodies.ts'
@@ -35,6 +36,8 @@ export interface ObserveOptions {
   signal?: AbortSignal | undefined
   /** What counts as a number in bodies of If, Loop and Scan. Default: everything finite. */
   limits?: MaskLimits | undefined
+  /** Of values in bodies all elements of all rounds are wanted, along one axis, not a summary. Those that cannot be had are left out. */
+  rounds?: boolean
   /** Models of more bytes of weights than this go to ONNX Runtime through files. Default 1 GiB. */
   inMemory?: number
 }
@@ -49,18 +52,23 @@ const LONG_RUN = 4
 
 /**
  * Opens a model with optimizations disabled and `values` as outputs besides its own. Constants cannot be observed; inputs come as they
- * were fed. Of values in bodies of If, Loop and Scan comes a summary of all rounds: see `exposeSummary`.
+ * were fed. Of values in bodies of If, Loop and Scan comes a summary of all rounds: see `exposeSummary`; or with `rounds` what they were.
  */
 export async function observe(
   model: Model,
-  values: readonly Value[],
-  { threads, signal, limits = NO_MASKS, inMemory = IN_MEMORY }: ObserveOptions,
+  asked: readonly Value[],
+  { threads, signal, limits = NO_MASKS, rounds = false, inMemory = IN_MEMORY }: ObserveOptions,
 ): Promise<Observer> {
   // Bodies are changed for good: in a copy.
-  const bodies = values.filter(({ graph }) => graph.owner)
+  const bodies = asked.filter(({ graph }) => graph.owner)
   const copy = bodies.length ? copyModel(model) : undefined
   const inCopy = (value: Value): Value => copy?.values.get(value) ?? value
-  const summaries = new Map(bodies.map((value) => [value, exposeSummary(inCopy(value), limits)]))
+  const summaries = new Map<Value, Value>()
+  for (const value of bodies) {
+    const output = rounds ? exposeRounds(inCopy(value)) : exposeSummary(inCopy(value), limits)
+    if (output) summaries.set(value, output)
+  }
+  const values = asked.filter((value) => !value.graph.owner || summaries.has(value))
   const opened = copy?.model ?? model
   const outputs = new Set(opened.graph.outputs)
   const inner = values.map((value) => summaries.get(value) ?? inCopy(value))
@@ -84,17 +92,17 @@ export async function observe(
   const watched = seen.map(({ output, isInput, value }) => ({
     name: isInput ? value.name : output,
     isInput,
-    isSummary: value.graph.owner !== undefined,
+    isSummary: value.graph.owner !== undefined && !rounds,
   }))
   // A run must ask for something.
-  const asked = wanted.length ? wanted : session.outputs.slice(0, 1).map(({ name }) => name)
+  const outputNames = wanted.length ? wanted : session.outputs.slice(0, 1).map(({ name }) => name)
   return {
     async run(data, see) {
       let samples = 0
       for await (const feeds of data.open()) {
         signal?.throwIfAborted()
         const start = performance.now()
-        const results = await session.run(feeds, asked)
+        const results = await session.run(feeds, outputNames)
         if (bytes && performance.now() - start > LONG_RUN) {
           await session.release()
           session = await openSession(bytes, optionsOf(threads))

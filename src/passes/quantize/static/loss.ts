@@ -1,4 +1,5 @@
 import { withFloats } from '../../../graph/float-data.ts'
+import type { Graph } from '../../../graph/graph.ts'
 import type { Model } from '../../../graph/model.ts'
 import type { Node } from '../../../graph/node.ts'
 import { Tensor } from '../../../graph/tensor.ts'
@@ -57,9 +58,9 @@ export class LossMeter {
     this.#threads = threads
   }
 
-  /** @param values of the float model, to be compared by name */
+  /** @param values of the float model, to be compared by name; those of bodies too */
   static async open(model: Model, values: readonly Value[], threads: number): Promise<LossMeter> {
-    return new LossMeter(await observe(model, values, { threads }), threads)
+    return new LossMeter(await observe(model, values, { threads, rounds: true }), threads)
   }
 
   /**
@@ -78,13 +79,13 @@ export class LossMeter {
     const pairs = new Map<Value, { sums: Sums; isResult: boolean }>()
     for (const [value, name] of names) {
       const result = dequantizedOf(value)
-      if (!result || value.graph.owner) continue
+      if (!result) continue
       const node = value.producer?.label
       const sums: Sums = { name, node, signal: 0, rounding: 0, float: 0, total: 0, maxDifference: 0 }
       pairs.set(value, { sums, isResult: false })
       pairs.set(result, { sums, isResult: true })
     }
-    const quantized = await observe(model, [...pairs.keys()], { threads: this.#threads })
+    const quantized = await observe(model, [...pairs.keys()], { threads: this.#threads, rounds: true })
     let samples = 0
     try {
       for await (const feeds of data.open()) {
@@ -93,13 +94,17 @@ export class LossMeter {
             yield feeds
           },
         }
-        const float = new Map<string, Tensor>()
-        await this.#float.run(sample, (_value, tensor, _sample, name) => void float.set(name, tensor))
+        // Bodies of two branches may use the same names.
+        const float = new Map<Graph, Map<string, Tensor>>()
+        await this.#float.run(sample, ({ graph }, tensor, _sample, name) => {
+          const known = float.get(graph) ?? new Map<string, Tensor>()
+          float.set(graph, known.set(name, tensor))
+        })
         const before = new Map<Sums, Tensor>()
         await quantized.run(sample, (value, tensor) => {
           const { sums, isResult } = pairs.get(value)!
           if (!isResult) before.set(sums, clamped(tensor, limits.get(value)))
-          else add(sums, float.get(sums.name), before.get(sums), tensor)
+          else add(sums, float.get(value.graph)?.get(sums.name), before.get(sums), tensor)
         })
         samples++
       }

@@ -1,6 +1,6 @@
 import type { Node } from '../../../graph/node.ts'
 import type { Value } from '../../../graph/value.ts'
-import { isReachable } from '../calibrate/bodies.ts'
+import { isReachable } from '../../../measure/bodies.ts'
 import { findWeight, type Weight } from '../weight.ts'
 import { isQuantizable } from './settings.ts'
 

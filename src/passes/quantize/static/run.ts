@@ -140,13 +140,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
   const reported = rangesByName(ranges)
   const counts: Record<string, number> = {}
   for (const { opType } of marks.nodes) counts[opType] = (counts[opType] ?? 0) + 1
-  const meter = options.lossSamples
-    ? await LossMeter.open(
-        model,
-        [...parameters.keys()].filter(({ graph }) => !graph.owner),
-        context.threads,
-      )
-    : undefined
+  const meter = options.lossSamples ? await LossMeter.open(model, [...parameters.keys()], context.threads) : undefined
   const strict = options.keepActivations ? new Set<Value>() : removeActivations(marks, parameters, options)
   const limits = new Map([...parameters].map(([value, found]) => [value, representable(found)]))
   const names = new Map([...parameters.keys()].map((value) => [value, value.name]))

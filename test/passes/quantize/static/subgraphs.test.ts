@@ -8,6 +8,7 @@ import { tensorType } from '../../../../src/graph/types.ts'
 import type { Value } from '../../../../src/graph/value.ts'
 import { compare } from '../../../../src/kernels/index.ts'
 import { createOrtService } from '../../../../src/ort/service.ts'
+import type { LossReport } from '../../../../src/passes/quantize/static/loss.ts'
 import type { StaticOptions } from '../../../../src/passes/quantize/static/settings.ts'
 import { buildModel, copyOf, runModel, signatureOf } from '../../../support/models.ts'
 import { jsonFile, quantizeStatic, randomTensor, weight } from '../../../support/static.ts'
@@ -227,7 +228,44 @@ describe('bodies', () => {
     await check(model, { allOps: true, sparePairs: false })
   })
 
-  test('what quantization costs is told of the main graph', async () => {
-    await check(branches(), { lossSamples: 2 })
+  test('what quantization costs is told of bodies too, over all rounds', async () => {
+    const nested = loop((body, state, w, round) => {
+      const two = body.addInitializer('two', Tensor.int64([2], []))
+      const late = body.insert({ op: 'Less', inputs: [round, two], types: [tensorType('bool', [])] }).output()
+      return withBodies(body, 'If', [late], {
+        then_branch: (branch) => branch.addOutput(product(branch, product(branch, state, w), w)),
+        else_branch: (branch) => branch.addOutput(product(branch, relu(branch, product(branch, state, w)), w)),
+      }).output()
+    })
+    for (const [model, count] of [
+      [branches(), 1],
+      [loop(), 1],
+      [scan(), 1],
+      [nested, 3],
+    ] as const) {
+      const bodies = [...model.graph.allGraphs()].slice(1)
+      const { loss } = await costs(model)
+      const names = new Set(
+        bodies
+          .flatMap((body) => [...body.inputs, ...[...body.nodes()].flatMap(({ outputs }) => outputs)])
+          .map((value) => value?.name),
+      )
+      const inside = loss.activations.filter(({ name }) => names.has(name))
+      expect(inside).toHaveLength(count)
+      for (const { rounding, total } of inside) {
+        expect(rounding).toBeGreaterThan(25)
+        expect(total).toBeGreaterThan(20)
+      }
+    }
   })
 })
+
+/** Quantizes a model; what that costs on two samples. */
+async function costs(model: Model): Promise<{ loss: LossReport }> {
+  const samples = [true, false].map((c) =>
+    JSON.stringify({ x: { dims: [4, 8], data: randomTensor(4, 8).toNumbers() }, c }),
+  )
+  const calibration = jsonFile('data.jsonl', samples.join('\n'))
+  const { data } = await quantizeStatic(model, { calibration, lossSamples: 2 })
+  return data as { loss: LossReport }
+}
