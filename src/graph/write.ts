@@ -26,8 +26,11 @@ export interface WriteOptions {
   location: string
   /** Initializers whose data lie in a file that is there already: by name. Its data are not written. */
   placed?: ReadonlyMap<string, PlacedData>
-  /** Sees every piece of every file as it is written, for hashing and progress. `name` is '' for the model itself. */
-  onChunk?: (chunk: Uint8Array, name: string) => void
+  /**
+   * Sees every piece of every file as it is written, for hashing and progress: of `PIECE` bytes but for the last one. Its memory
+   * is not used again before the promise is kept. `name` is '' for the model itself.
+   */
+  onPiece?: (piece: Uint8Array<ArrayBuffer>, name: string) => Promise<void> | void
 }
 
 /** Where the data of an initializer lie, in a file beside the model. */
@@ -51,7 +54,7 @@ export interface WrittenFile {
  * @throws OnnxError `MODEL_TOO_LARGE` above 2 GiB with `external: 'never'`
  */
 export async function writeModel(model: Model, path: string, options: WriteOptions): Promise<WrittenFile[]> {
-  const { external = 'auto', location, onChunk, placed } = options
+  const { external = 'auto', location, onPiece, placed } = options
   const data =
     external === 'always' || (external === 'auto' && model.weightBytes > SINGLE_FILE_LIMIT)
       ? new DataFile(location)
@@ -65,10 +68,10 @@ export async function writeModel(model: Model, path: string, options: WriteOptio
   const files: WrittenFile[] = [{ path, name: '', bytes: encoded.length }]
   try {
     if (data?.length) {
-      await writeSegments(dataPath, data.segments(), onChunk && ((chunk) => onChunk(chunk, location)))
+      await writeSegments(dataPath, data.segments(), onPiece && ((piece) => onPiece(piece, location)))
       files.push({ path: dataPath, name: location, bytes: data.length })
     }
-    await writeSegments(path, encoded.segments(), onChunk && ((chunk) => onChunk(chunk, '')))
+    await writeSegments(path, encoded.segments(), onPiece && ((piece) => onPiece(piece, '')))
   } catch (error) {
     for (const file of [path, dataPath])
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') rmSync(file, { force: true })

@@ -59,69 +59,58 @@ export function encodeTensor(tensor: TensorProto): Uint8Array {
   return out
 }
 
-/** Weights are read, computed and written in pieces of this size. */
-const CHUNK = 1 << 20
-
-/** Yields the bytes of a segment in pieces; what is not in memory is brought, chunk by chunk, into the buffers of `scratch`. */
-function* chunksOf(segment: Segment, scratch: () => Buffer): Generator<Uint8Array> {
-  if (segment instanceof Uint8Array) return yield segment
-  const { file, fill } = segment as ByteSource
-  if (!file && !fill) return yield segment.read()
-  const fd = file && openSync(file.path, 'r')
-  try {
-    for (let done = 0; done < segment.length; ) {
-      const buffer = scratch()
-      const piece = buffer.subarray(0, Math.min(buffer.length, segment.length - done))
-      if (fd === undefined) fill!(piece, done)
-      else readFully(fd, piece, file!.offset + done, file!.path)
-      yield piece
-      done += piece.length
-    }
-  } finally {
-    if (fd !== undefined) closeSync(fd)
-  }
-}
+/** Files are written in pieces of this size. */
+export const PIECE: number = 1 << 20
+/** What computes bytes piece by piece wants offsets and lengths in multiples of this. */
+const UNIT = 64
 
 /**
- * Writes segments to a new file, front to back, calling `onChunk` with every piece (for hashing and progress). A piece is
- * written while the next one is read or computed. Memory stays at a few megabytes, or at the largest computed segment.
+ * Writes segments to a new file, front to back, in pieces of `PIECE` bytes, calling `onPiece` with each (for hashing and
+ * progress); it is waited for before the piece's memory is used again. A piece is written while the next one is read or
+ * computed. Memory stays at a few megabytes, or at the largest computed segment.
  */
 export async function writeSegments(
   path: string,
   segments: Iterable<Segment>,
-  onChunk?: (chunk: Uint8Array) => void,
+  onPiece?: (piece: Uint8Array<ArrayBuffer>) => Promise<void> | void,
 ): Promise<void> {
   const handle = await open(path, 'wx')
   // Two: one is filled while the other is written.
-  const buffers: Buffer[] = []
-  let turn = 0
-  const scratch = (): Buffer => {
-    turn ^= 1
-    buffers[turn] ??= Buffer.allocUnsafeSlow(CHUNK)
-    return buffers[turn]!
-  }
+  const buffers = [Buffer.allocUnsafeSlow(PIECE), Buffer.allocUnsafeSlow(PIECE)] as const
   let writing: Promise<void> = Promise.resolve()
-  let pending: Uint8Array[] = []
-  let pendingBytes = 0
+  let turn = 0
+  let filled = 0
+  const room = (): Buffer<ArrayBuffer> => buffers[turn]!.subarray(filled)
   const flush = async (): Promise<void> => {
+    const piece = buffers[turn]!.subarray(0, filled)
     await writing
-    writing = writeAll(handle, pending)
+    writing = writeAll(handle, piece)
     // It is awaited with the next piece; until then a failure must not count as unhandled.
     writing.catch(() => {})
-    pending = []
-    pendingBytes = 0
+    await onPiece?.(piece)
+    turn ^= 1
+    filled = 0
+  }
+  const filledBy = async (count: number): Promise<void> => {
+    filled += count
+    if (filled === PIECE) await flush()
+  }
+  const append = async (bytes: Uint8Array): Promise<void> => {
+    for (let done = 0; done < bytes.length; ) {
+      const part = bytes.subarray(done, done + PIECE - filled)
+      room().set(part)
+      done += part.length
+      await filledBy(part.length)
+    }
   }
   try {
-    for (const segment of segments)
-      for (const chunk of chunksOf(segment, scratch)) {
-        onChunk?.(chunk)
-        pending.push(chunk)
-        pendingBytes += chunk.length
-        // A chunk in a scratch buffer must leave before the buffer's turn comes again.
-        if (buffers.some(({ buffer }) => buffer === chunk.buffer) || pendingBytes >= CHUNK || pending.length >= 512)
-          await flush()
-      }
-    await flush()
+    for (const segment of segments) {
+      if (segment instanceof Uint8Array) await append(segment)
+      else if (segment.file) await fromFile(segment.file, segment.length, room, filledBy)
+      else if (segment.fill) await computed(segment.fill, segment.length, { room, filledBy, append })
+      else await append(segment.read())
+    }
+    if (filled > 0) await flush()
     await writing
   } finally {
     await writing.catch(() => {})
@@ -129,18 +118,54 @@ export async function writeSegments(
   }
 }
 
-async function writeAll(handle: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
-  let rest = chunks
-  while (rest.length) {
-    let { bytesWritten } = await handle.writev(rest)
-    const left: Uint8Array[] = []
-    for (const chunk of rest) {
-      if (bytesWritten >= chunk.length) bytesWritten -= chunk.length
-      else {
-        left.push(chunk.subarray(bytesWritten))
-        bytesWritten = 0
-      }
+/** Where bytes go: room for some, which is told when it was used, or any number of them. */
+interface Target {
+  room(): Buffer<ArrayBuffer>
+  filledBy(count: number): Promise<void>
+  append(bytes: Uint8Array): Promise<void>
+}
+
+async function fromFile(
+  { path, offset }: NonNullable<ByteSource['file']>,
+  length: number,
+  room: Target['room'],
+  filledBy: Target['filledBy'],
+): Promise<void> {
+  const fd = openSync(path, 'r')
+  try {
+    for (let done = 0; done < length; ) {
+      const part = room().subarray(0, length - done)
+      readFully(fd, part, offset + done, path)
+      done += part.length
+      await filledBy(part.length)
     }
-    rest = left
+  } finally {
+    closeSync(fd)
   }
+}
+
+async function computed(
+  fill: NonNullable<ByteSource['fill']>,
+  length: number,
+  { room, filledBy, append }: Target,
+): Promise<void> {
+  for (let done = 0; done < length; ) {
+    const left = length - done
+    const space = room()
+    const count = space.length < left ? space.length - (space.length % UNIT) : left
+    if (count > 0) {
+      fill(space.subarray(0, count), done)
+      await filledBy(count)
+      done += count
+    } else {
+      const few = new Uint8Array(Math.min(UNIT, left))
+      fill(few, done)
+      await append(few)
+      done += few.length
+    }
+  }
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length; ) done += (await file.write(bytes, done)).bytesWritten
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { convertFloats, holdsFloats } from '../graph/float-data.ts'
@@ -10,6 +9,7 @@ import { encodeAdapter } from '../onnx/adapters/index.ts'
 import { codeOf, isFloat } from '../onnx/dtypes.ts'
 import type { ModelAdapters } from '../passes/pass.ts'
 import type { AdapterFile } from './cache/entry.ts'
+import { contentHash } from './content-hash.ts'
 
 /** What became of the adapters of a model. */
 export interface WrittenAdapters {
@@ -48,7 +48,7 @@ export function writeAdapters(
     return {
       name: `${file}.${format}`,
       bytes: bytes.length,
-      hash: createHash('sha256').update(bytes).digest('hex'),
+      hash: contentHash(bytes),
       adapter,
       tensors: weights.map(({ dims }, i) => ({ offset: offsets[i]!, dims: [...dims] })),
     }

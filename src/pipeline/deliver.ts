@@ -1,7 +1,7 @@
-import { constants } from 'node:fs'
-import { copyFile, mkdir, realpath, rename, rm } from 'node:fs/promises'
+import { mkdir, realpath, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
+import { copy } from './copy.ts'
 import type { Artifact } from './types.ts'
 
 /**
@@ -76,11 +76,6 @@ async function stage(target: string, temporary: string[], write: (file: string) 
   temporary.push(file)
   await write(file)
   return file
-}
-
-/** A copy that shares the blocks of the disk where the file system can. */
-function copy(from: string, to: string): Promise<void> {
-  return copyFile(from, to, constants.COPYFILE_FICLONE)
 }
 
 async function refuseSources(outputs: readonly string[], sources: readonly string[]): Promise<void> {

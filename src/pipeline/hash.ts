@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { OnnxError } from '../onnx/errors.ts'
+import { ContentHash } from './content-hash.ts'
 
 /** What tells that a file is still the one it was, without reading it. Big integers as decimal texts (plain JSON). */
 export interface FileStamp {
@@ -14,7 +14,7 @@ export interface FileStamp {
 /** A file's content and the stamp it had while it was read. */
 export interface HashedFile {
   file: string
-  /** Hex SHA-256. */
+  /** See `ContentHash`. */
   hash: string
   stamp: FileStamp
 }
@@ -43,7 +43,7 @@ export function sameStamp(a: FileStamp, b: FileStamp): boolean {
 }
 
 /**
- * SHA-256 of a file, streamed through one small buffer. Retries when the file changes meanwhile, and gives up with
+ * Hash of a file's content, streamed through one small buffer. Retries when the file changes meanwhile, and gives up with
  * `MODEL_CHANGED` when it never stands still. Hashing is CPU work: call it in a worker.
  */
 export async function hashFile(path: string, onProgress?: (fraction: number) => void): Promise<HashedFile> {
@@ -67,7 +67,7 @@ export async function hashFile(path: string, onProgress?: (fraction: number) => 
 }
 
 async function digest(handle: FileHandle, size: number, onProgress?: (fraction: number) => void): Promise<string> {
-  const hash = createHash('sha256')
+  const hash = new ContentHash()
   // Two buffers: the next chunk is read while this one is hashed.
   const buffers = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)] as const
   let done = 0
@@ -75,11 +75,11 @@ async function digest(handle: FileHandle, size: number, onProgress?: (fraction: 
   let pending = handle.read(buffers[0], 0, CHUNK, 0)
   for (;;) {
     const { bytesRead, buffer } = await pending
-    if (bytesRead === 0) return hash.digest('hex')
+    if (bytesRead === 0) return hash.digestHere()
     done += bytesRead
     which ^= 1
     pending = handle.read(buffers[which]!, 0, CHUNK, done)
-    hash.update(buffer.subarray(0, bytesRead))
+    hash.updateHere(buffer.subarray(0, bytesRead))
     onProgress?.(size > 0 ? Math.min(1, done / size) : 1)
   }
 }

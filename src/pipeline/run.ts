@@ -1,6 +1,4 @@
-import { createHash, type Hash } from 'node:crypto'
-import { constants } from 'node:fs'
-import { copyFile, stat, writeFile } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readModel } from '../graph/import.ts'
@@ -21,6 +19,8 @@ import type {
 } from '../passes/pass.ts'
 import { writeAdapters } from './adapters.ts'
 import { type EntryFile, type EntryReport, SIDECAR } from './cache/entry.ts'
+import { ContentHash, contentHash } from './content-hash.ts'
+import { copy } from './copy.ts'
 import { externalTensorFiles } from './external-tensors.ts'
 import { throwIfAborted } from './failure.ts'
 import { modelInfo } from './info.ts'
@@ -133,7 +133,7 @@ async function runPass(pass: AnyPass, model: Model, params: AnyOptions, context:
 async function writeTokenizer(bytes: Uint8Array, { folder, name: model }: BuildJob): Promise<EntryFile> {
   const name = `${model.replace(/\.onnx$/, '')}.tokenizer`
   await writeFile(join(folder, name), bytes)
-  return { name, bytes: bytes.length, hash: createHash('sha256').update(bytes).digest('hex') }
+  return { name, bytes: bytes.length, hash: contentHash(bytes) }
 }
 
 /** True if any tensor's data lies in another file. Asked of the model at hand, as decoding it again takes time. */
@@ -157,27 +157,30 @@ async function writeHashed(
   onProgress: (fraction: number) => void,
   placed: ReadonlyMap<string, PlacedData> = new Map(),
 ): Promise<BuiltFile[]> {
-  const hashes = new Map<string, Hash>()
+  const hashes = new Map<string, ContentHash>()
   const expected = Math.max(1, model.weightBytes)
   let done = 0
   const files = await writeModel(model, join(folder, name), {
     location: `${name}_data`,
     placed,
-    onChunk: (chunk, part) => {
-      const hash = hashes.get(part) ?? createHash('sha256')
-      hashes.set(part, hash.update(chunk))
-      done += chunk.length
+    onPiece: (piece, part) => {
+      const hash = hashes.get(part) ?? new ContentHash()
+      hashes.set(part, hash)
+      done += piece.length
       onProgress(Math.min(1, done / expected))
+      return hash.addPiece(piece)
     },
   })
-  return files.map(({ path, name, bytes }) => ({
-    name: basename(path),
-    bytes,
-    hash: (hashes.get(name) ?? createHash('sha256')).digest('hex'),
-  }))
+  return Promise.all(
+    files.map(async ({ path, name, bytes }) => ({
+      name: basename(path),
+      bytes,
+      hash: await (hashes.get(name) ?? new ContentHash()).digest(),
+    })),
+  )
 }
 
-/** Byte for byte, without passing through this process where the file system can do that. */
+/** Byte for byte. */
 async function copySource(
   { file, folder, name }: BuildJob,
   external: readonly { location: string; path: string }[],
@@ -185,7 +188,7 @@ async function copySource(
   const copied: BuiltFile[] = []
   for (const part of [{ location: name, path: file }, ...external]) {
     const target = join(folder, part.location)
-    await copyFile(part.path, target, constants.COPYFILE_FICLONE)
+    await copy(part.path, target)
     copied.push({ name: part.location, bytes: (await stat(target)).size })
   }
   return copied

@@ -16,7 +16,7 @@ interface Remembered {
 }
 
 /**
- * Remembers the SHA-256 of files by path and stamp, so that a warm build reads no weights. One small JSON file per path:
+ * Remembers the content hash of files by path and stamp, so that a warm build reads no weights. One small JSON file per path:
  * many processes may write at once, and the worst that can happen is that something is hashed again.
  */
 export class StatIndex {

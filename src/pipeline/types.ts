@@ -61,7 +61,7 @@ export interface ArtifactFile {
   /** File name to emit under, without hash, e.g. `bert.onnx` or `bert.onnx_data`. */
   name: string
   bytes: number
-  /** Hex SHA-256 of the content. */
+  /** Of the content, 64 hex digits: up to 1 MiB its SHA-256, above the SHA-256 over those of its pieces of 1 MiB. */
   hash: string
 }
 

@@ -35,8 +35,8 @@ test('external data: ONNX Runtime finds it, and reading it back gives the same w
   const files = await writeModel(addModel(Tensor.float32([600], values)), path, {
     external: 'always',
     location: 'external.onnx_data',
-    onChunk: (chunk, name) => {
-      seen[name] = (seen[name] ?? 0) + chunk.length
+    onPiece: (piece, name) => {
+      seen[name] = (seen[name] ?? 0) + piece.length
     },
   })
   expect(files.map(({ name, bytes }) => [name, bytes])).toEqual([
