@@ -147,7 +147,8 @@ function share(node: Node, constants: Map<Tensor, Value>): void {
   const value = node.output()
   const known = constants.get(tensor)
   const shared = known ?? node.graph.model.graph.addInitializer(value.name, tensor)
-  if (!known) [shared.name, value.name] = [value.name, shared.name]
+  // An output of the graph keeps its name in any case.
+  if (!known && !value.isOutput) [shared.name, value.name] = [value.name, shared.name]
   shared.type ??= value.type
   constants.set(tensor, shared)
   node.graph.replace(value, shared)
