@@ -46,10 +46,16 @@ export async function factorsOf(
 ): Promise<DoraFactors | undefined> {
   const [m, less] = [await evaluateFixed(factor, ort), await evaluateFixed(shifted, ort)]
   if (m.dtype !== less.dtype || m.elementCount !== b.columns || m.dims.at(-1) !== b.columns) return undefined
-  const numbers = less.toNumbers()
-  const agree = m
-    .toNumbers()
-    .every((value, at) => Math.abs(value - 1 - numbers[at]!) <= 1e-3 * Math.max(1, Math.abs(value)))
+  const [factors, numbers] = [m.toNumbers(), less.toNumbers()]
+  const isRounded = [factor, shifted].some((value) =>
+    fixedNodes(value)?.some(({ opType }) => opType === 'QuantizeLinear'),
+  )
+  // Steps of 8 bits, more than once.
+  const tolerance = isRounded ? 0.02 : 1e-3
+  const size = isRounded ? factors.reduce((most, value) => Math.max(most, Math.abs(value)), 1) : 1
+  const agree = factors.every(
+    (value, at) => Math.abs(value - 1 - numbers[at]!) <= tolerance * Math.max(size, Math.abs(value)),
+  )
   if (!agree || numbers.length !== b.columns) return undefined
   return { shift: Tensor.of(less.dtype!, [b.columns], less.bytes()), factor: m }
 }

@@ -3,7 +3,11 @@ import { elementsIn, Tensor } from '../../graph/tensor.ts'
 import { readAdapter } from '../../onnx/adapters/index.ts'
 import { isFloat } from '../../onnx/dtypes.ts'
 import { OnnxError } from '../../onnx/errors.ts'
+import type { OrtService } from '../../ort/service.ts'
+import { composeDeltas } from './delta.ts'
 import { shiftOfMagnitude } from './dora.ts'
+import { endsAlike } from './names.ts'
+import { unpack } from './unpack.ts'
 
 /** Name of the dimension that is the rank of an adapter. */
 export const RANK = 'lora_r'
@@ -43,14 +47,18 @@ const MAGNITUDE = /\.lora_magnitude_vector(?:\.weight)?$/
 /**
  * Reads an adapter file for a model. Names match in full or by their end after a dot: exporters put different things
  * before them. Layers that the file does not have get zeros, which change nothing. Magnitude vectors as PEFT saves them become the
- * factors that the model takes.
+ * factors that the model takes. Packed weights are taken apart, and for layers whose adapter was folded multiplied.
  *
  * @throws OnnxError `ADAPTER_MISMATCH` for weights that are not for this model
  */
-export function readAdapterFor(layers: readonly Layer[], file: string): Map<string, Tensor> {
+export async function readAdapterFor(
+  layers: readonly Layer[],
+  file: string,
+  ort: OrtService,
+): Promise<Map<string, Tensor>> {
   const place = { file }
-  const given = readAdapter(file)
-  const slots = layers.flatMap(slotsOf)
+  const slots = [...new Map(layers.flatMap(slotsOf).map((slot) => [slot.name, slot])).values()]
+  const given = await composeDeltas(unpack(readAdapter(file), slots), layers, ort)
   const found = new Map<string, Tensor>()
   const magnitudes = new Set<string>()
   for (const { name: written, dtype, dims, data } of given) {
@@ -129,10 +137,6 @@ export function readAdapterFor(layers: readonly Layer[], file: string): Map<stri
 /** All slots of a layer. */
 export function slotsOf({ factors, shift, multiplier, constants }: Layer): Slot[] {
   return [...factors, ...(shift ? [shift] : []), ...(multiplier ? [multiplier] : []), ...constants]
-}
-
-function endsAlike(a: string, b: string): boolean {
-  return a.endsWith(`.${b}`) || b.endsWith(`.${a}`)
 }
 
 function filled({ like, rankAxis, fill = 0 }: Slot): Tensor {

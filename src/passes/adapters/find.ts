@@ -14,10 +14,12 @@ export interface Branch {
   scalings: Node[]
   /** The frozen product, where it was found. */
   base: Node | undefined
+  /** Where computed values are quantized and dequantized again: in the ranges that this adapter needs, not another one. */
+  roundings: Node[]
   dora?: Dora
 }
 
-/** Operators that hand a value on, at most in another float type. */
+/** Operators that hand a value on, at most in another float type or rounded. */
 const PASSING = new Set(['Cast', 'Identity', 'Dropout'])
 /** How far the frozen product may be from where the branch is added. */
 export const REACH = 8
@@ -36,6 +38,7 @@ function branchAt(node: Node): Branch | undefined {
   const a = linearOf(node)
   if (!a || a.columns >= a.rows) return undefined
   const scalings: Node[] = []
+  const roundings: Node[] = []
   let decomposed: { node: Node; factor: Value } | undefined
   const follow = (from: Value, canDecompose = false): { value: Value; user: Node } | undefined => {
     for (let value = from; ; ) {
@@ -46,6 +49,7 @@ function branchAt(node: Node): Branch | undefined {
       if (isScaling) scalings.push(user)
       else if (wide) decomposed = { node: user, factor: wide.fixed }
       else if (!isPassing(user)) return { value, user }
+      else if (isRounding(user)) roundings.push(user)
       value = user.output()
     }
   }
@@ -55,10 +59,10 @@ function branchAt(node: Node): Branch | undefined {
   const outer = follow(b.node.output(), true)
   if (!outer?.user.is('Add')) return undefined
   const other = outer.user.inputs.find((value) => value !== outer.value)
-  if (decomposed) return decomposedBranch({ a, b, scalings, base: undefined }, decomposed, outer.user, other)
+  if (decomposed) return decomposedBranch({ a, b, scalings, roundings, base: undefined }, decomposed, outer.user, other)
   const base = other ? frozenProduct(other, sourceOf(a.input), REACH) : undefined
   const named = /(?:^|[./])(?:default(?:_0)?|lora_A)[./]/.test(a.node.name)
-  return base || named ? { a, b, scalings, base } : undefined
+  return base || named ? { a, b, scalings, roundings, base } : undefined
 }
 
 /** A branch whose result is multiplied by a vector, if the base's is too as DoRA does it. `sum` adds `other` to the branch. */
@@ -68,15 +72,16 @@ function decomposedBranch(
   sum: Node,
   other: Value | null | undefined,
 ): Branch | undefined {
-  const product = other?.onlyUser && other.producer
+  const roundings = [...branch.roundings]
+  const product = other && producerOf(other, roundings)
   const scaled = product ? fixedOperand(product) : undefined
-  const outer = sum.output().onlyUser
-  const result = outer?.is('Add') ? outer.inputs.find((value) => value !== sum.output()) : undefined
+  const { value, user: outer } = readerOf(sum.output(), roundings)
+  const result = outer?.is('Add') ? outer.inputs.find((one) => one !== value) : undefined
   if (!product || !scaled || !result) return undefined
   const source = sourceOf(branch.a.input)
   const base = frozenProduct(result, source, REACH)
   if (!base || !frozenProduct(scaled.other, source, REACH)) return undefined
-  return { ...branch, base, dora: { branch: node, base: product, factor, shifted: scaled.fixed } }
+  return { ...branch, base, roundings, dora: { branch: node, base: product, factor, shifted: scaled.fixed } }
 }
 
 /** Whether `node` multiplies `value` by one constant number, or divides it. */
@@ -89,7 +94,33 @@ export function isScalingOf(node: Node, value: Value): boolean {
 
 /** True for operators that hand a value on. */
 export function isPassing(node: Node): boolean {
-  return PASSING.has(node.opType) && node.domain === ''
+  return (PASSING.has(node.opType) && node.domain === '') || isRounding(node)
+}
+
+/** True for quantization of computed values, and the way back. */
+export function isRounding({ opType, inputs }: Node): boolean {
+  return (opType === 'QuantizeLinear' || opType === 'DequantizeLinear') && !inputs[0]?.constant
+}
+
+/** What computes a value that is handed on to a single reader, and is read nowhere on the way. */
+export function producerOf(value: Value, roundings: Node[]): Node | undefined {
+  for (let one = value; one.onlyUser; ) {
+    const { producer } = one
+    if (!producer || !isPassing(producer)) return producer
+    if (isRounding(producer)) roundings.push(producer)
+    one = producer.input(0)!
+  }
+  return undefined
+}
+
+/** The only node that reads a value, behind operators that hand it on, and the value as it reads it. */
+export function readerOf(from: Value, roundings: Node[]): { value: Value; user: Node | undefined } {
+  for (let value = from; ; ) {
+    const user = value.onlyUser
+    if (!user || !isPassing(user)) return { value, user }
+    if (isRounding(user)) roundings.push(user)
+    value = user.output()
+  }
 }
 
 /** Where a value comes from, before operators that only hand it on. */
@@ -114,7 +145,7 @@ export function frozenProduct(value: Value, input: Value, reach: number): Node |
     return undefined
   }
   // The bias, taken off again.
-  if (producer.is('Sub') && producer.input(1)?.constant) return frozenProduct(producer.input(0)!, input, reach - 1)
+  if (producer.is('Sub') && isFrozen(producer.input(1)!)) return frozenProduct(producer.input(0)!, input, reach - 1)
   const isProduct = ['MatMul', 'Gemm', 'MatMulNBits', 'MatMulBnb4'].includes(producer.opType)
   const [first, weight] = producer.inputs
   return isProduct && first && sourceOf(first) === input && weight && isFrozen(weight) ? producer : undefined

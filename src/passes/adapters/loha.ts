@@ -1,8 +1,9 @@
 import type { Graph } from '../../graph/graph.ts'
 import type { Node } from '../../graph/node.ts'
-import type { Value } from '../../graph/value.ts'
-import { frozenProduct, isPassing, isScalingOf, REACH, sourceOf } from './find.ts'
+import { frozenProduct, isPassing, isRounding, isScalingOf, producerOf, REACH, readerOf, sourceOf } from './find.ts'
+import { linearOf } from './linear.ts'
 import { type BranchName, namePath, nameWeight } from './names.ts'
+import { plainName, quantizedSource } from './quantized.ts'
 
 /** Names of the factors, as PEFT calls them, and which axis of each is the rank. */
 export const HADA = [
@@ -15,9 +16,10 @@ export const HADA = [
 /** A LoHa layer beside a product with a frozen weight: `base(x) + x ((w1_a w1_b) * (w2_a w2_b) * scale)'`. */
 export interface Hada extends BranchName {
   /** The products of w1 and of w2; each has `[outer, rank]` and `[rank, inner]`. */
-  products: readonly [Node, Node]
+  products: [Node, Node]
   /** Products with the scale of the layer. */
   scalings: Node[]
+  roundings: Node[]
 }
 
 /** Finds the LoHa layers of a graph: the elementwise product of two products of constants, as the weight of a branch. */
@@ -32,33 +34,36 @@ export function findHada(graph: Graph): Hada[] {
 
 function hadaAt(node: Node, index: number): Hada | undefined {
   if (!node.is('Mul')) return undefined
-  const [first, second] = node.inputs.map((value) => (value?.onlyUser ? factored(value.producer) : undefined))
+  const roundings: Node[] = []
+  const [first, second] = node.inputs.map((value) => value && factored(producerOf(value, roundings)))
   if (!first || !second || first.dims.join() !== second.dims.join()) return undefined
   const scalings: Node[] = []
   let value = node.output()
   let user = value.onlyUser
   for (; user; value = user.output(), user = value.onlyUser) {
     if (isScalingOf(user, value)) scalings.push(user)
+    else if (isRounding(user)) roundings.push(user)
     else if (!isPassing(user) && !user.is('Transpose') && !(user.is('Reshape') && user.input(0) === value)) break
   }
   const isProduct = user?.is('MatMul') || (user?.is('Gemm') && !user.input(2))
   if (!user || !isProduct || user.input(1) !== value) return undefined
   const source = sourceOf(user.input(0)!)
-  let result = user.output()
-  let sum = result.onlyUser
-  for (; sum && isPassing(sum); sum = result.onlyUser) result = sum.output()
+  const { value: result, user: sum } = readerOf(user.output(), roundings)
   const other = sum?.is('Add') ? sum.inputs.find((one) => one !== result) : undefined
   const base = other ? frozenProduct(other, source, REACH) : undefined
   if (!base) return undefined
-  const name = nameWeight(first.node.input(0)!.name, 'hada_w1_a') ??
+  const name = nameWeight(first.name, 'hada_w1_a') ??
     namePath(base.name) ?? { layer: `loha.${index}`, adapter: 'default' }
-  return { ...name, products: [first.node, second.node], scalings }
+  return { ...name, products: [first.node, second.node], scalings, roundings }
 }
 
-/** A product of two constant matrices: `[outer, inner]` and the rank. */
-function factored(node: Node | undefined): { node: Node; dims: readonly number[] } | undefined {
-  if (!node?.is('MatMul')) return undefined
-  const [a, b] = node.inputs.map((value: Value | null) => (value?.isFloat ? value.constant?.dims : undefined))
-  if (a?.length !== 2 || b?.length !== 2) return undefined
-  return { node, dims: [a[0]!, b[1]!, a[1]!] }
+/** A product of two constant matrices: `[outer, inner]` and the rank, and the name of the first. Either may be quantized. */
+function factored(node: Node | undefined): { node: Node; dims: readonly number[]; name: string } | undefined {
+  const left = node?.input(0)
+  const linear = node && linearOf(node)
+  const source = left && quantizedSource(left)
+  const dims = source?.constant?.dims
+  if (!linear || linear.isTransposed || linear.alpha !== 1 || !source || dims?.length !== 2) return undefined
+  if (dims[1] !== linear.rows) return undefined
+  return { node: linear.node, dims: [dims[0]!, linear.columns, linear.rows], name: plainName(source.name) }
 }

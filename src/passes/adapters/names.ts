@@ -1,4 +1,5 @@
 import type { Branch } from './find.ts'
+import { plainName } from './quantized.ts'
 
 /** What a branch belongs to. */
 export interface BranchName {
@@ -32,7 +33,7 @@ function byNodes({ a, b }: Branch): BranchName | undefined {
 }
 
 function byWeights({ a }: Branch): BranchName | undefined {
-  return nameWeight(a.weight.name, 'lora_A')
+  return nameWeight(plainName(a.weight.name), 'lora_A')
 }
 
 /** Names a layer by the name of its weight of one kind: `<layer>.<kind>.<adapter>.weight`. */
@@ -50,6 +51,11 @@ function byBase({ base }: Branch): BranchName | undefined {
 export function namePath(name: string): BranchName | undefined {
   const path = segments(name).slice(0, -1)
   return path.length ? { layer: tidy(path.join('.')), adapter: 'default' } : undefined
+}
+
+/** Whether one of two paths is the end of the other. */
+export function endsAlike(a: string, b: string): boolean {
+  return a.endsWith(`.${b}`) || b.endsWith(`.${a}`)
 }
 
 function segments(name: string): string[] {

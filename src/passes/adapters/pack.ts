@@ -28,7 +28,9 @@ export interface Packing {
 export function packInputs(model: Model, slots: readonly Slot[]): Packing {
   const groups = new Map<string, Slot[]>()
   for (const slot of slots) {
-    const key = `${slot.like.dtype} ${slot.kind} ${slot.like.dims[slot.rankAxis === 0 ? 1 : 0]}`
+    const { like, kind, rankAxis } = slot
+    const isWhole = rankAxis === undefined && like.dims.length > 1
+    const key = isWhole ? slot.name : `${like.dtype} ${kind} ${like.dims[rankAxis === 0 ? 1 : 0]}`
     groups.set(key, [...(groups.get(key) ?? []), slot])
   }
   const packs = new Map<string, Pack>()

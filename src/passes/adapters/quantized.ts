@@ -1,10 +1,13 @@
 import type { AttributeValue } from '../../graph/attributes.ts'
+import type { Graph } from '../../graph/graph.ts'
 import { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
 import { Tensor } from '../../graph/tensor.ts'
 import { tensorType } from '../../graph/types.ts'
+import type { Value } from '../../graph/value.ts'
 import { permute } from '../../kernels/index.ts'
 import type { OrtService } from '../../ort/service.ts'
+import { dropDead, evaluateFixed, fixedNodes } from './fixed.ts'
 import { dropUnused, type Linear, linearOf, weightOf } from './linear.ts'
 
 /**
@@ -56,9 +59,45 @@ function unitMatrix(size: number): Tensor {
   )
 }
 
-/** The weight's name without what quantizers add to it. */
+/** Makes both operands of a product of constants float, and gives the product as it is then. */
+export async function dequantizeOperands(product: Node, ort: OrtService): Promise<Node> {
+  const { node } = await dequantize(linearOf(product)!, ort)
+  const left = node.input(0)!
+  const quantized = left.producer
+  if (!quantized?.is('DequantizeLinear')) return node
+  const { graph } = node
+  const value = graph.addInitializer(plainName(quantized.input(0)!.name), await compute(quantized, ort))
+  node.setInput(0, value)
+  dropDead(left)
+  return node
+}
+
+/** Replaces numbers that are quantized, such as scales of layers, by what they stand for. */
+export async function dequantizeNumbers(graph: Graph, ort: OrtService): Promise<void> {
+  for (const node of [...graph.nodes()]) {
+    if (!node.isLinked || !node.is('DequantizeLinear')) continue
+    const before = node.input(0)!
+    const source = before.producer?.is('QuantizeLinear') ? before.producer.input(0)! : before
+    const value = node.output()
+    if (source.constant?.elementCount !== 1 || value.isOutput || !fixedNodes(value)) continue
+    graph.replace(value, graph.addInitializer(plainName(source.name), await evaluateFixed(value, ort)))
+    dropDead(value)
+  }
+}
+
+/** The constant behind a value, directly or through a DequantizeLinear. */
+export function quantizedSource(value: Value): Value | undefined {
+  const source = value.producer?.is('DequantizeLinear') ? value.producer.input(0) : value
+  return source?.constant ? source : undefined
+}
+
+/** A weight's name without what quantizers add to it. */
+export function plainName(name: string): string {
+  return name.replace(/_(?:(?:DQ_)?Q[248]\w*|quantized|QuantizeLinear_Input)$/, '')
+}
+
 function nameOf({ weight }: Linear): string {
-  return weight.name.replace(/_(?:Q[248]\w*|quantized|QuantizeLinear_Input)$/, '')
+  return plainName(weight.name)
 }
 
 /** Runs a node alone; `first` takes the place of its first input, all others are constants. */

@@ -1,6 +1,7 @@
 import type { Model } from '../../graph/model.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../pass.ts'
+import { findDeltas } from './delta.ts'
 import { type DoraFactors, factorsOf } from './dora.ts'
 import { type Layer, readAdapterFor, slotsOf } from './files.ts'
 import { type Branch, findBranches } from './find.ts'
@@ -9,7 +10,7 @@ import { linearOf } from './linear.ts'
 import { findHada } from './loha.ts'
 import { nameBranch } from './names.ts'
 import { packInputs } from './pack.ts'
-import { dequantize, floatWeight } from './quantized.ts'
+import { dequantize, dequantizeNumbers, dequantizeOperands, floatWeight } from './quantized.ts'
 import { alignRanks } from './ranks.ts'
 import { LayerTaker } from './take.ts'
 
@@ -22,12 +23,15 @@ import { LayerTaker } from './take.ts'
 export async function run(model: Model, options: AdapterOptions, context: PassContext): Promise<PassResult> {
   const { graph } = model
   const place = { file: context.file }
+  await dequantizeNumbers(graph, context.ort)
   const branches = findBranches(graph).map((branch, i) => ({ branch, ...nameBranch(branch, i) }))
   const hadas = findHada(graph)
-  if (!branches.length && !hadas.length) throw notFound(model, context.file)
-  const names = new Set([...branches, ...hadas].map(({ adapter }) => adapter))
+  const deltas = findDeltas(graph)
+  const found = [...branches, ...hadas, ...deltas]
+  if (!found.length) throw notFound(model, context.file)
+  const names = new Set(found.map(({ adapter }) => adapter))
   const seen = new Set<string>()
-  for (const { layer } of [...branches, ...hadas]) {
+  for (const { layer } of found) {
     if (seen.has(layer))
       throw new OnnxError('ADAPTER_DUPLICATE', `the layer "${layer}" has more than one adapter`, {
         place,
@@ -38,8 +42,8 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
   const vectors = new Map<Branch, DoraFactors>()
   for (const { branch, layer } of branches) {
     if (!branch.dora) continue
-    const found = await factorsOf(branch.dora, branch.b, context.ort)
-    if (!found)
+    const factors = await factorsOf(branch.dora, branch.b, context.ort)
+    if (!factors)
       throw new OnnxError(
         'ADAPTER_NOT_FOUND',
         `the layer "${layer}" multiplies its branch by a vector, and not as DoRA`,
@@ -48,7 +52,7 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
           hint: 'DoRA adds (m - 1) times the base and m times the branch to the base. Merge the adapter before the export.',
         },
       )
-    vectors.set(branch, found)
+    vectors.set(branch, factors)
   }
   makeOverridable(model)
   const isExternal = options.adapters === 'external'
@@ -63,7 +67,15 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
     const weight = frozen && (await floatWeight(frozen, context.ort))
     layers.push({ ...taker.branch(branch, layer, dora), ...(weight ? { weight } : {}) })
   }
-  for (const hada of hadas) layers.push(taker.hada(hada))
+  for (const hada of hadas) {
+    const [first, second] = hada.products
+    hada.products = [await dequantizeOperands(first, context.ort), await dequantizeOperands(second, context.ort)]
+    layers.push(taker.hada(hada))
+  }
+  for (const delta of deltas) {
+    delta.product = await dequantize(delta.product, context.ort)
+    layers.push(taker.delta(delta))
+  }
   const slots = [...new Map(layers.flatMap(slotsOf).map((slot) => [slot.name, slot])).values()]
   const own = options.adapterName ?? (names.size === 1 ? [...names][0]! : 'default')
   const adapters = [{ name: own, tensors: new Map(slots.map(({ name, like }) => [name, like])) }]
@@ -73,7 +85,7 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
         place,
         hint: 'The one in the model has it already: set adapter_name, or give the file another name.',
       })
-    adapters.push({ name, tensors: readAdapterFor(layers, locate(path, context.file)) })
+    adapters.push({ name, tensors: await readAdapterFor(layers, locate(path, context.file), context.ort) })
   }
   if (isExternal) alignRanks(model, layers, adapters)
   const packing = options.pack ? packInputs(model, slots) : undefined

@@ -3,6 +3,7 @@ import type { Node } from '../../graph/node.ts'
 import { Tensor } from '../../graph/tensor.ts'
 import { type Dim, tensorType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'
+import { DELTA, type Delta } from './delta.ts'
 import { type DoraFactors, setFactors, setShift } from './dora.ts'
 import { type Layer, RANK, SHIFT, type Slot } from './files.ts'
 import type { Branch } from './find.ts'
@@ -30,6 +31,7 @@ export class LayerTaker {
   /** Takes out a LoRA layer, or a DoRA layer with its vectors. */
   branch(branch: Branch, layer: string, dora: DoraFactors | undefined): Layer {
     const { a, b } = branch
+    dropRoundings(branch.roundings)
     const scale = this.#scale(branch.scalings, layer)
     const slotA = this.#factor(`${layer}.lora_A.weight`, 'lora_A', weightOf(a, 1), 1, a.weight)
     setWeight(a, slotA.input)
@@ -50,7 +52,8 @@ export class LayerTaker {
   }
 
   /** Takes out a LoHa layer. */
-  hada({ layer, products, scalings }: Hada): Layer {
+  hada({ layer, products, scalings, roundings }: Hada): Layer {
+    dropRoundings(roundings)
     const scale = this.#scale(scalings, layer)
     const factors = HADA.map(([kind, rankAxis], at): Slot => {
       const node = products[at < 2 ? 0 : 1]
@@ -63,6 +66,15 @@ export class LayerTaker {
       return slot
     })
     return { name: layer, factors, constants: scale.slots }
+  }
+
+  /** Takes out the matrix that an adapter was folded to. */
+  delta({ layer, product, roundings }: Delta): Layer {
+    dropRoundings(roundings)
+    const like = weightOf(product, product.alpha)
+    const input = this.#input(`${layer}${DELTA}`, like)
+    setWeight(product, input)
+    return { name: layer, factors: [], constants: [{ name: input.name, kind: 'delta', like, rankAxis: undefined }] }
   }
 
   #factor(name: string, kind: string, tensor: Tensor, rankAxis: number, weight?: Value): { slot: Slot; input: Value } {
@@ -118,6 +130,18 @@ export class LayerTaker {
     const input = this.#model.graph.addInput(this.#model.names.fresh(name), tensorType(tensor.dtype, dims))
     this.#model.graph.setInitializer(input, tensor)
     return input
+  }
+}
+
+/** Values are no longer quantized where an adapter computes them. */
+function dropRoundings(nodes: readonly Node[]): void {
+  for (const node of nodes) {
+    if (!node.isLinked) continue
+    const [value, ...constants] = node.inputs
+    const { graph } = node
+    graph.replace(node.output(), value!)
+    graph.remove(node)
+    for (const constant of constants) if (constant) dropUnused(constant)
   }
 }
 

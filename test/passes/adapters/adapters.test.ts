@@ -300,6 +300,44 @@ describe('packed', () => {
     for (const [i, tensor] of plain.entries()) expect(difference(packed[i], tensor)).toBeLessThan(1e-6)
   })
 
+  test.each([
+    ['onnx_adapter', false],
+    ['safetensors', true],
+  ] as const)('a packed file of %s fits, packed or not (pack: %s)', async (format, pack) => {
+    const folder = temporaryFolder()
+    const packed = (await run(make(17, [1, 3]), { pack: true })).adapters!.adapters[0]!.tensors
+    const content = [...packed].map(([name, tensor]) => ({
+      name,
+      dtype: 'float32' as const,
+      dims: tensor.dims,
+      data: tensor.bytes(),
+    }))
+    writeFileSync(join(folder, `p.${format}`), encodeAdapter(format, content).bytes)
+    const options = { pack, adapterFiles: { other: `p.${format}` } }
+    const { adapters: found } = (await run(make(17, [1, 3]), options, join(folder, 'model.onnx'))).adapters!
+    const [own, other] = found
+    for (const [name, tensor] of other!.tensors)
+      if (pack) expect(difference(own!.tensors.get(name), tensor)).toBe(0)
+      // Ranks that were filled up stay so.
+      else expect(tensor.dims).toContain(3)
+    const model = make(17, [1, 3])
+    const expected = Object.values(await runModel(copyOf(model), { x }))
+    const result = await run(model, options, join(folder, 'model.onnx'))
+    const after = await runModel(written(model, result), { x, ...Object.fromEntries(other!.tensors) })
+    for (const [i, tensor] of Object.values(after).entries())
+      expect(difference(tensor, expected[i]!)).toBeLessThan(1e-6)
+  })
+
+  test('a packed file for another number of layers is refused', async () => {
+    const folder = temporaryFolder()
+    const tensors = [{ name: 'lora_A.packed_8', dtype: 'float32' as const, dims: [24, 1], data: new Uint8Array(96) }]
+    writeFileSync(join(folder, 'p.npz'), encodeAdapter('npz', tensors).bytes)
+    const options = { adapterFiles: { other: 'p.npz' } }
+    await expect(run(make(17, [1, 1]), options, join(folder, 'model.onnx'))).rejects.toMatchObject({
+      code: 'ADAPTER_MISMATCH',
+    })
+  })
+
   test('what is alone in its shape stays as it is', async () => {
     const result = await run(make(17, [2]), { pack: true })
     expect(result.adapters!.inputs).toEqual(['p.proj.lora_A.weight', 'p.proj.lora_B.weight'])
