@@ -42,7 +42,8 @@ export interface ModelAdapters {
 /** What may be passed for an input besides tensors. */
 export type Media =
   | { kind: 'image' }
-  | { kind: 'sound'; sampleRate: number }
+  /** Samples per second, and how many there must be at least. */
+  | { kind: 'sound'; sampleRate: number; least?: number }
   /** Token ids, of which the model has so many; longer texts are cut. */
   | { kind: 'text'; maxLength?: number; vocabulary?: number }
 

@@ -14,7 +14,7 @@ export type ErrorCode =
   | 'INPUT_UNSUPPORTED'
   /** An image without pixels, or nothing that is one. */
   | 'INPUT_IMAGE'
-  /** Sound of another sample rate. */
+  /** Sound without samples, too short, with samples that are no numbers, or nothing that is sound. */
   | 'INPUT_SOUND'
   /** A text could not be made tokens of. */
   | 'INPUT_TEXT'

@@ -6,6 +6,7 @@ interface Bitmap {
   close(): void
 }
 interface Scope {
+  Blob: new (parts: unknown[]) => object
   OffscreenCanvas: new (
     width: number,
     height: number,
@@ -18,13 +19,15 @@ interface Scope {
   createImageBitmap(source: unknown): Promise<Bitmap>
 }
 
-/** Reads whatever the browser can make a bitmap of: canvases, frames, elements, files. */
-export const readImage: ReturnType<typeof imageReader> = /* @__PURE__ */ imageReader(async (source) => {
-  const scope = globalThis as unknown as Scope
-  const bitmap = await scope.createImageBitmap(source)
-  const { width, height } = bitmap
-  const context = new scope.OffscreenCanvas(width, height).getContext('2d')
-  context.drawImage(bitmap, 0, 0)
-  bitmap.close()
-  return context.getImageData(0, 0, width, height)
-})
+/** Reads whatever the browser can make a bitmap of: canvases, frames, elements, files and their bytes. */
+export const readImage: ReturnType<typeof imageReader> = /* @__PURE__ */ imageReader(
+  async (source: { byteLength?: number }) => {
+    const scope = globalThis as unknown as Scope
+    const bitmap = await scope.createImageBitmap(source.byteLength ? new scope.Blob([source]) : source)
+    const { width, height } = bitmap
+    const context = new scope.OffscreenCanvas(width, height).getContext('2d')
+    context.drawImage(bitmap, 0, 0)
+    bitmap.close()
+    return context.getImageData(0, 0, width, height)
+  },
+)

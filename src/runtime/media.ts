@@ -7,7 +7,7 @@ type Feeds = { [name: string]: unknown }
 export type MediaReader = (given: unknown, inputs: readonly IoInfo[]) => Promise<Feeds>
 
 /** Reads one image or sound for the input of this name. */
-type ReadOne = (input: string, source: Source, rate: number | undefined) => unknown
+export type ReadOne = (input: string, source: Source, media: NonNullable<IoInfo['media']>) => unknown
 
 /** Pixels: bytes, three or four for each. */
 export interface Pixels {
@@ -21,9 +21,6 @@ export interface Pixels {
 interface Source extends Pixels {
   dims?: unknown
   tensor?: unknown
-  sampleRate?: number
-  numberOfChannels?: number
-  getChannelData?(channel: number): Float32Array
 }
 
 /** What an emitted module calls for a model with inputs for images or sound, with what reads one. */
@@ -36,7 +33,7 @@ export function readMedia(read: ReadOne): MediaReader {
     for (const { name, media } of inputs) {
       const value = feeds[name] as Source | null | undefined
       if (media && value && typeof value === 'object' && !value.dims && !value.tensor && !Array.isArray(value))
-        feeds[name] = await read(name, value, (media as { sampleRate?: number }).sampleRate)
+        feeds[name] = await read(name, value, media)
     }
     return feeds
   }
@@ -59,18 +56,4 @@ export function imageReader(decode: (source: never) => Promise<Pixels>): ReadOne
       throw fail(`an image of ${width}x${height} pixels has 3 or 4 bytes for each, not ${data?.length} elements`)
     return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), dims: [height, width, channels] }
   }
-}
-
-/** Sound as samples of one channel: the mean of all. */
-export const readSound: ReadOne = (input, source, rate) => {
-  const { numberOfChannels = 1, sampleRate } = source
-  if (!source.getChannelData) return source
-  if (sampleRate !== rate)
-    throw new OnnxSessionError('INPUT_SOUND', `input "${input}" takes ${rate} samples a second, not ${sampleRate}`)
-  const sum = new Float32Array(source.getChannelData(0))
-  for (let channel = 1; channel < numberOfChannels; channel++)
-    source.getChannelData(channel).forEach((value, at) => {
-      sum[at]! += value
-    })
-  return sum.map((value) => value / numberOfChannels)
 }

@@ -82,9 +82,11 @@ type MediaOf<I> =
   I extends Io<DType, Dims, infer M> ? (unknown extends M ? ImageSource | SoundSource | TextSource : M) : never
 
 type Global<Name extends string> = typeof globalThis extends { [N in Name]: { prototype: infer T } } ? T : never
-/** An image of the browser, of sharp, or bytes: three or four per pixel, row by row. Alpha is dropped. */
+/** An image of the browser, of sharp, a file, or bytes: those of a file, or three or four per pixel, row by row. Alpha is dropped. */
 export type ImageSource =
   | { readonly data: Uint8Array | Uint8ClampedArray; readonly width: number; readonly height: number }
+  | Uint8Array
+  | ArrayBuffer
   | { clone(): unknown; toColourspace(name: string): unknown; toBuffer(): unknown }
   | Global<'Blob'>
   | Global<'ImageData'>
@@ -99,8 +101,18 @@ export type TextSource =
   | string
   | readonly string[]
   | { readonly text: string | readonly string[]; readonly textPair?: string | readonly string[] }
-/** Sound of the browser, with the model's sample rate; samples of one channel are a Float32Array. */
-export type SoundSource = Float32Array | Global<'AudioBuffer'>
+/**
+ * Samples of one channel with the model's sample rate (a Float32Array, or 16-bit integers), with another rate, an AudioBuffer, or a
+ * file or its bytes: WAV in Node, what the browser can decode there.
+ */
+export type SoundSource =
+  | Float32Array
+  | Int16Array
+  | { readonly data: Float32Array | Int16Array; readonly sampleRate: number }
+  | Uint8Array
+  | ArrayBuffer
+  | Global<'Blob'>
+  | Global<'AudioBuffer'>
 export type Feeds<I extends IoMap> = { readonly [K in keyof I]: FeedOf<I[K]> }
 
 type OutputOf<O> = O extends Io<infer T, infer D, unknown> ? OnnxTensor<T, D> : never
@@ -121,7 +133,7 @@ export interface IoInfo {
   /** Set where an image or sound may be passed. */
   readonly media?:
     | { readonly kind: 'image' }
-    | { readonly kind: 'sound'; readonly sampleRate: number }
+    | { readonly kind: 'sound'; readonly sampleRate: number; readonly least?: number }
     | { readonly kind: 'text'; readonly maxLength?: number; readonly vocabulary?: number }
 }
 

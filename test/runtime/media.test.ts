@@ -46,6 +46,23 @@ describe('in Node', () => {
     expect((await run(sharp(grey))).length).toBe(expected.length)
   })
 
+  test('files and their bytes are read by sharp, turned as they say', async () => {
+    const raw = sharp(photo.data, { raw: { width: 203, height: 157, channels: 4 } })
+    const png = await raw.clone().png().toBuffer()
+    const own = new Uint8Array(png)
+    for (const file of [png, own, own.buffer, new Blob([own])])
+      expect(apart(await run(file), expected)).toBeLessThanOrEqual(STEP)
+    // Orientation 6: shown turned to the right, so that what is stored lies to the left.
+    const turned = await raw
+      .clone()
+      .rotate(270)
+      .png()
+
+      .toBuffer()
+    const marked = await sharp(turned).withMetadata({ orientation: 6 }).png().toBuffer()
+    expect(apart(await run(marked), expected)).toBeLessThanOrEqual(STEP)
+  })
+
   test('a tensor of bytes goes as it is', async () => {
     expect(apart(await run({ x: { data: photo.data, dims: [157, 203, 4] } }), expected)).toBeLessThanOrEqual(STEP)
   })
@@ -56,6 +73,7 @@ describe('in Node', () => {
     ['floats', { data: new Float32Array(300), width: 10, height: 10 }, 'INPUT_IMAGE', '3 or 4 bytes'],
     ['another object', { z: 1 }, 'INPUT_IMAGE', 'image'],
     ['nothing', {}, 'INPUT_MISSING', '"x" is missing'],
+    ['bytes that are no file', Buffer.from('no image'), 'INPUT_IMAGE', 'no image'],
     ['a broken file', sharp(Buffer.from('no image')), 'INPUT_IMAGE', 'no image'],
   ])('%s is refused', async (_, feed, code, text) => {
     const failure = await run(feed).catch((error: Error) => error)
@@ -67,7 +85,10 @@ declare function run(png: number[], kind: string, target: string): Promise<{ dat
 
 describe.skipIf(!chromiumPath)('in Chromium', () => {
   test.each([
-    ['web', ['file', 'bitmap', 'canvas', 'offscreen', 'imageData', 'frame', 'element', 'bytes', 'video', 'byName']],
+    [
+      'web',
+      ['file', 'bitmap', 'canvas', 'offscreen', 'imageData', 'frame', 'element', 'bytes', 'video', 'byName', 'encoded'],
+    ],
     ['gpu', ['imageData']],
   ])('%s: %j', async (target, kinds) => {
     const app = `
@@ -84,6 +105,7 @@ describe.skipIf(!chromiumPath)('in Chromium', () => {
           offscreen: () => { const copy = new OffscreenCanvas(canvas.width, canvas.height); copy.getContext('2d').drawImage(bitmap, 0, 0); return copy },
           bytes: () => { const { data } = context.getImageData(0, 0, canvas.width, canvas.height); return { data: new Uint8Array(data.buffer), width: canvas.width, height: canvas.height } },
           byName: () => ({ x: canvas }),
+          encoded: () => Uint8Array.from(bytes),
           video: async () => {
             const video = Object.assign(document.createElement('video'), { muted: true, srcObject: canvas.captureStream(30) })
             // A captured canvas gives a frame when something is drawn.

@@ -19,6 +19,8 @@ export interface Context {
   offset?: Value
   /** Colour planes that do not go through the model. */
   planes?: { cb: Image; cr: Image }
+  /** Samples that there must be at least. */
+  least?: number
   /** What each step gave so far, by its name in lower case. */
   given: Map<string, { step: string; flows: readonly Flow[] }[]>
   /** Outputs of steps that an `ioMap` names, as `step:output`. */

@@ -29,6 +29,8 @@ export interface Image extends Common {
 /** Samples [length] of sound. */
 export interface Sound extends Common {
   kind: 'sound'
+  /** Where known for certain. */
+  length?: number
 }
 
 /** Power over time: [frequencies or bands, frames]. */

@@ -121,7 +121,9 @@ function addBefore(list: readonly StepValue[], context: Context): Record<string,
     connect(flow, next, context)
   })
   const rate = list.map((step) => step['sampleRate']).find((given) => given !== undefined) ?? 16000
-  return { [input.name]: isSound ? { kind: 'sound', sampleRate: rate as number } : { kind: 'image' } }
+  const { least } = context
+  const sound: Media = { kind: 'sound', sampleRate: rate as number, ...(least ? { least } : {}) }
+  return { [input.name]: isSound ? sound : { kind: 'image' } }
 }
 
 /** Lets what read an input of the model read what the steps give. */

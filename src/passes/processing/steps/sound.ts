@@ -1,7 +1,7 @@
 import { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
 import type { Context, Step } from '../context.ts'
-import { expect, mismatch } from '../flow.ts'
+import { expect, mismatch, type Sound } from '../flow.ts'
 
 /** Samples that Whisper takes: 30 seconds at 16 kHz. */
 const WHISPER_SAMPLES = 480_000
@@ -17,8 +17,13 @@ function fitted(value: Value, samples: number, { ops }: Context): Value {
  * sines, as one convolution. The cosines are computed from whole numbers when the session starts, so that they take no place in
  * the file and their angles are exact.
  */
-function power(value: Value, window: number, hop: number, { ops }: Context): Value {
+function power({ value, length }: Sound, window: number, hop: number, context: Context, step: string): Value {
+  const { ops } = context
   const half = Math.floor(window / 2)
+  // The ends are reflected without their last sample.
+  if (length !== undefined && length <= half)
+    throw mismatch(step, `takes windows of ${window} out of ${length} samples`)
+  if (length === undefined) context.least = Math.max(context.least ?? 0, half + 1)
   const count = half + 1
   const list = (length: number) => Array.from({ length }, (_, i) => i)
   const padded = ops.op('Pad', [value, [half, half]], { mode: 'reflect' })
@@ -73,13 +78,12 @@ const audio: Step = ([flow, ...rest], { samples, normalize }, context, name) => 
     value = ops.op('Div', [centred, ops.op('Sqrt', [ops.op('Add', [variance, ops.floats(1e-7)])])])
   }
   if (samples !== undefined) value = fitted(value, samples as number, context)
-  return [{ ...sound, value, by: name }, ...rest]
+  return [{ ...sound, value, by: name, ...(samples === undefined ? {} : { length: samples as number }) }, ...rest]
 }
 
 const logMel: Step = ([flow, ...rest], { mels, sampleRate, window, hop }, context, name) => {
-  const { value } = expect(name, flow, 'sound')
   const { ops } = context
-  const spectrum = power(value, window as number, hop as number, context)
+  const spectrum = power(expect(name, flow, 'sound'), window as number, hop as number, context, name)
   // The window after the last sample is left out.
   const whole = ops.slice(spectrum, 1, [0], [-1])
   const mel = bands(whole, window as number, mels as number, sampleRate as number, context)
@@ -95,8 +99,7 @@ export const soundSteps: Readonly<Record<string, Step>> = {
   whisper: (flows, args, context, name) =>
     logMel(audio(flows, { samples: WHISPER_SAMPLES }, context, name), args, context, name),
   spectrogram: ([flow, ...rest], { window, hop }, context, name) => {
-    const { value } = expect(name, flow, 'sound')
-    const spectrum = power(value, window as number, hop as number, context)
+    const spectrum = power(expect(name, flow, 'sound'), window as number, hop as number, context, name)
     return [{ kind: 'spectrum', value: spectrum, dtype: 'float32', window: window as number, by: name }, ...rest]
   },
   mel: ([flow, ...rest], { mels, sampleRate }, context, name) => {
