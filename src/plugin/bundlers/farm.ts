@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
-import { relative, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
+import { cacheFolders } from '../../pipeline/index.ts'
 import type { Beside } from '../emit/emitter.ts'
-import { configureFarm, type FarmConfig, farmEmitter, placeBeside } from '../emit/farm.ts'
+import { configureFarm, type FarmConfig, farmEmitter, placeBeside, replaceStandIns } from '../emit/farm.ts'
 import { cut } from '../id.ts'
 import type { Models } from '../models.ts'
 import { type Bundler, consoleLog } from './bundler.ts'
@@ -11,7 +12,13 @@ export function farm(models: Models): Bundler {
   let config: FarmConfig = {}
   const beside: Beside = new Map()
   const server = () => /^(?:node|library(?!-browser))/.test(config.compilation?.output?.targetEnv ?? 'browser')
-  const emitter = farmEmitter(server, beside)
+  // A dev server has its output in memory; without a cache files are gone when output is written.
+  const standIns = () => {
+    const { cache } = models.options
+    if (config.compilation?.mode !== 'production' || cache === false) return undefined
+    return join(cacheFolders(models.root, cache?.dir)[0]!, 'stand-ins')
+  }
+  const emitter = farmEmitter(server, beside, standIns)
   return {
     virtualIds: false,
     keepsModules: true,
@@ -35,6 +42,11 @@ export function farm(models: Models): Bundler {
         configResolved(resolved) {
           config = resolved as FarmConfig
           models.root = models.options.root ?? config.root ?? models.root
+        },
+        writeResources: {
+          executor: ({ resourcesMap }) => {
+            replaceStandIns(resourcesMap, config)
+          },
         },
       },
     },

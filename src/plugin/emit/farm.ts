@@ -1,3 +1,4 @@
+import { constants, copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { copyFile, mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { type Beside, type EmitFile, type EmittedUrl, type Emitter, setBeside } from './emitter.ts'
@@ -6,6 +7,7 @@ import { type Beside, type EmitFile, type EmittedUrl, type Emitter, setBeside } 
 export interface FarmConfig {
   root?: string
   compilation?: {
+    mode?: string
     output?: { path?: string; targetEnv?: string; assetsFilename?: string }
     assets?: { include?: string[] }
   }
@@ -17,9 +19,11 @@ export interface FarmConfig {
  *
  * @param server whether the output runs in Node: there the import gives a path, in a browser a URL
  * @param beside collects files that we have to put beside what Farm emits
+ * @param standIns a folder for short texts in the place of files, as Farm reads all that it emits: see {@link replaceStandIns}; undefined: none
  */
-export function farmEmitter(server: () => boolean, beside: Beside): Emitter {
-  const emit = ({ file }: EmitFile, name: string): EmittedUrl => {
+export function farmEmitter(server: () => boolean, beside: Beside, standIns: () => string | undefined): Emitter {
+  const emit = (given: EmitFile, name: string): EmittedUrl => {
+    const file = standIn(given, standIns())
     const href = server() ? `${name}_href(${name}).href` : `new URL(${name}, location.href).href`
     const helper = server() ? `import { pathToFileURL as ${name}_href } from 'node:url'\n` : ''
     const setup = `${helper}import ${name} from ${JSON.stringify(file)}\nconst ${name}_url = ${href}`
@@ -39,6 +43,40 @@ export function farmEmitter(server: () => boolean, beside: Beside): Emitter {
         return { setup: '', url: `new URL(${JSON.stringify(name)}, ${local(i + 1)}_url).href` }
       })
     },
+  }
+}
+
+/** What a stand-in begins with; the path of the file follows, for builds in which Farm takes modules from its own cache. */
+const STAND_IN = 'unplugin-onnx '
+
+/** Writes a text in the place of a file and gives its path; that of the file itself where that can't be done. */
+function standIn({ file, name, hash }: EmitFile, folder: string | undefined): string {
+  if (folder === undefined) return file
+  const path = join(folder, hash.slice(0, 16), name)
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, `${STAND_IN}${hash} ${file}`)
+    return path
+  } catch {
+    return file
+  }
+}
+
+/**
+ * Puts the files where Farm has written their stand-ins. Farm does not wait for the hook that this is called in.
+ * @param resources content of all that Farm has written, by name
+ */
+export function replaceStandIns(
+  resources: Readonly<Record<string, { bytes: readonly number[] }>>,
+  config: FarmConfig,
+): void {
+  for (const [name, { bytes }] of Object.entries(resources)) {
+    if (bytes.length > 8192) continue
+    const text = Buffer.from(bytes).toString()
+    if (!text.startsWith(STAND_IN)) continue
+    const file = text.slice(text.indexOf(' ', STAND_IN.length) + 1)
+    const target = resolve(config.root ?? '.', config.compilation?.output?.path ?? 'dist', name.replace(/[?#].*$/, ''))
+    copyFileSync(file, target, constants.COPYFILE_FICLONE)
   }
 }
 
