@@ -16,13 +16,19 @@ interface Reference {
   ranges: Record<string, [number, number]>
 }
 
+/** Every model that the reference tool was given calibration data for. */
 const MODELS = [
   'digits-cnn',
   'digits-vit',
+  'minilm',
   'tiny-bert',
+  'tiny-bert-tf5',
   'tiny-clip-text',
   'tiny-gpt2',
+  'tiny-gpt2-past',
   'tiny-llama',
+  'tiny-llama-past',
+  'tiny-lora',
   'tiny-t5-encoder',
   'tiny-unet',
   'tiny-vit',
@@ -49,7 +55,7 @@ function optionsOf({ method, extra_options: extra }: Reference['options']): Cali
 }
 
 function dataOf(name: string, isOne: boolean): string {
-  if (name.startsWith('digits')) return shared('own/digits-calib.npz')
+  if (!name.startsWith('tiny')) return shared(`own/${name.split('-')[0]}-calib.npz`)
   const cases = isOne ? [''] : ['', '2', '3']
   const lines = cases.flatMap((number) => {
     const file = shared(`own/${name}-inputs${number}.npz`)
