@@ -98,14 +98,18 @@ const oneRuntime = {
   },
 }
 
-/** What is not in the program is loaded when it is first used: `require` of all that any part of the program may need takes long. */
+/** Parts of Node that few builds need. */
+const RARE = ['node:child_process', 'node:http', 'node:readline', 'node:zlib']
+
+/** Packages that are not bundled, and what is rare, are loaded when something of them is used: all that any part may need takes long. */
 const whenUsed = {
   name: 'when-used',
   setup({ onResolve, onLoad }) {
     const require = createRequire(import.meta.url)
     onResolve({ filter: /^[^./]/ }, ({ path, kind, namespace }) => {
       if (kind !== 'import-statement' || namespace === 'when-used') return undefined
-      return BUNDLED.includes(path.split('/')[0]) ? undefined : { path, namespace: 'when-used' }
+      const isLate = path.startsWith('node:') ? RARE.includes(path) : !BUNDLED.includes(path.split('/')[0])
+      return isLate ? { path, namespace: 'when-used' } : undefined
     })
     onLoad({ filter: /.*/, namespace: 'when-used' }, ({ path }) => ({
       resolveDir: root,
