@@ -99,7 +99,7 @@ const oneRuntime = {
 }
 
 /** Parts of Node that few builds need. */
-const RARE = ['node:child_process', 'node:http', 'node:readline', 'node:zlib']
+const RARE = ['node:child_process', 'node:fs/promises', 'node:http', 'node:readline', 'node:zlib']
 
 /** Packages that are not bundled, and what is rare, are loaded when something of them is used: all that any part may need takes long. */
 const whenUsed = {

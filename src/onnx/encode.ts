@@ -1,5 +1,5 @@
-import { closeSync, openSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { closeSync, openSync, writeFileSync } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { type ByteSource, readFully } from './bytes.ts'
 import { writeMessage } from './codec.ts'
 import { OnnxError } from './errors.ts'
@@ -74,7 +74,7 @@ export async function writeSegments(
   segments: Iterable<Segment>,
   onPiece?: (piece: Uint8Array<ArrayBuffer>) => Promise<void> | void,
 ): Promise<void> {
-  const handle = await open(path, 'wx')
+  let handle: FileHandle | undefined
   // Two: one is filled while the other is written.
   const buffers = [Buffer.allocUnsafeSlow(PIECE), Buffer.allocUnsafeSlow(PIECE)] as const
   let writing: Promise<void> = Promise.resolve()
@@ -84,6 +84,7 @@ export async function writeSegments(
   const flush = async (): Promise<void> => {
     const piece = buffers[turn]!.subarray(0, filled)
     await writing
+    handle ??= await (await import('node:fs/promises')).open(path, 'wx')
     writing = writeAll(handle, piece)
     // It is awaited with the next piece; until then a failure must not count as unhandled.
     writing.catch(() => {})
@@ -110,11 +111,18 @@ export async function writeSegments(
       else if (segment.fill) await computed(segment.fill, segment.length, { room, filledBy, append })
       else await append(segment.read())
     }
+    if (!handle) {
+      // What is small is written at once, which takes less time than to ask other threads to.
+      const piece = buffers[turn]!.subarray(0, filled)
+      writeFileSync(path, piece, { flag: 'wx' })
+      await onPiece?.(piece)
+      return
+    }
     if (filled > 0) await flush()
     await writing
   } finally {
     await writing.catch(() => {})
-    await handle.close()
+    await handle?.close()
   }
 }
 

@@ -1,11 +1,16 @@
-import { constants } from 'node:fs'
-import { copyFile, type FileHandle, open } from 'node:fs/promises'
+import { constants, copyFileSync, statSync } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 
 /** What is read at once and written while the next is read: the file system's own copies do one after the other. */
 const PIECE = 1 << 22
 
+/** Files up to this size are copied at once: to ask other threads takes longer. */
+const SMALL = 1 << 20
+
 /** A copy of a file that shares the blocks of the disk where the file system can do that. */
 export async function copy(from: string, to: string): Promise<void> {
+  if (statSync(from).size <= SMALL) return copyFileSync(from, to, constants.COPYFILE_FICLONE)
+  const { copyFile, open } = await import('node:fs/promises')
   const isShared = await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE).then(
     () => true,
     () => false,

@@ -1,7 +1,7 @@
-import { mkdir, realpath, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
 import { copy } from './copy.ts'
+import { mkdir, realpath, remove, rename } from './quick-files.ts'
 import type { Artifact } from './types.ts'
 
 /**
@@ -65,7 +65,7 @@ export async function deliver(
       cause: error,
     })
   } finally {
-    await Promise.all(temporary.map((file) => rm(file, { force: true })))
+    await Promise.all(temporary.map((file) => remove(file)))
   }
   return outputs.map((output) => resolve(output))
 }

@@ -1,7 +1,8 @@
-import type { BigIntStats } from 'node:fs'
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { OnnxError } from '../onnx/errors.ts'
-import { ContentHash } from './content-hash.ts'
+import { ContentHash, contentHash } from './content-hash.ts'
+import { stat } from './quick-files.ts'
 
 /** What tells that a file is still the one it was, without reading it. Big integers as decimal texts (plain JSON). */
 export interface FileStamp {
@@ -48,22 +49,48 @@ export function sameStamp(a: FileStamp, b: FileStamp): boolean {
  */
 export async function hashFile(path: string, onProgress?: (fraction: number) => void): Promise<HashedFile> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const handle = await open(path, 'r')
-    try {
-      const before = await handle.stat({ bigint: true })
-      if (before.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR', path })
-      const hash = await digest(handle, Number(before.size), onProgress)
-      const stamp = stampOf(before)
-      if (sameStamp(stamp, stampOf(await handle.stat({ bigint: true }))) && sameStamp(stamp, await stampFile(path)))
-        return { file: path, hash, stamp }
-    } finally {
-      await handle.close()
+    const stats = await stat(path)
+    if (stats.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR', path })
+    const { hash, before, after } = stats.size <= CHUNK ? hashNow(path) : await hashLarge(path, onProgress)
+    if (sameStamp(before, after) && sameStamp(before, await stampFile(path))) {
+      onProgress?.(1)
+      return { file: path, hash, stamp: before }
     }
   }
   throw new OnnxError('MODEL_CHANGED', 'the file keeps changing while it is read', {
     place: { file: path },
     hint: 'Wait until it is written completely, then build again.',
   })
+}
+
+interface Hashed {
+  hash: string
+  before: FileStamp
+  after: FileStamp
+}
+
+/** A small file is hashed at once: every read through Node's threads takes longer than the hash. */
+function hashNow(path: string): Hashed {
+  const fd = openSync(path, 'r')
+  try {
+    const before = stampOf(fstatSync(fd, { bigint: true }))
+    const hash = contentHash(readFileSync(fd))
+    return { hash, before, after: stampOf(fstatSync(fd, { bigint: true })) }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+async function hashLarge(path: string, onProgress?: (fraction: number) => void): Promise<Hashed> {
+  const { open } = await import('node:fs/promises')
+  const handle = await open(path, 'r')
+  try {
+    const before = stampOf(await handle.stat({ bigint: true }))
+    const hash = await digest(handle, before.size, onProgress)
+    return { hash, before, after: stampOf(await handle.stat({ bigint: true })) }
+  } finally {
+    await handle.close()
+  }
 }
 
 async function digest(handle: FileHandle, size: number, onProgress?: (fraction: number) => void): Promise<string> {

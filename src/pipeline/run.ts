@@ -1,4 +1,3 @@
-import { stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readModel } from '../graph/import.ts'
@@ -25,6 +24,7 @@ import { externalTensorFiles } from './external-tensors.ts'
 import { throwIfAborted } from './failure.ts'
 import { modelInfo } from './info.ts'
 import { limitsNote, webgpuLimits } from './limits.ts'
+import { stat, writeFile } from './quick-files.ts'
 import type { BuildJob, BuildResult, BuiltFile, JobContext } from './workers/jobs.ts'
 
 /** What surrounds a build. */

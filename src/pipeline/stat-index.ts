@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeFolder } from './cache/make-folder.ts'
 import { type FileStamp, type HashedFile, sameStamp } from './hash.ts'
+import { readdir, readFile, remove, rename, stat, writeFile } from './quick-files.ts'
 
 /** A file that was written less than this long before it was hashed may change again with the same time stamp. */
 const RACY_MS = 2000
@@ -61,7 +61,7 @@ export class StatIndex {
         await rename(temporary, target)
         return
       } catch {
-        await rm(temporary, { force: true }).catch(() => {})
+        await remove(temporary).catch(() => {})
       }
     }
   }
@@ -72,8 +72,7 @@ export class StatIndex {
       for (const name of await readdir(folder).catch(() => [] as string[])) {
         const file = join(folder, name)
         const modified = (await stat(file).catch(() => undefined))?.mtimeMs ?? Number.POSITIVE_INFINITY
-        if (Date.now() - modified > (name.endsWith('.json') ? maxAge : HOUR))
-          await rm(file, { force: true }).catch(() => {})
+        if (Date.now() - modified > (name.endsWith('.json') ? maxAge : HOUR)) await remove(file).catch(() => {})
       }
     }
   }

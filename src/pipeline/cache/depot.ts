@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { Note } from '../../passes/pass.ts'
 import { stampFile } from '../hash.ts'
+import { mkdtemp, remove } from '../quick-files.ts'
 import type { StatIndex } from '../stat-index.ts'
 import type { Executor } from '../workers/executor.ts'
 import { type Entry, filesOf } from './entry.ts'
@@ -204,5 +204,5 @@ function isLocalFailure(error: unknown): boolean {
 /** A folder for builds without a cache: artifacts live until `remove`. */
 export async function temporaryFolder(): Promise<{ folder: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'unplugin-onnx-'))
-  return { folder, remove: () => rm(folder, { recursive: true, force: true }) }
+  return { folder, remove: () => remove(folder, { recursive: true }) }
 }

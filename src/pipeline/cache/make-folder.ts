@@ -1,5 +1,5 @@
-import { mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { mkdir, stat } from '../quick-files.ts'
 
 /**
  * Makes a folder and those above it. Unlike `mkdir` with `recursive`, which runs in circles below folders that accept no

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { lstat, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { lstat, mkdir, readdir, readFile, remove, rename, stat, utimes, writeFile } from '../quick-files.ts'
 import { type Entry, filesOf, parseEntry, SIDECAR } from './entry.ts'
 import { makeFolder } from './make-folder.ts'
 
@@ -97,7 +97,7 @@ export class Store {
 
   /** Gives up a staging folder. */
   async discard(staging: string): Promise<void> {
-    await rm(staging, { recursive: true, force: true }).catch(() => {})
+    await remove(staging, { recursive: true }).catch(() => {})
   }
 
   /**
@@ -132,7 +132,7 @@ export class Store {
     await makeFolder(join(this.folder, 'staging')).catch(() => {})
     await rename(this.entryFolder(key), grave).then(
       () => this.discard(grave),
-      () => rm(this.entryFolder(key), { recursive: true, force: true }).catch(() => {}),
+      () => remove(this.entryFolder(key), { recursive: true }).catch(() => {}),
     )
   }
 
@@ -169,8 +169,7 @@ export class Store {
 
   /** Removes all entries and everything remembered. */
   async clear(): Promise<void> {
-    for (const part of ['entries', 'staging', 'stat'])
-      await rm(join(this.folder, part), { recursive: true, force: true })
+    for (const part of ['entries', 'staging', 'stat']) await remove(join(this.folder, part), { recursive: true })
   }
 
   /**
@@ -186,7 +185,7 @@ export class Store {
       const age = Date.now() - mtimeMs
       const [, pid, owner] = /^(\d+)@(.+)-[0-9a-f]{12}$/.exec(name) ?? []
       const gone = owner === host && pid !== undefined && !isAlive(Number(pid))
-      if (age > DAY || (gone && age > 10 * MINUTE)) await rm(folder, { recursive: true, force: true }).catch(() => {})
+      if (age > DAY || (gone && age > 10 * MINUTE)) await remove(folder, { recursive: true }).catch(() => {})
     }
   }
 }

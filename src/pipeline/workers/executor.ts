@@ -1,6 +1,6 @@
-import { stat } from 'node:fs/promises'
 import type { AnyPass } from '../../passes/pass.ts'
 import { throwIfAborted } from '../failure.ts'
+import { stat } from '../quick-files.ts'
 import { type Job, type JobProgress, type ResultOf, runJob } from './jobs.ts'
 import { Threads } from './threads.ts'
 

@@ -47,8 +47,9 @@ const IN_MEMORY = 2 ** 30
 /** Models of fewer bytes of weights begin with one thread: to wake others takes longer than most of them. */
 const SMALL = 2 ** 22
 
-/** Milliseconds of one run from which on more threads pay. */
+/** Milliseconds of a run from which on more threads pay, and how many runs have to take so long: one may have had to wait. */
 const LONG_RUN = 4
+const LONG_RUNS = 3
 
 /**
  * Opens a model with optimizations disabled and `values` as outputs besides its own. Constants cannot be observed; inputs come as they
@@ -88,6 +89,7 @@ export async function observe(
     isInput: value.isInput && !value.graph.owner,
   }))
   const wanted = seen.flatMap(({ output, isInput }) => (isInput ? [] : [output]))
+  let long = 0
   let folder: string | undefined
   const watched = seen.map(({ output, isInput, value }) => ({
     name: isInput ? value.name : output,
@@ -103,7 +105,7 @@ export async function observe(
         signal?.throwIfAborted()
         const start = performance.now()
         const results = await session.run(feeds, outputNames)
-        if (bytes && performance.now() - start > LONG_RUN) {
+        if (bytes && performance.now() - start > LONG_RUN && ++long === LONG_RUNS) {
           await session.release()
           session = await openSession(bytes, optionsOf(threads))
           bytes = undefined
