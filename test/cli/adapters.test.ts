@@ -74,6 +74,29 @@ test('what it writes fits a model with adapter inputs', async () => {
   expect(values(join(folder, 'out/lora-chat.npz'))).toEqual(values(join(folder, 'chat.onnx_adapter')))
 })
 
+test.each(['lora', 'lora/adapter_model.safetensors'])('what PEFT saved is taken as it is: %s', async (path) => {
+  const folder = peft({ lora_alpha: 4 }, layer('proj'))
+  writeLoraModel(folder)
+  await cli(folder, 'adapters', 'export', 'lora', '-o', 'chat.npz')
+  const flags = ['--no-cache', '--adapter-format', 'npz', '--adapter-files']
+  expect((await cli(folder, 'build', 'lora.onnx', '-o', 'out', ...flags, `chat:${path}`)).err).toBe('')
+  expect(values(join(folder, 'out/lora-chat.npz'))).toEqual(values(join(folder, 'chat.npz')))
+})
+
+test.each([
+  ['nope.safetensors', 'there is no file of the adapter "chat"'],
+  ['empty', 'adapter_config.json'],
+])('an adapter that is not there: %s', async (path, why) => {
+  const folder = temporaryFolder()
+  writeLoraModel(folder)
+  mkdirSync(join(folder, 'empty'))
+  const flags = ['--no-cache', '--json', '--adapter-files', `chat:${path}`]
+  const { code, out } = await cli(folder, 'build', 'lora.onnx', '-o', 'out', ...flags)
+  expect([code, JSON.parse(out)[0].error.code]).toEqual([1, 'ADAPTER_UNREADABLE'])
+  expect(JSON.parse(out)[0].error.message).toContain(why)
+  expect(readdirSync(folder)).not.toContain('out')
+})
+
 test('external adapters: model and data files, with their digests in the report', async () => {
   const folder = temporaryFolder()
   writeLoraModel(folder)

@@ -6,7 +6,9 @@ import { OnnxError } from '../../onnx/errors.ts'
 import type { OrtService } from '../../ort/service.ts'
 import { composeDeltas } from './delta.ts'
 import { shiftOfMagnitude } from './dora.ts'
+import { peftFolder } from './index.ts'
 import { endsAlike } from './names.ts'
+import { readPeftFolder } from './peft.ts'
 import { unpack } from './unpack.ts'
 
 /** Name of the dimension that is the rank of an adapter. */
@@ -45,7 +47,7 @@ export const SHIFT = '.dora_M.weight'
 const MAGNITUDE = /\.lora_magnitude_vector(?:\.weight)?$/
 
 /**
- * Reads an adapter file for a model. Names match in full or by their end after a dot: exporters put different things
+ * Reads an adapter file, or a folder that PEFT saved, for a model. Names match in full or by their end after a dot: exporters put different things
  * before them. Layers that the file does not have get zeros, which change nothing. Magnitude vectors as PEFT saves them become the
  * factors that the model takes. Packed weights are taken apart, and for layers whose adapter was folded multiplied.
  *
@@ -58,7 +60,9 @@ export async function readAdapterFor(
 ): Promise<Map<string, Tensor>> {
   const place = { file }
   const slots = [...new Map(layers.flatMap(slotsOf).map((slot) => [slot.name, slot])).values()]
-  const given = await composeDeltas(unpack(readAdapter(file), slots), layers, ort)
+  const folder = peftFolder(file)
+  const read = folder === undefined ? readAdapter(file) : readPeftFolder(folder, 'float32')
+  const given = await composeDeltas(unpack(read, slots), layers, ort)
   const found = new Map<string, Tensor>()
   const magnitudes = new Set<string>()
   for (const { name: written, dtype, dims, data } of given) {
@@ -88,7 +92,7 @@ export async function readAdapterFor(
         `the adapter's weight "${written}" is ${dtype} [${dims}], not float [${expected}]`,
         {
           place,
-          hint: 'Is it for another base model? Folders of PEFT are converted by `unplugin-onnx adapters export`.',
+          hint: 'Is it for another base model? What PEFT saved is read as a folder, or converted by `unplugin-onnx adapters export`.',
         },
       )
     }

@@ -1,4 +1,5 @@
-import { dirname, resolve } from 'node:path'
+import { existsSync, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { ParamOutput } from '../../params/spec.ts'
 import type { Pass } from '../pass.ts'
@@ -22,7 +23,7 @@ const params = {
   },
   adapterFiles: {
     type: 'map',
-    doc: 'With adapters: further adapters by name, as files beside the model: .onnx_adapter, .safetensors or .npz',
+    doc: 'With adapters: further adapters by name, as files beside the model: .onnx_adapter, .safetensors or .npz, or folders that PEFT saved',
     placeholder: 'name:file',
   },
   pack: {
@@ -48,11 +49,33 @@ export const adapters: Pass<typeof params> = {
       })
   },
   lossless: true,
-  dependencies: ({ adapterFiles }, file) => Object.values(adapterFiles ?? {}).map((path) => locate(path, file)),
+  dependencies: ({ adapterFiles }, model) =>
+    Object.entries(adapterFiles ?? {}).flatMap(([name, given]) => {
+      const file = locate(given, model)
+      const folder = peftFolder(file)
+      if (folder !== undefined)
+        return [join(folder, PEFT_CONFIG), join(folder, PEFT_WEIGHTS)].filter((path) => existsSync(path))
+      if (existsSync(file)) return [file]
+      throw new OnnxError('ADAPTER_UNREADABLE', `there is no file of the adapter "${name}"`, {
+        place: { file },
+        hint: 'Paths of adapter_files are relative to the folder of the model.',
+      })
+    }),
   run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
 }
 
 /** The absolute path of an adapter file: paths are relative to the model's folder. */
 export function locate(path: string, model: string): string {
   return resolve(dirname(model), path)
+}
+
+/** The files of a folder that PEFT saved. */
+export const PEFT_CONFIG = 'adapter_config.json'
+export const PEFT_WEIGHTS = 'adapter_model.safetensors'
+
+/** The folder that PEFT saved an adapter to, where a path is one or names the weights in it. */
+export function peftFolder(path: string): string | undefined {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path
+  const folder = dirname(path)
+  return basename(path) === PEFT_WEIGHTS && existsSync(join(folder, PEFT_CONFIG)) ? folder : undefined
 }

@@ -6,6 +6,7 @@ import { permute } from '../../kernels/index.ts'
 import { type AdapterTensor, readAdapter } from '../../onnx/adapters/index.ts'
 import { isFloat } from '../../onnx/dtypes.ts'
 import { OnnxError } from '../../onnx/errors.ts'
+import { PEFT_CONFIG, PEFT_WEIGHTS } from './index.ts'
 
 /** The part of `adapter_config.json` that decides what the weights mean. */
 interface PeftConfig {
@@ -28,8 +29,8 @@ interface PeftConfig {
  * @throws OnnxError `ADAPTER_UNREADABLE`, `ADAPTER_INVALID`, or `ADAPTER_UNSUPPORTED` for anything but LoRA, DoRA and LoHa of linear layers
  */
 export function readPeftFolder(folder: string, dtype: 'float32' | 'float16'): AdapterTensor[] {
-  const config = readConfig(join(folder, 'adapter_config.json'))
-  const file = join(folder, 'adapter_model.safetensors')
+  const config = readConfig(join(folder, PEFT_CONFIG))
+  const file = join(folder, PEFT_WEIGHTS)
   const unsupported = (what: string) =>
     new OnnxError('ADAPTER_UNSUPPORTED', what, {
       place: { file: folder },
