@@ -22,7 +22,11 @@ export function report(built: readonly BuiltImport[], root: string, log: Log): v
         const sizes = Object.values(options.frozen ?? {})
         const target = [options.target ?? options.device, ...sizes].join(' ')
         const firstLoad = firstLoadOf(options.device, artifact, root)
-        return [[id.file, label, target].join(), { label, target, report: artifact.report, firstLoad }] as const
+        const adapters = artifact.adapters.map(({ adapter, bytes }) => ({ name: adapter, bytes }))
+        return [
+          [id.file, label, target].join(),
+          { label, target, report: artifact.report, firstLoad, adapters },
+        ] as const
       }),
     ),
   )

@@ -13,6 +13,8 @@ export interface ReportRow {
   target?: string | undefined
   /** Bytes that the target downloads before its first run: model and runtime. */
   firstLoad?: number | undefined
+  /** Adapters that are loaded when they are asked for. */
+  adapters?: readonly { name: string; bytes: number }[] | undefined
 }
 
 export interface TableOptions {
@@ -81,6 +83,8 @@ export function buildTable(
   const lines = [paint.dim(line(used.map(({ title }) => title)))]
   for (const [r, row] of cells.entries()) {
     lines.push(line(used.map(({ i }) => row[i]!)))
+    for (const { name, bytes } of rows[r]!.adapters ?? [])
+      lines.push(`  ${paint.dim('-')} adapter "${name}" ${paint.dim(formatBytes(bytes))}`)
     const { notes } = rows[r]!.report
     for (const { level, message, node } of notes.slice(0, maxNotes)) {
       const mark = level === 'warn' ? paint.yellow('!') : paint.dim('-')

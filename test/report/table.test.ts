@@ -68,6 +68,15 @@ test('columns that say nothing are left out', () => {
   expect(buildTable([])).toBe('')
 })
 
+test('adapters stand under their model', () => {
+  const text = buildTable([{ report: report(), adapters: [{ name: 'sql', bytes: 5072 }] }, { report: report() }])
+  expect(text.split('\n').slice(1)).toEqual([
+    expect.stringContaining('bert.onnx'),
+    '  - adapter "sql" 5.07 kB',
+    expect.stringContaining('bert.onnx'),
+  ])
+})
+
 test('many notes are cut', () => {
   const notes = Array.from({ length: 9 }, (_, i) => ({ level: 'info' as const, code: 'x', message: `note ${i}` }))
   const lines = buildTable([{ report: report({ notes }) }], { maxNotes: 2 }).split('\n')

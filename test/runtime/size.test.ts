@@ -43,6 +43,45 @@ test.each([
   },
 )
 
+test.each(['inputs', 'external'] as const)(
+  'with adapters too (%s), whose code only such models bring',
+  async (kind) => {
+    const variant = await variantOf(resolve(root, 'fixtures/digits-cnn.onnx'), 'wasm', '"/m.onnx"')
+    const adapters = ['sql', 'chat'].map((name) => ({
+      name,
+      bytes: 1000,
+      urlExpression: `"/${name}"`,
+      tensors: [{ offset: 1, dims: [2, 3] }],
+      ...(kind === 'external' ? { location: 'm-sql.npz' } : {}),
+    }))
+    const importRuntime = resolve(root, 'src/runtime/web.ts')
+    const partsOf = async (variants: (typeof variant)[]) => {
+      const contents = generateModule({ as: 'session', runtime: 'web', variants, importRuntime })
+      const { outputFiles, metafile } = await build({
+        stdin: { contents, resolveDir: root },
+        bundle: true,
+        minify: true,
+        write: false,
+        metafile: true,
+        format: 'esm',
+        platform: 'browser',
+        external: ['onnxruntime-web/*'],
+      })
+      const parts = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.entries(inputs))
+      const names = parts.flatMap(([path, { bytesInOutput }]) => (bytesInOutput ? path.replace(/.*runtime\//, '') : []))
+      return { names, size: gzipSync(outputFiles[0]!.contents, { level: 9 }).length }
+    }
+    const { names, size } = await partsOf([
+      { ...variant, target: 'gpu', device: 'webgpu', adapters },
+      { ...variant, adapters },
+    ])
+    expect(size).toBeLessThan(BUDGET)
+    expect(names.includes('external-adapters.ts')).toBe(kind === 'external')
+    const plain = await partsOf([variant])
+    expect(plain.names.filter((name) => name.includes('adapters'))).toEqual([])
+  },
+)
+
 test('`as=url` and `as=info` bring no wrapper at all', async () => {
   const variant = await variantOf(resolve(root, 'fixtures/digits-cnn.onnx'), 'wasm', '"/m.onnx"')
   for (const as of ['url', 'info'] as const)
