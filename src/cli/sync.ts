@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { relative, resolve, sep } from 'node:path'
 import { bySize, unfrozen } from '../codegen/frozen.ts'
+import { findImports, type ModelImport } from '../codegen/imports.ts'
 import { generateTypes, type TypesEntry } from '../codegen/types.ts'
 import { writeIfChanged } from '../codegen/write.ts'
 import { OnnxError } from '../onnx/errors.ts'
@@ -9,7 +10,6 @@ import { cacheSettings, type PluginOptions, resolveRequest } from '../options/in
 import { createPipeline, type ModelInfo, type Pipeline } from '../pipeline/index.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { loadConfig } from './config.ts'
-import { findImports, type ModelImport } from './imports.ts'
 
 /** `sync`: types of all imports, before the first build of the bundler. */
 export async function run({ operands, flags }: Invocation, io: Io): Promise<number> {

@@ -4,6 +4,7 @@ import { join, relative, resolve, sep } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { escapePath, glob } from 'tinyglobby'
 import { bySize, unfrozen } from '../codegen/frozen.ts'
+import { importedNames } from '../codegen/imports.ts'
 import { generateTypes, type TypesEntry } from '../codegen/types.ts'
 import { writeIfChanged } from '../codegen/write.ts'
 import type { ModelInfo } from '../pipeline/index.ts'
@@ -18,8 +19,8 @@ export function typesFile({ options, root }: Models): string | undefined {
 }
 
 /**
- * Writes the types of all imports that were built, if they changed. Types that the file has of other imports stay: a dev
- * server sees modules one by one, and an app may have several builds.
+ * Writes the types of all imports that were built, if they changed. Types that the file has of other imports stay while the
+ * sources name them: a dev server sees modules one by one, and an app may have several builds.
  *
  * @returns what could not be told apart by types, in words for the user
  */
@@ -30,7 +31,8 @@ export async function writeTypes(models: Models): Promise<string[]> {
   const old = await readFile(file, 'utf8').catch(() => '')
   // A file outside of the root is shared by several apps, whose models lie elsewhere too.
   const isOwn = !relative(models.root, file).startsWith('..')
-  await writeIfChanged(file, mergeBlocks(isOwn ? await withoutGone(old, models.root) : old, code))
+  const kept = isOwn ? await withoutUnused(await withoutGone(old, models.root), code, models.root) : old
+  await writeIfChanged(file, mergeBlocks(kept, code))
   return warnings
 }
 
@@ -77,6 +79,17 @@ export async function withoutGone(old: string, root: string): Promise<string> {
     const name = modelOf(pattern)
     return name === undefined || isThere(name) ? block : ''
   })
+}
+
+/** The declarations of imports that this build has, or that stand somewhere in the sources: another app or build may have them. */
+export async function withoutUnused(old: string, code: string, root: string): Promise<string> {
+  const present = new Set([...code.matchAll(BLOCK)].map(([, pattern]) => pattern!))
+  const isOther = (pattern: string) => modelOf(pattern) !== undefined && !present.has(pattern)
+  if (![...old.matchAll(BLOCK)].some(([, pattern]) => isOther(pattern!))) return old
+  const names = await importedNames(root)
+  return old.replace(BLOCK, (block, pattern: string) =>
+    isOther(pattern) && !names.has(pattern.slice(pattern.lastIndexOf('/', pattern.indexOf('.onnx')) + 1)) ? '' : block,
+  )
 }
 
 /** The end of the path of the model that a declaration is for; undefined for generic ones. */

@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
-import { modelSpecifiers } from '../../src/cli/imports.ts'
+import { modelSpecifiers } from '../../src/codegen/imports.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 import { cli } from './support.ts'
 

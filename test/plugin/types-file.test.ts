@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { mergeBlocks, withoutGone } from '../../src/plugin/types-file.ts'
+import { mergeBlocks, withoutGone, withoutUnused } from '../../src/plugin/types-file.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const block = (pattern: string, body: string) => `declare module '${pattern}' {\n  ${body}\n}\n`
@@ -23,4 +23,17 @@ test('declarations of models that are gone are dropped', async () => {
   const kept = [block('*/x/b.onnx', 'b'), block('*/a [1].onnx?dtype=q8', 'a'), generic]
   const old = file(...kept, block('*/gone.onnx', 'gone'), block('*/y/b.onnx', 'elsewhere'))
   expect((await withoutGone(old, root)).trim()).toBe(file(...kept).trim())
+})
+
+test('declarations of imports that nothing names any more are dropped', async () => {
+  const root = temporaryFolder()
+  mkdirSync(join(root, 'src'))
+  writeFileSync(join(root, 'src/page.vue'), "<script>import b from '@/models/b.onnx?dtype=q8&per_channel'</script>")
+  writeFileSync(join(root, 'src/server.ts'), "const url = new URL('../c.onnx', import.meta.url)")
+  const here = block('*/a.onnx?dtype=fp16', 'a')
+  const named = [block('*/models/b.onnx?dtype=q8&per_channel', 'b'), block('*/c.onnx', 'c')]
+  const old = file(here, ...named, generic, block('*/a.onnx?dtype=q8', 'a'), block('*/models/b.onnx', 'b'))
+  expect((await withoutUnused(old, file(here, generic), root)).trim()).toBe(file(here, ...named, generic).trim())
+  // What this build has stays, whoever names it: a query may come from import attributes.
+  expect(await withoutUnused(file(here, generic), file(here, generic), root)).toBe(file(here, generic))
 })

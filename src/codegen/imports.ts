@@ -46,6 +46,15 @@ export async function findImports(root: string, patterns: readonly string[]): Pr
   return { imports: [...found.values()], problems }
 }
 
+/** Base name and query of all models that the sources name, as `bert.onnx?dtype=q8`. */
+export async function importedNames(root: string): Promise<Set<string>> {
+  const sources = await glob(SOURCES, { cwd: root, absolute: true, ignore: IGNORED })
+  const texts = await Promise.all(sources.map((source) => readFile(source, 'utf8')))
+  return new Set(
+    texts.flatMap(modelSpecifiers).map(({ specifier, query }) => `${basename(specifier)}${query && `?${query}`}`),
+  )
+}
+
 /** Specifiers of models in a source text, as they are imported, required or put into `new URL`. */
 export function modelSpecifiers(code: string): { specifier: string; query: string }[] {
   if (!code.includes('.onnx')) return []
