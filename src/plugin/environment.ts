@@ -4,6 +4,11 @@ import type { Hook } from './emit/emitter.ts'
 /** Bundlers as unplugin names them. */
 export type Framework = 'vite' | 'rollup' | 'rolldown' | 'webpack' | 'rspack' | 'esbuild' | 'farm'
 
+/** True for bundlers whose plugins may ask for the resolution of a module with all that the project has said about it. */
+export function isRollupFamily(framework: Framework): framework is 'vite' | 'rollup' | 'rolldown' {
+  return framework === 'vite' || framework === 'rollup' || framework === 'rolldown'
+}
+
 /** What a hook of Vite knows about the environment that it runs for. */
 export interface ViteEnvironment {
   name: string

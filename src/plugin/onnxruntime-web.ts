@@ -46,11 +46,16 @@ function packageFolder(from: string): string {
   try {
     return dirname(dirname(createRequire(join(from, 'index.js')).resolve('onnxruntime-web/wasm')))
   } catch (cause) {
-    throw new OnnxError('RUNTIME_MISSING', 'onnxruntime-web is not installed', {
-      hint: 'Models that run in browsers need it: npm install onnxruntime-web',
-      cause,
-    })
+    throw webRuntimeMissing(cause)
   }
+}
+
+/** The error for a project without `onnxruntime-web`. */
+export function webRuntimeMissing(cause?: unknown): OnnxError {
+  return new OnnxError('RUNTIME_MISSING', 'onnxruntime-web is not installed', {
+    hint: 'Models that run in browsers need it: npm install onnxruntime-web',
+    cause,
+  })
 }
 
 /** The file of ONNX Runtime with this extension that a module of it names. */

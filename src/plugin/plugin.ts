@@ -7,13 +7,13 @@ import { filesOf } from '../pipeline/index.ts'
 import { sessionPresetFile } from '../pipeline/session-preset.ts'
 import { bundlerOf } from './bundlers/index.ts'
 import type { Hook } from './emit/emitter.ts'
-import { environmentOf, type Framework } from './environment.ts'
+import { environmentOf, type Framework, isRollupFamily } from './environment.ts'
 import { joinModelId, MODEL_ID, RESOLVE_MARK, splitModelId } from './id.ts'
 import { asOnnxError, Models } from './models.ts'
 import { moduleOf } from './module.ts'
 import { report } from './report.ts'
 import { resolverOf } from './resolve.ts'
-import { runtimeModule } from './runtime-modules.ts'
+import { missingLibrary, runtimeModule } from './runtime-modules.ts'
 import { MENTIONS_MODEL, mergeAttributes, rewriteSource } from './source/index.ts'
 import { writeTypes } from './types-file.ts'
 
@@ -53,6 +53,12 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
         const importer = given && bundler.importer(given)
         const own = runtimeModule(specifier, importer, bundler.modules(this), models.root)
         if (own) return own
+        const missing = isRollupFamily(framework) ? missingLibrary(specifier, importer) : undefined
+        if (missing) {
+          // What the project has said about it (an alias, an external) counts, so the bundler is asked first.
+          if (!(await resolve(this, specifier, importer))) fail(this, missing)
+          return undefined
+        }
         const asked = splitModelId(specifier)
         if (!asked || asked.query === RESOLVE_MARK || models.isArtifact(asked.file)) return undefined
         const importSite = importer && relative(models.root, importer.replace(/\?.*$/, ''))

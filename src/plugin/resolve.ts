@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import type { PluginBuild } from 'esbuild'
 import type { Hook } from './emit/emitter.ts'
-import type { Framework } from './environment.ts'
+import { type Framework, isRollupFamily } from './environment.ts'
 import { cut, RESOLVE_MARK } from './id.ts'
 
 /** Resolves a specifier (without query) as the bundler would; undefined when it can't. */
@@ -39,7 +39,7 @@ interface FarmContext {
  * (aliases, Vite's root) may have a say in everything. A marked specifier tells our own hook to stay out of it.
  */
 export function resolverOf(framework: Framework, root: () => string): Resolve {
-  if (framework === 'vite' || framework === 'rollup' || framework === 'rolldown')
+  if (isRollupFamily(framework))
     return async (hook, specifier, importer) =>
       (await (hook as unknown as RollupContext).resolve(specifier, importer, { skipSelf: true }))?.id
   const own = others[framework]

@@ -2,8 +2,9 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { OnnxError } from '../onnx/errors.ts'
 import { MODEL_ID } from './id.ts'
-import { findWebRuntime } from './onnxruntime-web.ts'
+import { findWebRuntime, webRuntimeMissing } from './onnxruntime-web.ts'
 
 /** The folder of the built package, flat: the wrappers lie beside this module. */
 const OWN_FOLDER = dirname(fileURLToPath(import.meta.url))
@@ -40,6 +41,16 @@ export function runtimeModule(
   return modules.externWasm && specifier.startsWith('onnxruntime-web/')
     ? findWebRuntime(specifier, root).entry
     : undefined
+}
+
+/** The error for a library that a generated module imports and the project does not have; undefined for other specifiers. */
+export function missingLibrary(specifier: string, importer: string | undefined): OnnxError | undefined {
+  if (!importer || !MODEL_ID.test(importer)) return undefined
+  if (specifier.startsWith('onnxruntime-web/')) return webRuntimeMissing()
+  if (specifier !== TOKENIZERS) return undefined
+  return new OnnxError('TOKENIZERS_MISSING', `${TOKENIZERS} is not installed`, {
+    hint: `Models that take text need it: npm install ${TOKENIZERS}`,
+  })
 }
 
 /** The tokenizer library of a project as an ES module, for bundlers that do not look into packages; undefined if it is not there. */
