@@ -26,3 +26,4 @@ export type {
   ResolvedOptions,
   TargetOptions,
 } from './types.ts'
+export { ownersOf } from './unused.ts'

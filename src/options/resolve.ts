@@ -1,7 +1,7 @@
 import { basename, isAbsolute, resolve as pathOf, relative } from 'node:path'
 import picomatch from 'picomatch'
 import { OnnxError } from '../onnx/errors.ts'
-import { OPTIONS, QUERY, readParams, type Surface, splitQuery } from '../params/read.ts'
+import { findKey, OPTIONS, QUERY, readParams, type Surface, splitQuery } from '../params/read.ts'
 import { allPasses } from '../passes/index.ts'
 import { frozenDims } from './frozen.ts'
 import { type Device, shapeParams } from './general.ts'
@@ -11,6 +11,7 @@ import { checkSettings, SETTINGS } from './settings.ts'
 import { fullTable, passTable, pluginTable, targetTable } from './table.ts'
 import { defaultTargets, findTarget, namedTargets, targetOfDevice } from './targets.ts'
 import type { As, Environment, PluginOptions, ResolvedOptions } from './types.ts'
+import { unusedParams } from './unused.ts'
 
 /** What is asked for one import of one model. */
 export interface RequestInput {
@@ -87,8 +88,17 @@ function resolve(request: RequestInput): ResolvedRequest {
   const defaults = pluginDefaults(plugin)
   return {
     as: ((above['as'] ?? defaults['as']) as As | undefined) ?? shapeParams.as.default,
-    targets: names.flatMap((name) => resolveTarget(name, [defaults, targetLayer(name, plugin), above], root)),
+    targets: withUnused(
+      names.flatMap((name) => resolveTarget(name, [defaults, targetLayer(name, plugin), above], root)),
+      askedKeys(request),
+    ),
   }
+}
+
+/** The same targets, with what the import sets and none of them reads. */
+function withUnused(targets: ResolvedOptions[], asked: readonly string[]): ResolvedOptions[] {
+  const unused = targets.reduce((left, { params }) => unusedParams(left, params), asked)
+  return unused.length ? targets.map((target) => ({ ...target, unused })) : targets
 }
 
 function resolveTarget(name: string, layers: readonly Layer[], root: string): ResolvedOptions[] {
@@ -118,13 +128,22 @@ function resolveTarget(name: string, layers: readonly Layer[], root: string): Re
 }
 
 function queryLayer({ query = '', surface, plugin = {} }: RequestInput): Layer {
-  const isText = typeof query === 'string'
-  const entries = isText ? shorthands(splitQuery(query)) : Object.entries(query)
-  return expandLayer(entries, {
+  return expandLayer(entriesOf(query), {
     table: fullTable,
     presets: plugin.presets ?? {},
-    surface: surface ?? (isText ? QUERY : OPTIONS),
+    surface: surface ?? (typeof query === 'string' ? QUERY : OPTIONS),
   })
+}
+
+function entriesOf(query: NonNullable<RequestInput['query']>): [string, unknown][] {
+  return typeof query === 'string' ? shorthands(splitQuery(query)) : Object.entries(query)
+}
+
+/** The parameters that the import sets by name, by camelCase key. */
+function askedKeys({ query = '' }: RequestInput): string[] {
+  return [...spread(entriesOf(query))].flatMap(([key, value]) =>
+    value === undefined ? [] : (findKey(fullTable, key) ?? []),
+  )
 }
 
 /** `?url` is `?as=url`, as in other plugins; what bundlers add is dropped. */

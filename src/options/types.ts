@@ -15,6 +15,8 @@ export interface ResolvedOptions {
   frozen?: Readonly<Record<string, number>>
   /** Session options of ONNX Runtime that the target sets, as plain JSON. */
   session?: Readonly<Record<string, unknown>>
+  /** Parameters that the import sets and no pass that runs reads, by camelCase key; left out where there are none. */
+  unused?: readonly string[]
   /** Values of all parameters of passes, defaults included; besides, `dtype` and `preset` where they are set. */
   params: Readonly<Record<string, unknown>>
 }

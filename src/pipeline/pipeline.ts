@@ -1,7 +1,8 @@
 import { availableParallelism, freemem } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
-import type { AnyPass } from '../passes/pass.ts'
+import { ownersOf } from '../options/index.ts'
+import type { AnyPass, Note } from '../passes/pass.ts'
 import { Depot, type Found, type Staged, temporaryFolder } from './cache/depot.ts'
 import type { Entry, EntryFile } from './cache/entry.ts'
 import { RemoteCache } from './cache/remote.ts'
@@ -98,7 +99,7 @@ class CachedPipeline implements Pipeline {
       const { device } = plan.options
       const same = canonicalJson({ file, device, steps: plan.steps.map(({ pass, params }) => [pass.name, params]) })
       const outcome = await this.#requests.join(same, request.signal, (signal) => this.#resolve(file, plan, signal))
-      return artifactOf(outcome, file, performance.now() - start)
+      return artifactOf(outcome, file, performance.now() - start, request.options.unused)
     } catch (error) {
       throw placed(error, { file, importSite: request.importSite })
     }
@@ -304,7 +305,12 @@ function entryOf(
   }
 }
 
-function artifactOf({ entry, folder, cache, sources }: Outcome, file: string, ms: number): Artifact {
+function artifactOf(
+  { entry, folder, cache, sources }: Outcome,
+  file: string,
+  ms: number,
+  unused: readonly string[] = [],
+): Artifact {
   const placed = <T extends EntryFile>(part: T): T & ArtifactFile => ({ file: join(folder, part.name), ...part })
   const { key, model, external, adapters = [], tokenizer, info, report } = structuredClone(entry)
   return {
@@ -315,6 +321,11 @@ function artifactOf({ entry, folder, cache, sources }: Outcome, file: string, ms
     ...(tokenizer ? { tokenizer: placed(tokenizer) } : {}),
     info,
     sources,
-    report: { input: file, ...report, ms, cache },
+    report: { input: file, ...report, notes: [...unused.map(unusedNote), ...report.notes], ms, cache },
   }
+}
+
+/** No part of the cache entry: another request for the same result may not have set the parameter. */
+function unusedNote(key: string): Note {
+  return { level: 'warn', code: 'option/unused', message: `${key} has no effect: it is for ${ownersOf(key)}` }
 }
