@@ -1,7 +1,16 @@
 import { basename, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { inspect as inspectValue } from 'node:util'
 import type { ErrorOptions, ErrorReport } from './measure/error/index.ts'
 import { OnnxError } from './onnx/errors.ts'
-import { cacheSettings, type ModelOptions, type PluginOptions, resolveRequest } from './options/index.ts'
+import {
+  cacheSettings,
+  fullTable,
+  type ModelOptions,
+  type PluginOptions,
+  resolveRequest,
+  SETTINGS,
+} from './options/index.ts'
 import { OPTIONS } from './params/read.ts'
 import {
   type BuildProgress,
@@ -71,10 +80,10 @@ export interface Optimizer {
   /**
    * Optimizes one model. The options come on top of the optimizer's own, as a query comes on top of the plugin's.
    *
-   * @param file path of the model, relative to the optimizer's root
+   * @param file path of the model, relative to the optimizer's root, or its `file:` URL
    * @throws OnnxError for wrong options or a model that cannot be read
    */
-  transform(file: string, options?: TransformOptions): Promise<Transformed>
+  transform(file: string | URL, options?: TransformOptions): Promise<Transformed>
   /** Ends the workers. */
   close(): Promise<void>
 }
@@ -88,8 +97,9 @@ export function createOptimizer({ onProgress, ...plugin }: OptimizerOptions = {}
   const root = resolve(plugin.root ?? '.')
   const pipeline = createPipeline({ root, cache: cacheSettings(plugin), onProgress })
   return {
-    async transform(path, { output, emit, signal, ...query } = {}) {
-      const file = resolve(root, path)
+    async transform(path, options) {
+      const file = resolve(root, pathOf(path))
+      const { output, emit, signal, ...query } = checked(options, file)
       const { targets } = resolveRequest({
         plugin,
         query,
@@ -139,7 +149,7 @@ export function createOptimizer({ onProgress, ...plugin }: OptimizerOptions = {}
  *
  * @throws OnnxError for wrong options or a model that cannot be read
  */
-export async function transform(file: string, options: TransformOptions = {}): Promise<Transformed> {
+export async function transform(file: string | URL, options: TransformOptions = {}): Promise<Transformed> {
   const optimizer = createOptimizer()
   try {
     return await optimizer.transform(file, options)
@@ -153,8 +163,8 @@ export async function transform(file: string, options: TransformOptions = {}): P
  *
  * @throws OnnxError if it is no valid model
  */
-export function inspect(file: string, options: { top?: number } = {}): Promise<Inspection> {
-  return inspectModel(resolve(file), options)
+export async function inspect(file: string | URL, options: { top?: number } = {}): Promise<Inspection> {
+  return inspectModel(resolve(pathOf(file)), options)
 }
 
 /**
@@ -172,4 +182,29 @@ export async function inspectError(
   const { quantizationError } = await import('./measure/error/index.ts')
   const paths = files.map((file) => resolve(file))
   return quantizationError(resolve(reference), resolve(quantized), { ...options, files: paths })
+}
+
+function pathOf(file: unknown): string {
+  if (typeof file === 'string' && file) return file
+  if (file instanceof URL && file.protocol === 'file:') return fileURLToPath(file)
+  throw new OnnxError(
+    'OPTION_VALUE',
+    `a model is the path of a file or its file: URL, not ${inspectValue(file, { depth: 0 })}`,
+  )
+}
+
+/** Options of one model, after a check for those that only an optimizer has. */
+function checked(options: unknown = {}, file: string): TransformOptions {
+  const place = { file }
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    throw new OnnxError('OPTION_VALUE', `options are an object, not ${inspectValue(options, { depth: 0 })}`, { place })
+  for (const [key, value] of Object.entries(options)) {
+    const isSetting = SETTINGS.includes(key) && !Object.hasOwn(fullTable, key)
+    if (!isSetting && !(key === 'targets' && !Array.isArray(value) && typeof value === 'object')) continue
+    throw new OnnxError('OPTION_UNKNOWN', `\`${key}\` is no option of a single model`, {
+      place,
+      hint: `Give it to the optimizer: createOptimizer({ ${key}: ... }).transform(file, options).`,
+    })
+  }
+  return options
 }

@@ -10,7 +10,7 @@ export {
   resolveRequest,
   validatePluginOptions,
 } from './resolve.ts'
-export { type CacheSettings, cacheSettings, SETTING_DOCS } from './settings.ts'
+export { type CacheSettings, cacheSettings, SETTING_DOCS, SETTINGS } from './settings.ts'
 export { fullTable, passTable, pluginTable, targetTable } from './table.ts'
 export type {
   As,

@@ -88,10 +88,17 @@ export function splitQuery(query: string): Map<string, RawValue> {
   return result
 }
 
+/** A longer list than this hides the message. */
+const MOST_LISTED = 40
+
 function unknownKey(written: string, known: readonly string[], surface: Surface): OnnxError {
   const near = nearest(written, known)
+  const all =
+    known.length > MOST_LISTED
+      ? '`npx unplugin-onnx build --help` and the README list all of them.'
+      : `Known here: ${known.map(surface.spell).join(', ')}.`
   return new OnnxError('OPTION_UNKNOWN', `unknown ${surface.noun} \`${written}\``, {
-    hint: near ? `Did you mean \`${surface.spell(near)}\`?` : `Known here: ${known.map(surface.spell).join(', ')}.`,
+    hint: near ? `Did you mean \`${surface.spell(near)}\`?` : all,
   })
 }
 

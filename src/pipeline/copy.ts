@@ -1,4 +1,4 @@
-import { constants, copyFileSync, statSync } from 'node:fs'
+import { chmodSync, constants, copyFileSync, statSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 
 /** What is read at once and written while the next is read: the file system's own copies do one after the other. */
@@ -7,15 +7,21 @@ const PIECE = 1 << 22
 /** Files up to this size are copied at once: to ask other threads takes longer. */
 const SMALL = 1 << 20
 
+const OWNER_MAY_WRITE = 0o200
+
 /** A copy of a file that shares the blocks of the disk where the file system can do that. */
 export async function copy(from: string, to: string): Promise<void> {
-  if (statSync(from).size <= SMALL) return copyFileSync(from, to, constants.COPYFILE_FICLONE)
+  const { size, mode } = statSync(from)
+  if (size <= SMALL) {
+    copyFileSync(from, to, constants.COPYFILE_FICLONE)
+    return allowWriting(to, mode)
+  }
   const { copyFile, open } = await import('node:fs/promises')
   const isShared = await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE).then(
     () => true,
     () => false,
   )
-  if (isShared) return
+  if (isShared) return allowWriting(to, mode)
   const [source, target] = await Promise.all([open(from, 'r'), open(to, 'w')])
   let writing: Promise<void> = Promise.resolve()
   try {
@@ -40,4 +46,9 @@ export async function copy(from: string, to: string): Promise<void> {
 async function writeAt(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
   for (let done = 0; done < bytes.length; )
     done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten
+}
+
+/** Copies of a model that nobody may write, as data stores keep them, are results like others. */
+function allowWriting(file: string, mode: number): void {
+  if (!(mode & OWNER_MAY_WRITE)) chmodSync(file, mode | OWNER_MAY_WRITE)
 }

@@ -59,9 +59,11 @@ export async function deliver(
     for (const output of outputs) taken.add(resolve(output))
   } catch (error) {
     if (error instanceof OnnxError) throw error
-    throw new OnnxError('OUTPUT_UNWRITABLE', `cannot write the result: ${(error as Error).message}`, {
+    const isFolder = (error as NodeJS.ErrnoException).code === 'EISDIR'
+    const why = isFolder ? 'there is a folder of this name' : (error as Error).message
+    throw new OnnxError('OUTPUT_UNWRITABLE', `cannot write the result: ${why}`, {
       place: { file: target },
-      hint: 'Is there room on the disk, and may the folder be written?',
+      hint: isFolder ? 'Name a file in it.' : 'Is there room on the disk, and may the folder be written?',
       cause: error,
     })
   } finally {

@@ -225,7 +225,7 @@ class CachedPipeline implements Pipeline {
     return Promise.all(
       paths.flat().map((path) =>
         sources.hashOf(path, { signal }).catch((error: unknown) => {
-          throw placed(error, { file: path })
+          throw dependencyError(error, path)
         }),
       ),
     )
@@ -274,6 +274,17 @@ class CachedPipeline implements Pipeline {
     }
     return session
   }
+}
+
+/** What is wrong with a file that an option names: it is no model, and not looked for where models are. */
+function dependencyError(error: unknown, path: string): OnnxError {
+  const known = placed(error, { file: path })
+  if (known.code !== 'MODEL_NOT_FOUND') return known
+  return new OnnxError('FILE_NOT_FOUND', 'there is no such file, which an option names', {
+    place: { file: path },
+    hint: "Check the path: in options of a model it is relative to the model's folder.",
+    cause: known.cause,
+  })
 }
 
 /** Thrown to leave a build whose model changed; never leaves this file. */

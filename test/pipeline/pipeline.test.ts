@@ -100,7 +100,7 @@ test('files that a pass depends on decide too', async () => {
   expect(changed.report.cache).toBe('miss')
   expect(readModel(changed.model.file).metadata.get('include')).toBe('two')
   rmSync(data)
-  await expect(build()).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND', place: { file: data } })
+  await expect(build()).rejects.toMatchObject({ code: 'FILE_NOT_FOUND', place: { file: data } })
 })
 
 test('equal requests at one time share one run', async () => {

@@ -59,7 +59,7 @@ export const autoQuantization: Pass<typeof autoParams> = {
   hardwareDependent: () => true,
   dependencies: ({ calibration, evaluate }, file) => [
     ...(calibration ? dataFiles(calibration, file) : []),
-    ...(evaluate ? moduleFiles(locate(evaluate, file)) : []),
+    ...(evaluate ? moduleFiles(locate(evaluate, file, 'evaluate')) : []),
   ],
   run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
 }

@@ -241,7 +241,7 @@ class Trials {
     const model = this.#model
     await this.#withSession(model, async (session) => {
       if (evaluate) {
-        const file = locate(evaluate, this.#context.file)
+        const file = locate(evaluate, this.#context.file, 'evaluate')
         this.#judge = await judgeByScore(session, await loadEvaluate(file), inputsOf(model), file)
       } else {
         const data = openData(model, { ...this.#options, calibration: calibration! })

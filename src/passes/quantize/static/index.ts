@@ -82,8 +82,8 @@ export const staticQuantization: Pass<typeof staticParams> = {
   lossless: false,
   dependencies: ({ calibration, ranges, tensorOverrides }, file) => [
     ...(calibration ? dataFiles(calibration, file) : []),
-    ...(ranges ? [locate(ranges, file)] : []),
-    ...(tensorOverrides ? [locate(tensorOverrides, file)] : []),
+    ...(ranges ? [locate(ranges, file, 'ranges')] : []),
+    ...(tensorOverrides ? [locate(tensorOverrides, file, 'tensorOverrides')] : []),
   ],
   run: async (model, options, context) => {
     const result = await (await import('./run.ts')).run(model, options, context)

@@ -1,20 +1,25 @@
 import { readdirSync, statSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join, resolve, sep } from 'node:path'
+import { OnnxError } from '../../../../onnx/errors.ts'
 import { imageFiles } from './image-files.ts'
 import { isModule, moduleFiles } from './module-files.ts'
 import { statOf } from './stat.ts'
 import { badData } from './types.ts'
 
-/** Absolute path of a file that an option names. Throws OnnxError `CALIBRATION_DATA` if there is none. */
-export function locate(path: string, model: string): string {
+/**
+ * Absolute path of a file that an option names.
+ *
+ * @param option undefined for calibration data
+ * @throws OnnxError `CALIBRATION_DATA`, or `FILE_NOT_FOUND` for another option, if there is none
+ */
+export function locate(path: string, model: string, option?: string): string {
   const candidates = [resolve(dirname(model), path), resolve(path)]
   const found = candidates.find((candidate) => statOf(candidate))
   if (found) return found
-  throw badData(
-    'there is no such calibration data',
-    path,
-    `Looked for ${[...new Set(candidates)].join(' and ')}. Paths are relative to the model's folder or to the working directory.`,
-  )
+  const slashes = sep === '/' && path.includes('\\') ? ' Write / between folders: it is right on every system.' : ''
+  const hint = `Looked for ${[...new Set(candidates)].join(' and ')}. Paths are relative to the model's folder or to the working directory.${slashes}`
+  if (option === undefined) throw badData('there is no such calibration data', path, hint)
+  throw new OnnxError('FILE_NOT_FOUND', `there is no such file (${option})`, { place: { file: path }, hint })
 }
 
 /** The files whose content is the calibration data; of a module also those that it reads, as far as its text names them. */
