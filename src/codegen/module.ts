@@ -156,20 +156,25 @@ const RESULT_READERS: Readonly<Record<ResultShape['kind'], string>> = {
 }
 
 /** What a variant imports for inputs of images, sound or text: only models with such inputs bring the code for them. */
-function readersOf({ info, tokenizer }: VariantInput): string[] {
-  const kinds = new Set(info.inputs.flatMap(({ media }) => media?.kind ?? []))
-  return [
-    ...(kinds.has('text') && tokenizer ? ['loadBytes', 'readText'] : []),
-    ...(kinds.has('image') ? ['readImage', 'readMedia'] : kinds.has('sound') ? ['readMedia', 'readSound'] : []),
-  ]
+function readersOf(variant: VariantInput): string[] {
+  const { info, tokenizer } = variant
+  const text = info.inputs.some(({ media }) => media?.kind === 'text') && tokenizer ? ['loadBytes', 'readText'] : []
+  return [...text, ...mediaReaders(variant).toSorted()]
+}
+
+/** What reads images or sound, and one of them. */
+function mediaReaders({ info }: VariantInput): string[] {
+  const found = info.inputs.flatMap(({ media }) => media ?? [])
+  const image = found.find(({ kind }) => kind === 'image')
+  if (image) return ['sizes' in image ? 'readImages' : 'readMedia', 'readImage']
+  return found.some(({ kind }) => kind === 'sound') ? ['readMedia', 'readSound'] : []
 }
 
 /** The expression that reads images, sound or text. */
 function mediaOf(variant: VariantInput, textName: (text: string) => string): string | undefined {
   const readers = readersOf(variant)
-  const other = readers.includes('readMedia')
-    ? `readMedia(${readers.includes('readImage') ? 'readImage' : 'readSound'})`
-    : undefined
+  const [all, one] = mediaReaders(variant)
+  const other = all && `${all}(${one})`
   if (!readers.includes('readText')) return other
   const { urlExpression, bytes } = variant.tokenizer!
   const load = `() => loadBytes(String(${urlExpression}), ${bytes})`

@@ -109,7 +109,7 @@ function moduleBody(entry: TypesEntry): string {
   const targets = names.length > 1 || adapters.length ? `, ${names.length > 1 ? names.join(' | ') : 'string'}` : ''
   const adapterNames = adapters.length ? `, ${adapters.map((name) => JSON.stringify(name)).join(' | ')}` : ''
   const sources = new Set(
-    entry.variants.flatMap(({ info }) => info.inputs.flatMap(({ media }) => (media ? SOURCES[media.kind] : []))),
+    entry.variants.flatMap(({ info }) => info.inputs.flatMap(({ media }) => (media ? sourceOf(media) : []))),
   )
   const result = resultType(first.info)
   const kind = result ? 'PredictingModel' : 'Model'
@@ -155,6 +155,10 @@ function genericBody(as: ImportShape): string {
 /** Types of what may be passed for inputs of images, sound and text. */
 const SOURCES = { image: 'ImageSource', sound: 'SoundSource', text: 'TextSource' } as const
 
+function sourceOf(media: NonNullable<IoInfo['media']>): string {
+  return media.kind === 'image' && media.sizes ? 'ImagesSource' : SOURCES[media.kind]
+}
+
 /** Element types that a tensor can have in JavaScript. */
 const DTYPES = new Set(
   'float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64 uint32 uint64 int4 uint4'.split(' '),
@@ -170,12 +174,14 @@ function mergeIo(
 ): Map<string, { types: string[]; optional: boolean }> {
   const merged = new Map<string, { types: string[]; optional: boolean }>()
   for (const values of variants) {
+    // The wrapper fills in the sizes of images.
+    const sizes = new Set(values.flatMap(({ media }) => (media?.kind === 'image' ? (media.sizes ?? []) : [])))
     for (const value of values) {
       // Sequences, maps and element types without a JS form: nothing that could be passed or read.
       if (!value.dtype || !DTYPES.has(value.dtype)) continue
       const dims = value.shape ? `, [${value.shape.map(dimType).join(', ')}]` : ''
-      const type = `Io<'${value.dtype}'${dims}${value.media ? `, ${SOURCES[value.media.kind]}` : ''}>`
-      const known = merged.get(value.name) ?? { types: [], optional: value.optional === true }
+      const type = `Io<'${value.dtype}'${dims}${value.media ? `, ${sourceOf(value.media)}` : ''}>`
+      const known = merged.get(value.name) ?? { types: [], optional: value.optional === true || sizes.has(value.name) }
       if (!known.types.includes(type)) known.types.push(type)
       merged.set(value.name, known)
     }

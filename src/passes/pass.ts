@@ -41,7 +41,8 @@ export interface ModelAdapters {
 
 /** What may be passed for an input besides tensors. */
 export type Media =
-  | { kind: 'image' }
+  /** The least that each dim may be; the input that takes the sizes of several images. */
+  | { kind: 'image'; least?: number; sizes?: string }
   /** Samples per second, and how many there must be at least. */
   | { kind: 'sound'; sampleRate: number; least?: number }
   /** Token ids, of which the model has so many; longer texts are cut. */

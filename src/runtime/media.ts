@@ -23,17 +23,51 @@ interface Source extends Pixels {
   tensor?: unknown
 }
 
+/** Feeds by name, or what goes into the input for images or sound. */
+function byName(given: unknown, inputs: readonly IoInfo[]): Feeds {
+  const isNamed =
+    Object.getPrototypeOf(given) === Object.prototype &&
+    Object.keys(given as object).every((key) => inputs.some(({ name }) => name === key))
+  return isNamed ? { ...(given as object) } : { [inputs.find(({ media }) => media)!.name]: given }
+}
+
 /** What an emitted module calls for a model with inputs for images or sound, with what reads one. */
 export function readMedia(read: ReadOne): MediaReader {
   return async (given, inputs) => {
-    const isNamed =
-      Object.getPrototypeOf(given) === Object.prototype &&
-      Object.keys(given as object).every((key) => inputs.some(({ name }) => name === key))
-    const feeds: Feeds = isNamed ? { ...(given as object) } : { [inputs.find(({ media }) => media)!.name]: given }
+    const feeds = byName(given, inputs)
     for (const { name, media } of inputs) {
       const value = feeds[name] as Source | null | undefined
-      if (media && value && typeof value === 'object' && !value.dims && !value.tensor && !Array.isArray(value))
+      // Numbers, nested or not, are feeds as for any input.
+      if (media && typeof [value].flat(9)[0] === 'object' && value && !value.dims && !value.tensor)
         feeds[name] = await read(name, value, media)
+    }
+    return feeds
+  }
+}
+
+/**
+ * What an emitted module calls for a model that takes several images, of any sizes: their bytes one after the other, and their
+ * sizes for the input that takes them.
+ */
+export function readImages(read: ReadOne): MediaReader {
+  return async (given, inputs) => {
+    const feeds = byName(given, inputs)
+    for (const { name, media } of inputs) {
+      const { sizes } = (media ?? {}) as { sizes?: string }
+      if (!sizes || feeds[sizes]) continue
+      const images = (await Promise.all([feeds[name]].flat().map((image) => read(name, image as Source, media!)))) as {
+        data: Uint8Array
+        dims: number[]
+      }[]
+      if (!images.length) throw new OnnxSessionError('INPUT_IMAGE', `input "${name}": no images`)
+      const data = new Uint8Array(images.reduce((total, image) => total + image.data.length, 0))
+      let offset = 0
+      for (const image of images) {
+        data.set(image.data, offset)
+        offset += image.data.length
+      }
+      feeds[name] = data
+      feeds[sizes] = images.map(({ dims }) => dims)
     }
     return feeds
   }

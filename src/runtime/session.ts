@@ -136,7 +136,8 @@ export function readFeeds(inputs: readonly IoInfo[], feeds: AnyFeeds, checkShape
 
 function zeroFeed(input: IoInfo, sizes: { readonly [dim: string]: number }): ReadFeed {
   const dtype = supported(input)
-  const dims = (input.shape ?? [1]).map((dim) => (typeof dim === 'number' ? dim : ((dim && sizes[dim]) ?? 1) || 1))
+  const { least = 1 } = (input.media ?? {}) as { least?: number }
+  const dims = (input.shape ?? [1]).map((dim) => (typeof dim === 'number' ? dim : (dim && sizes[dim]) || least))
   return {
     dims,
     data: zeros(

@@ -96,6 +96,8 @@ export type ImageSource =
   | Global<'HTMLImageElement'>
   | Global<'HTMLVideoElement'>
   | Global<'VideoFrame'>
+/** One image or several. */
+export type ImagesSource = ImageSource | readonly ImageSource[]
 /** A text, several, or pairs of texts; the token inputs of the model are made of them. */
 export type TextSource =
   | string
@@ -132,7 +134,7 @@ export interface IoInfo {
   readonly optional?: boolean
   /** Set where an image or sound may be passed. */
   readonly media?:
-    | { readonly kind: 'image' }
+    | { readonly kind: 'image'; readonly least?: number; readonly sizes?: string }
     | { readonly kind: 'sound'; readonly sampleRate: number; readonly least?: number }
     | { readonly kind: 'text'; readonly maxLength?: number; readonly vocabulary?: number }
 }

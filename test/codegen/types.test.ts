@@ -326,6 +326,45 @@ export const maybe = outputs['y']?.toFloat32()
     expect(check('uses', { 'onnx-models.d.ts': code, 'src/app.ts': app })).toBe('')
   }, 60_000)
 
+  test('what predict gives', () => {
+    const image = { ...io('x', 'uint8', ['h', 'w', 'c']), media: { kind: 'image' as const } }
+    const text = { ...io('ids', 'int64', ['b', 's']), media: { kind: 'text' as const } }
+    const ending = (kind: 'classes' | 'detections' | 'answer' | 'image', outputs: Record<string, string>) =>
+      entry(`${kind}.onnx`, '', {
+        ...info([kind === 'answer' ? text : image], [io('y', 'float32', [1])]),
+        result: { kind, outputs },
+      })
+    const declared = generateTypes([
+      ending('classes', { classes: 'c', scores: 's', labels: 'l' }),
+      ending('detections', { boxes: 'b', classes: 'c', scores: 's' }),
+      ending('answer', {}),
+      ending('image', {}),
+    ]).code
+    const app = `
+import classes from './classes.onnx'
+import detections from './detections.onnx'
+import answer from './answer.onnx'
+import image from './image.onnx'
+declare const canvas: HTMLCanvasElement
+const session = await classes()
+const [best] = await session.predict(canvas)
+export const label: string = best!.label
+await session.run({ x: canvas })
+const [found] = await (await detections()).predict(canvas)
+export const box: number = found!.x + found!.width + (found!.keyPoints?.[0]?.y ?? 0)
+// @ts-expect-error no labels were given
+export const none: string = found!.label
+const one = await (await answer()).predict({ text: 'q', textPair: 'c' })
+export const words: string = one.text
+const [several] = await (await answer()).predict({ text: ['q'], textPair: ['c'] })
+export const first: string = several!.text
+export const pixels: ImageData = await (await image()).predict(canvas)
+await using view = await session.withAdapter(undefined)
+export const again: number = (await view.predict(canvas))[0]!.score
+`
+    expect(check('results', { 'onnx-models.d.ts': declared, 'src/app.ts': app })).toBe('')
+  }, 60_000)
+
   test('inputs of images, sound and text take what the wrapper reads, alone and by name', () => {
     const one = (name: string, dtype: string, shape: IoInfo['shape'], media: IoInfo['media']) =>
       info([{ ...io(name, dtype, shape), ...(media ? { media } : {}) }], [io('y', 'float32', [1])])
@@ -334,24 +373,45 @@ export const maybe = outputs['y']?.toFloat32()
       entry('sound.onnx', '', one('x', 'float32', ['n'], { kind: 'sound', sampleRate: 16000 })),
       entry('text.onnx', '', one('input_ids', 'int64', ['b', 's'], { kind: 'text' })),
       entry('plain.onnx', '', one('x', 'uint8', ['h', 'w', 'c'], undefined)),
+      entry(
+        'several.onnx',
+        '',
+        info(
+          [
+            { ...io('x', 'uint8', ['bytes']), media: { kind: 'image', sizes: 'x_sizes' } },
+            io('x_sizes', 'int64', ['images', 3]),
+          ],
+          [io('y', 'float32', [1])],
+        ),
+      ),
     ]).code
     const app = `
 import image from './image.onnx'
 import sound from './sound.onnx'
 import text from './text.onnx'
 import plain from './plain.onnx'
+import several from './several.onnx'
 declare const canvas: HTMLCanvasElement, frame: VideoFrame, bitmap: ImageBitmap, file: File, buffer: AudioBuffer
 const pixels = { data: new Uint8Array(4), width: 1, height: 1 }
 const images = await image()
 for (const one of [canvas, frame, bitmap, file, pixels]) await images.run(one)
 await images.run({ x: canvas })
 await images.run({ x: { data: new Uint8Array(3), dims: [1, 1, 3] } })
+await images.run(new Uint8Array(9))
+const many = await several()
+await many.run([canvas, file])
+await many.run({ x: [canvas] })
+await many.run(canvas)
+// @ts-expect-error one image at once
+await images.run([canvas, file])
 // @ts-expect-error sound is no image
 await images.run(buffer)
 // @ts-expect-error text is no image
 await images.run({ x: 'text' })
 await (await sound()).run(buffer)
 await (await sound()).run(new Float32Array(100))
+await (await sound()).run({ data: new Int16Array(100), sampleRate: 44100 })
+await (await sound()).run(file)
 const texts = await text()
 await texts.run('some text')
 await texts.run({ text: ['a', 'b'], textPair: ['c', 'd'] })

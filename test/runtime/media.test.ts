@@ -20,6 +20,60 @@ function emit(runtime: 'web' | 'node'): Promise<string> {
   return emitSteps(folder, passingOn([1, 3, 224, 224]), { preprocess: 'imagenet' }, runtime)
 }
 
+/** A model that hands on what its steps make of several images. */
+function emitSeveral(runtime: 'web' | 'node', preprocess = 'imagenet(batch:true)'): Promise<string> {
+  return emitSteps(folder, passingOn(['batch', 3, 224, 224]), { preprocess }, runtime)
+}
+const second = picture(97, 211)
+
+describe('several images in Node', () => {
+  let model: Model
+  let session: Session
+  beforeAll(async () => {
+    model = await loadEmitted<Model>(folder, await emitSeveral('node'))
+    session = await model()
+  })
+  afterAll(() => session.dispose())
+
+  test('of any sizes, each as it would be alone; one is a batch of one', async () => {
+    expect(model.inputs.map(({ name, media }) => [name, media])).toEqual([
+      ['x', { kind: 'image', least: 27, sizes: 'x_sizes' }],
+      ['x_sizes', undefined],
+    ])
+    const rgb = { data: second.data.filter((_, i) => i % 4 < 3), width: 97, height: 211 }
+    const wanted = [photo, second, photo].flatMap((image) => [...imagenet(image)])
+    for (const feed of [
+      [photo, rgb, photo],
+      { x: [photo, second, sharp(photo.data, { raw: { width: 203, height: 157, channels: 4 } })] },
+    ]) {
+      const { y } = await session.run(feed as never)
+      expect(y!.dims).toEqual([3, 3, 224, 224])
+      expect(apart(y!.data as Float32Array, wanted)).toBeLessThanOrEqual(STEP)
+    }
+    const { y } = await session.run(photo as never)
+    expect(y!.dims).toEqual([1, 3, 224, 224])
+    await session.warmup()
+  })
+
+  test.each([
+    ['none', []],
+    ['an empty one', [photo, { data: new Uint8Array(0), width: 0, height: 0 }]],
+    ['something else', [photo, 7]],
+  ])('%s is refused', async (_, images) => {
+    await expect(session.run(images as never)).rejects.toMatchObject({ code: 'INPUT_IMAGE' })
+  })
+
+  test.each([
+    ['image(batch:true)', [1, 3, 8, 8], 'takes one at once'],
+    ['imageBytesToFloat,image(batch:true),audio', ['n', 3, 8, 8], 'takes samples of sound'],
+  ] as const)('%s on %j is refused', async (preprocess, dims, text) => {
+    await expect(emitSteps(folder, passingOn(dims), { preprocess }, 'node')).rejects.toMatchObject({
+      code: 'PROCESSING_STEPS',
+      message: expect.stringContaining(text),
+    })
+  })
+})
+
 describe('in Node', () => {
   let session: Session
   beforeAll(async () => {
@@ -63,6 +117,11 @@ describe('in Node', () => {
     expect(apart(await run(marked), expected)).toBeLessThanOrEqual(STEP)
   })
 
+  test('several images, where one is taken, are refused; a session can be warmed up', async () => {
+    await expect(run([photo, photo])).rejects.toMatchObject({ code: 'INPUT_IMAGE' })
+    await session.warmup()
+  })
+
   test('a tensor of bytes goes as it is', async () => {
     expect(apart(await run({ x: { data: photo.data, dims: [157, 203, 4] } }), expected)).toBeLessThanOrEqual(STEP)
   })
@@ -81,6 +140,7 @@ describe('in Node', () => {
   })
 })
 
+declare function runAll(files: number[][]): Promise<{ dims: number[]; data: number[] }>
 declare function run(png: number[], kind: string, target: string): Promise<{ data: number[]; target: string }>
 
 describe.skipIf(!chromiumPath)('in Chromium', () => {
@@ -142,6 +202,26 @@ describe.skipIf(!chromiumPath)('in Chromium', () => {
           expect.anything(),
         ])
       }
+    })
+  })
+
+  test('several files of several sizes', async () => {
+    const module = await emitSeveral('web')
+    const app = `globalThis.runAll = async (files) => {
+      const session = await model({ target: 'wasm' })
+      const { y } = await session.run(files.map((bytes) => new Blob([Uint8Array.from(bytes)])))
+      return { dims: y.dims, data: [...y.data] }
+    }`
+    const png = async ({ data, width, height }: typeof photo) => [
+      ...(await sharp(data, { raw: { width, height, channels: 4 } })
+        .png()
+        .toBuffer()),
+    ]
+    const files = [await png(photo), await png(second)]
+    await withPage({ folder, module, app }, async (page) => {
+      const { dims, data } = await page.evaluate((given) => runAll(given), files)
+      expect(dims).toEqual([2, 3, 224, 224])
+      expect(apart(data, [...imagenet(photo), ...imagenet(second)])).toBeLessThanOrEqual(STEP)
     })
   })
 })

@@ -90,6 +90,21 @@ describe('in Node', () => {
     await expect(session.predict(plain(1, 1, 1) as never)).rejects.toMatchObject({ code: 'SESSION_DISPOSED' })
   })
 
+  test('several images have a result each', async () => {
+    const model = copyOf(
+      buildModel(18, (graph, input) => {
+        const axes = graph.addInitializer('axes', Tensor.int64([2, 3]))
+        const inputs = [input('x', ['batch', 3, 8, 8]), axes]
+        return [graph.insert({ op: 'ReduceMean', inputs, attributes: {}, outputs: ['y'] }).output()]
+      }),
+    )
+    const { session } = await start<Classification[]>(model, { preprocess: 'image(batch:true)', postprocess: flatten })
+    const images = [plain(9, 9, 200), plain(200, 9, 9, 30, 7)]
+    const found = (await session.predict(images as never)) as unknown as Classification[][]
+    expect(found.map(([first]) => first!.label)).toEqual(['blue', 'red'])
+    await session.dispose()
+  })
+
   test('boxes come out as objects, with key points', async () => {
     const row = [32, 32, 16, 8, 1, 0.2, 0.9, 30, 20, 0.5]
     const model = copyOf(

@@ -72,14 +72,15 @@ function soundLike({ dtype, shape }: Value): boolean {
 /**
  * Hands an image to the model in the form that it takes: layout, batch, channels, element type.
  *
+ * @param isOne it is one of several: the batch is made of all of them
  * @throws OnnxError `PROCESSING_STEPS` where sizes or channels do not fit
  */
-export function fitImage(image: Image, target: Value, context: Context): Value {
+export function fitImage(image: Image, target: Value, context: Context, isOne = false): Value {
   const { ops } = context
   const wanted = imageInput(target)
   const describe = `the input "${target.name}" of the model, [${shown(target.shape)}]`
   const batch = target.shape?.length === 4 ? target.shape[0] : undefined
-  if (typeof batch === 'number' && batch > 1)
+  if (!isOne && typeof batch === 'number' && batch > 1)
     throw mismatch(image.by, `gives one image, and ${describe} takes ${batch} at once`)
   let pixels = image
   if (wanted) {
@@ -93,7 +94,7 @@ export function fitImage(image: Image, target: Value, context: Context): Value {
           image.by,
           `gives images of ${pixels.height}x${pixels.width}, and ${describe} takes ${wanted.height ?? '?'}x${wanted.width ?? '?'}`,
         )
-    pixels = withBatch(toLayout(pixels, wanted.layout, context), wanted.batch, context)
+    pixels = withBatch(toLayout(pixels, wanted.layout, context), wanted.batch && !isOne, context)
   }
   const dtype = target.dtype ?? 'float32'
   if (dtype === pixels.dtype) return pixels.value

@@ -6,15 +6,14 @@ import type { Value } from '../../graph/value.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { StepValue } from '../../params/spec.ts'
 import { makeOverridable } from '../adapters/run.ts'
-import type { Media, PassContext, PassResult, ResultShape } from '../pass.ts'
+import type { PassContext, PassResult, ResultShape } from '../pass.ts'
 import { raiseOpset } from '../quantize/raise-opset.ts'
-import { awaitedBy, chain, isAwaited, withDims } from './chain.ts'
+import { addBefore } from './before.ts'
+import { awaitedBy, chain, withDims } from './chain.ts'
 import type { Context } from './context.ts'
-import { type Flow, mismatch } from './flow.ts'
+import type { Flow } from './flow.ts'
 import { type ProcessingOptions, stepsOf } from './index.ts'
-import { findInput, fitImage, fitTensor, imageInput, inputsOf } from './model-input.ts'
 import { Operators } from './operators.ts'
-import { SOUND_STEPS } from './steps/index.ts'
 import { readTokens } from './tokens.ts'
 
 /** Antialiased Resize is there from here on, and what the steps need. */
@@ -80,60 +79,6 @@ async function raise(model: Model, infer: () => Promise<unknown>): Promise<void>
     throw new OnnxError('PROCESSING_OPSET', `steps need opset ${LEAST_OPSET}, and the model has ${model.opset}`, {
       hint: `It can't be raised: ${blockers.join(', ')} would mean something else. Export the model with opset ${WANTED_OPSET}.`,
     })
-}
-
-/** Puts the steps before the model, whose input then takes pixels or samples under the same name. */
-function addBefore(list: readonly StepValue[], context: Context): Record<string, Media> {
-  const { graph } = context.model
-  const isSound = SOUND_STEPS.has(list[0]!.step)
-  const name = list.map((step) => step['input']).find((input) => input !== undefined)
-  const target = findInput(context.model, name, isSound ? 'sound' : 'image')
-  const index = graph.inputs.indexOf(target)
-  graph.removeInput(target)
-  const input = graph.addInput(
-    target.name,
-    isSound
-      ? tensorType('float32', ['samples'])
-      : tensorType('uint8', ['image_height', 'image_width', 'image_channels']),
-    index,
-  )
-  const by = 'the image'
-  const start: Flow = isSound
-    ? { kind: 'sound', value: input, dtype: 'float32', by: 'the sound' }
-    : { kind: 'image', value: input, dtype: 'uint8', layout: 'HWC', batch: false, channels: 'rgba', by }
-  if (start.kind === 'image') {
-    context.original = start
-    context.target = imageInput(target)
-  }
-  const [result, ...rest] = chain(list, [start], context)
-  connect(result!, target, context)
-  const { cb, cr } = context.planes ?? {}
-  const others = rest.filter((flow) => flow !== cb && flow !== cr && !isAwaited(flow, context))
-  const free = inputsOf(context.model).slice(inputsOf(context.model).indexOf(input) + 1)
-  others.forEach((flow, i) => {
-    const next = free[i]
-    if (!next)
-      throw mismatch(
-        flow.by,
-        `gives ${others.length + 1} tensors, and the model has ${free.length + 1} inputs from "${input.name}" on`,
-      )
-    graph.removeInput(next)
-    connect(flow, next, context)
-  })
-  const rate = list.map((step) => step['sampleRate']).find((given) => given !== undefined) ?? 16000
-  const { least } = context
-  const sound: Media = { kind: 'sound', sampleRate: rate as number, ...(least ? { least } : {}) }
-  return { [input.name]: isSound ? sound : { kind: 'image' } }
-}
-
-/** Lets what read an input of the model read what the steps give. */
-function connect(flow: Flow, target: Value, context: Context): void {
-  const { graph } = context.model
-  const value = flow.kind === 'image' ? fitImage(flow, target, context) : fitTensor(flow, target, context)
-  target.replaceUses(value)
-  graph.outputs.forEach((output, i) => {
-    if (output === target) graph.setOutput(i, value)
-  })
 }
 
 /** Puts the steps after the model: they take its outputs in order, and what comes out takes their place. */
@@ -205,6 +150,7 @@ function dropUnused(graph: Graph): void {
     const previous: Node | undefined = node.previous
     const own = /^(pre|post)process\//.test(node.name)
     if (own && node.outputs.every((value) => !value || value.isUnused)) graph.remove(node)
+    else for (const body of own ? node.subgraphs : []) dropUnused(body)
     node = previous
   }
   for (const value of [...graph.initializers])

@@ -54,6 +54,11 @@ const imageParams = {
     doc: 'Order of channels that the model wants; rgb, or grey for a model with one channel',
   },
   fill: { type: 'integer', min: 0, max: 255, default: 0, doc: 'With contain: value of the padding' },
+  batch: {
+    type: 'boolean',
+    default: false,
+    doc: 'Takes several images in one run, of any sizes: `run([first, second])`',
+  },
   input: input as typeof input,
 } as const
 
