@@ -17,10 +17,16 @@ export function sampleOf(tensor: Tensor): string {
   const at = length <= 3 * SAMPLE ? [0] : [0, (length - SAMPLE) >> 1, length - SAMPLE]
   const size = length <= 3 * SAMPLE ? length : SAMPLE
   if (source instanceof Uint8Array) return head + at.map((start) => hex(source.subarray(start, start + size))).join(',')
-  const { file } = source
-  return file
-    ? head + at.map((start) => hex(new FileBytes(file.path, file.offset + start, size).read())).join(',')
-    : head
+  const { file, fill } = source
+  if (file) return head + at.map((start) => hex(new FileBytes(file.path, file.offset + start, size).read())).join(',')
+  // Parts begin at multiples of their size.
+  return fill ? head + at.map((start) => hex(filled(fill, start - (start % SAMPLE), size))).join(',') : head
+}
+
+function filled(fill: (target: Uint8Array, offset: number) => void, offset: number, size: number): Uint8Array {
+  const target = new Uint8Array(size)
+  fill(target, offset)
+  return target
 }
 
 function hex(bytes: Uint8Array): string {

@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, openSync, rmSync, symlinkSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, rmSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { modelToProto } from '../../graph/export.ts'
@@ -49,19 +49,16 @@ export async function wouldChange(input: Input, disabled: ReadonlySet<string>): 
   makeEmpty(join(folder, ZEROS), longest)
   // What is written differs from the original in more than what was optimized: both ways are written alike.
   const written = async (graphOptimizationLevel: Input['level'] | 'disabled'): Promise<Model> => {
-    const [target, data] = ['optimized', 'data'].map((name) => join(folder, `forecast-${name}`))
-    discard(data!)
+    // References to weights are written as they are; with a data file they would be read one by one.
+    const target = join(folder, 'forecast-optimized')
     const session = await ort.open(file, {
       graphOptimizationLevel,
-      optimizedModelFilePath: target!,
-      extra: {
-        session: { ...FAST.extra.session, optimized_model_external_initializers_file_name: 'forecast-data' },
-        optimization: optimizationKeys(input, disabled),
-      },
+      optimizedModelFilePath: target,
+      extra: { ...FAST.extra, optimization: optimizationKeys(input, disabled) },
     })
     await session.release()
-    const model = nodesOf(target!)
-    for (const path of [target!, data!]) rmSync(path, { force: true })
+    const model = nodesOf(target)
+    rmSync(target, { force: true })
     return model
   }
   try {
@@ -89,14 +86,4 @@ function makeEmpty(path: string, length: number): void {
   const file = openSync(path, 'w')
   ftruncateSync(file, length)
   closeSync(file)
-}
-
-/** Lets what is written to a path go nowhere, where the system can do that. */
-function discard(path: string): void {
-  if (process.platform === 'win32') return
-  try {
-    symlinkSync('/dev/null', path)
-  } catch {
-    // Then it is written, and removed.
-  }
 }
