@@ -1,25 +1,18 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, extname, join, resolve } from 'node:path'
-import { build } from 'esbuild'
+import { rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generateModule } from '../../src/codegen/module.ts'
 import { readModel } from '../../src/graph/import.ts'
 import { writeModel } from '../../src/graph/write.ts'
 import { chromiumPath, launchChromium, type Serve, serve } from '../support/chromium.ts'
+import { serveApp } from './support/app.ts'
 import { projectFolder, root, variantOf } from './support/emitted.ts'
 
 const digits = resolve(root, 'fixtures/digits-cnn.onnx')
-const ortFolder = dirname(createRequire(import.meta.url).resolve('onnxruntime-web'))
 const folder = projectFolder()
 afterAll(() => rmSync(folder, { recursive: true }))
 const image = Float32Array.from({ length: 2 * 64 }, (_, i) => (i * 37) % 17)
-const TYPES: { [extension: string]: string } = {
-  '.mjs': 'text/javascript',
-  '.js': 'text/javascript',
-  '.wasm': 'application/wasm',
-}
 
 /** A page whose `run(options)` makes a session of the emitted module and runs it on `image`. */
 async function bundle(): Promise<Serve> {
@@ -76,40 +69,12 @@ async function bundle(): Promise<Serve> {
       const { dims, data } = first[name]
       return { target, device, skipped, progress: progress.at(-1), dims, data: [...data], same, failure, afterwards }
     }`
-  const { outputFiles } = await build({
-    stdin: { contents: app, resolveDir: root },
-    plugins: [
-      {
-        name: 'model',
-        setup(host) {
-          host.onResolve({ filter: /^model$/ }, () => ({ path: 'model', namespace: 'model' }))
-          host.onLoad({ filter: /.*/, namespace: 'model' }, () => ({ contents: code, resolveDir: root }))
-        },
-      },
-    ],
-    bundle: true,
-    splitting: true,
-    write: false,
-    outdir: '/app/assets',
-    entryNames: 'main',
-    format: 'esm',
-    platform: 'browser',
-    conditions: ['onnxruntime-web-use-extern-wasm'],
-    logLevel: 'error',
-  })
-  const built = new Map(outputFiles.map((file) => [file.path, file.contents]))
-  const ortFiles = new Set(readdirSync(ortFolder))
-  return (path) => {
-    const type = TYPES[extname(path)] ?? 'application/octet-stream'
-    if (path === '/app/') return { body: '<script type="module" src="assets/main.js"></script>', type: 'text/html' }
-    if (path === '/app/digits.onnx') return { body: readFileSync(digits), type }
-    if (path === '/app/split.onnx') return { body: readFileSync(split), type }
-    if (path === '/app/weights-1234.bin') return { body: readFileSync(data!.path), type }
-    const [, ort] = /^\/app\/ort\/([\w.-]+)$/.exec(path) ?? []
-    if (ort && ortFiles.has(ort)) return { body: readFileSync(resolve(ortFolder, ort)), type }
-    const script = built.get(path)
-    return script && { body: script, type }
-  }
+  const files = new Map([
+    ['digits.onnx', digits],
+    ['split.onnx', split],
+    ['weights-1234.bin', data!.path],
+  ])
+  return serveApp(app, code, (name) => files.get(name))
 }
 
 interface Result {

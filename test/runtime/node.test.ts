@@ -10,6 +10,7 @@ import { OnnxSessionError } from '../../src/runtime/error.ts'
 import { defineModel, half, loadBytes, toPath } from '../../src/runtime/node.ts'
 import { hasShared, shared } from '../support/shared.ts'
 import { tinyModel } from '../support/tiny-model.ts'
+import { emittedModel } from './support/app.ts'
 import { projectFolder, readInfo, root, variantOf } from './support/emitted.ts'
 
 const digits = resolve(root, 'fixtures/digits-cnn.onnx')
@@ -118,15 +119,7 @@ describe('the emitted module in a bundle', () => {
     const outfile = join(folder, `${as}.${format === 'esm' ? 'mjs' : 'cjs'}`)
     await build({
       stdin: { contents: `import model from 'model'\n${source}`, resolveDir: root },
-      plugins: [
-        {
-          name: 'model',
-          setup(host) {
-            host.onResolve({ filter: /^model$/ }, () => ({ path: 'model', namespace: 'model' }))
-            host.onLoad({ filter: /.*/, namespace: 'model' }, () => ({ contents: code, resolveDir: root }))
-          },
-        },
-      ],
+      plugins: [emittedModel(code)],
       bundle: true,
       platform: 'node',
       format,

@@ -1,22 +1,19 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, extname, resolve } from 'node:path'
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { build } from 'esbuild'
 import { describe, expect, test } from 'vitest'
 import { generateModule } from '../../../src/codegen/module.ts'
 import { generate, generateBatch } from '../../../src/runtime/generate/index.ts'
 import { defineModel } from '../../../src/runtime/node.ts'
-import { chromiumPath, launchChromium, serve } from '../../support/chromium.ts'
+import { chromiumPath, launchChromium, type Serve, serve } from '../../support/chromium.ts'
 import { hasShared, shared } from '../../support/shared.ts'
+import { serveApp } from '../support/app.ts'
 import { readInfo, root, variantOf } from '../support/emitted.ts'
 
-const ortFolder = dirname(createRequire(import.meta.url).resolve('onnxruntime-web'))
-const TYPES: { [extension: string]: string } = { '.mjs': 'text/javascript', '.wasm': 'application/wasm' }
 const prompt = [5, 17, 42, 3, 99]
 
 /** A page whose `run(keep)` generates eight tokens and tells where the cache was. */
-async function page(file: string): Promise<string> {
+async function page(file: string): Promise<Serve> {
   const variant = await variantOf(file, 'webgpu', '"./model.onnx"')
   const part = 'ort-wasm-simd-threaded.asyncify'
   const wasm = { mjs: `"./ort/${part}.mjs"`, wasm: `"./ort/${part}.wasm"` }
@@ -45,25 +42,7 @@ async function page(file: string): Promise<string> {
       await session.dispose()
       return { batch, tokens, locations: [...locations], device: session.device }
     }`
-  const { outputFiles } = await build({
-    stdin: { contents, resolveDir: root },
-    plugins: [
-      {
-        name: 'model',
-        setup(host) {
-          host.onResolve({ filter: /^model$/ }, () => ({ path: 'model', namespace: 'model' }))
-          host.onLoad({ filter: /.*/, namespace: 'model' }, () => ({ contents: code, resolveDir: root }))
-        },
-      },
-    ],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    platform: 'browser',
-    conditions: ['onnxruntime-web-use-extern-wasm'],
-    logLevel: 'error',
-  })
-  return outputFiles[0]!.text
+  return serveApp(contents, code, (name) => (name === 'model.onnx' ? file : undefined))
 }
 
 declare function run(
@@ -76,21 +55,11 @@ describe.skipIf(!chromiumPath || !hasShared)('in Chromium with WebGPU', () => {
     '%s: the cache stays on the device, and the text is the one that Node gives',
     async (name) => {
       const file = shared(`own/${name}.onnx`)
-      const script = await page(file)
-      const ortFiles = new Set(readdirSync(ortFolder))
-      const server = await serve((path) => {
-        if (path === '/') return { body: '<script type="module" src="main.js"></script>', type: 'text/html' }
-        if (path === '/main.js') return { body: script, type: 'text/javascript' }
-        if (path === '/model.onnx') return { body: readFileSync(file), type: 'application/octet-stream' }
-        const part = /^\/ort\/([\w.-]+)$/.exec(path)?.[1]
-        return part && ortFiles.has(part)
-          ? { body: readFileSync(resolve(ortFolder, part)), type: TYPES[extname(part)] ?? 'text/plain' }
-          : undefined
-      })
+      const server = await serve(await page(file))
       const browser = await launchChromium({ webgpu: true })
       try {
         const tab = await browser.newPage()
-        await tab.goto(`${server.origin}/`)
+        await tab.goto(`${server.origin}/app/`)
         await tab.waitForFunction(() => 'run' in globalThis)
         const keep = name === 'tiny-gpt2-past' ? true : ['present*']
         const kept = await tab.evaluate(([tokens, keep]) => run([...tokens], keep === true ? true : [...keep]), [

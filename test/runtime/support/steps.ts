@@ -1,7 +1,7 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { build, type Plugin } from 'esbuild'
+import { build } from 'esbuild'
 import type { Page } from 'playwright-core'
 import { generateModule } from '../../../src/codegen/module.ts'
 import type { Model as Graph } from '../../../src/graph/model.ts'
@@ -9,9 +9,9 @@ import { writeModel } from '../../../src/graph/write.ts'
 import { createOrtService } from '../../../src/ort/service.ts'
 import { modelInfo } from '../../../src/pipeline/info.ts'
 import { process } from '../../passes/processing/support.ts'
-import { launchChromium, type Serve, serve } from '../../support/chromium.ts'
+import { launchChromium, serve } from '../../support/chromium.ts'
+import { serveApp } from './app.ts'
 import { root } from './emitted.ts'
-import { ortFile } from './ort-web.ts'
 
 type Steps = Parameters<typeof process>[1]
 
@@ -70,35 +70,10 @@ export async function withPage(
   { folder, module, app, webgpu = false }: { folder: string; module: string; app: string; webgpu?: boolean },
   use: (page: Page) => Promise<void>,
 ): Promise<void> {
-  const plugin: Plugin = {
-    name: 'model',
-    setup(host) {
-      host.onResolve({ filter: /^model$/ }, () => ({ path: 'model', namespace: 'model' }))
-      host.onLoad({ filter: /.*/, namespace: 'model' }, () => ({ contents: module, resolveDir: root }))
-    },
-  }
-  const { outputFiles } = await build({
-    stdin: { contents: `import model from 'model'\n${app}\nglobalThis.ready = true`, resolveDir: root },
-    plugins: [plugin],
-    bundle: true,
-    splitting: true,
-    write: false,
-    outdir: '/app/assets',
-    entryNames: 'main',
-    format: 'esm',
-    platform: 'browser',
-    conditions: ['onnxruntime-web-use-extern-wasm'],
-    logLevel: 'error',
-  })
-  const built = new Map(outputFiles.map((part) => [part.path, part.contents]))
-  const files: Serve = (path) => {
-    if (path === '/app/') return { body: '<script type="module" src="assets/main.js"></script>', type: 'text/html' }
-    const script = built.get(path)
-    if (script) return { body: script, type: 'text/javascript' }
-    const [, own] = /^\/app\/(steps-\d+\.\w+)$/.exec(path) ?? []
-    return own ? { body: readFileSync(join(folder, own)), type: 'application/octet-stream' } : ortFile(path)
-  }
-  const server = await serve(files, {})
+  const files = await serveApp(`import model from 'model'\n${app}\nglobalThis.ready = true`, module, (name) =>
+    /^steps-\d+\.\w+$/.test(name) ? join(folder, name) : undefined,
+  )
+  const server = await serve(files)
   const browser = await launchChromium({ webgpu })
   try {
     const page = await browser.newPage()
