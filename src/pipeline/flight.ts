@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { abortError, throwIfAborted } from './failure.ts'
 
 interface Flight<T> {
@@ -32,6 +33,8 @@ export class Flights<T> {
     let flight = this.#flights.get(key)
     if (!flight || flight.controller.signal.aborted) {
       const controller = new AbortController()
+      // Every file that is hashed for it listens, and calibration data may be many.
+      setMaxListeners(0, controller.signal)
       const created: Flight<T> = { controller, waiting: 0, promise: start(controller.signal) }
       const land = () => {
         if (this.#flights.get(key) === created) this.#flights.delete(key)

@@ -3,6 +3,7 @@ import type { ParamOutput } from '../../../params/spec.ts'
 import type { Pass } from '../../pass.ts'
 import { dataFiles, locate } from '../calibrate/data/files.ts'
 import { moduleFiles } from '../calibrate/data/module-files.ts'
+import { keepOutputTypes } from '../output-types.ts'
 import { autoParams, FORMULAS, type Formula } from './params.ts'
 
 export type AutoOptions = ParamOutput<typeof autoParams>
@@ -35,7 +36,7 @@ export function formulasOf({ formulas, calibration }: AutoOptions, device: strin
 /** Quantization that keeps within a given loss: finds by trials how each weight is quantized, and which stay float. */
 export const autoQuantization: Pass<typeof autoParams> = {
   name: 'quantize-auto',
-  version: 2,
+  version: 3,
   doc: 'Finds out how far weights can be quantized for the loss to stay within `maxLoss`, by trying',
   params: autoParams,
   enabled: ({ quantize }) => quantize === 'auto',
@@ -61,5 +62,8 @@ export const autoQuantization: Pass<typeof autoParams> = {
     ...(calibration ? dataFiles(calibration, file) : []),
     ...(evaluate ? moduleFiles(locate(evaluate, file, 'evaluate')) : []),
   ],
-  run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
+  run: async (model, options, context) => {
+    const { run } = await import('./run.ts')
+    return keepOutputTypes(model, () => run(model, options, context))
+  },
 }

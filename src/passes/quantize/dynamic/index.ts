@@ -1,12 +1,13 @@
 import { OnnxError } from '../../../onnx/errors.ts'
 import type { Pass } from '../../pass.ts'
+import { keepOutputTypes } from '../output-types.ts'
 import { quantizeParams } from '../params.ts'
 import type { DynamicOptions } from './tools.ts'
 
 /** Dynamic quantization: 8-bit weights, activations quantized at run time from their own range. */
 export const dynamicQuantization: Pass<typeof quantizeParams> = {
   name: 'quantize-dynamic',
-  version: 2,
+  version: 3,
   doc: 'Quantizes weights to 8 bits and multiplies in integers, with ranges of activations found at run time',
   params: quantizeParams,
   enabled: ({ quantize }) => quantize === 'dynamic',
@@ -18,7 +19,8 @@ export const dynamicQuantization: Pass<typeof quantizeParams> = {
   },
   lossless: false,
   run: async (model, options, context) => {
-    const result = await (await import('./run.ts')).run(model, options as DynamicOptions, context)
+    const { run } = await import('./run.ts')
+    const result = await keepOutputTypes(model, () => run(model, options as DynamicOptions, context))
     ;(await import('../already.ts')).noteIfFloat(model, context.note)
     return result
   },

@@ -2,6 +2,7 @@ import { OnnxError } from '../../../onnx/errors.ts'
 import type { ParamOutput } from '../../../params/spec.ts'
 import type { Pass } from '../../pass.ts'
 import { dataFiles, locate } from '../calibrate/data/files.ts'
+import { keepOutputTypes } from '../output-types.ts'
 import { staticParams } from './params.ts'
 
 /** Static quantization: ranges of activations are found beforehand, by running the model on calibration data. */
@@ -86,7 +87,8 @@ export const staticQuantization: Pass<typeof staticParams> = {
     ...(tensorOverrides ? [locate(tensorOverrides, file, 'tensorOverrides')] : []),
   ],
   run: async (model, options, context) => {
-    const result = await (await import('./run.ts')).run(model, options, context)
+    const { run } = await import('./run.ts')
+    const result = await keepOutputTypes(model, () => run(model, options, context))
     ;(await import('../already.ts')).noteIfFloat(model, context.note)
     return result
   },
