@@ -8,7 +8,13 @@ export function unfrozen(variants: readonly { info: ModelInfo; frozen: Sizes }[]
     values(first!.info).map((value, at) => {
       const shapes = variants.map(({ info }) => values(info)[at]?.shape)
       if (!value.shape) return value
-      return { ...value, shape: value.shape.map((dim, axis) => nameOf(shapes.map((shape) => shape?.[axis])) ?? dim) }
+      return {
+        ...value,
+        shape: value.shape.map((dim, axis) => {
+          const sizes = shapes.map((shape) => shape?.[axis])
+          return nameOf(sizes) ?? (sizes.every((size) => size === dim) ? dim : null)
+        }),
+      }
     })
   const nameOf = (sizes: readonly unknown[]): string | undefined =>
     Object.keys(first!.frozen).find((name) => variants.every(({ frozen }, i) => frozen[name] === sizes[i]))

@@ -1,4 +1,4 @@
-import { zeros } from './elements.ts'
+import { type TensorData, zeros } from './elements.ts'
 import { OnnxSessionError } from './error.ts'
 import type { ReadFeed } from './feed.ts'
 import type { VariantDefinition } from './model.ts'
@@ -15,7 +15,7 @@ export interface FrozenSize {
   external?: readonly { path: string; bytes: number; url: string | URL }[]
 }
 
-type Rows = { length: number; slice(start: number, end: number): Rows; [index: number]: unknown }
+type Rows = { [index: number]: unknown } & Partial<Pick<Uint8Array, 'set' | 'subarray'>>
 type AnyFeeds = { readonly [name: string]: unknown }
 
 /** What an emitted module calls for a model of several fixed sizes, smallest first: one session, each size opened when needed. */
@@ -57,22 +57,26 @@ export function frozen(sizes: readonly FrozenSize[]): NonNullable<VariantDefinit
         const actual = sizesOf(info.inputs, read, names)
         const size = smallest(sizes, actual)
         const isExact = names.every((name) => (actual[name] ?? size.dims[name]) === size.dims[name])
-        if (!isExact) needMask(info.inputs, names, actual, size)
+        if (!isExact) {
+          needMask(info.inputs, names, actual, size)
+          needNames(info.outputs, sizes[0]!, size, options.outputs)
+        }
         const session = await (await sessionOf(size)).withAdapter(adapter)
         const padded = [...read].map(([name, feed]) => {
           const { shape, dtype } = info.inputs.find((input) => input.name === name)!
-          return [name, isExact ? { data: feed.data, dims: feed.dims } : pad(name, feed, shape, dtype!, size.dims)]
+          const { data, dims } = isExact ? feed : pad(name, feed, shape, dtype!, size.dims)
+          return [name, 'location' in data ? data : { data, dims }]
         })
         const results = (await session.run(Object.fromEntries(padded) as never, options as never)) as {
           [name: string]: OnnxTensor
         }
         if (isExact) return results
-        return Object.fromEntries(
-          Object.entries(results).map(([name, tensor]) => {
-            const { shape } = info.outputs.find((output) => output.name === name)!
-            return [name, cut(tensor, shape, actual)]
-          }),
-        )
+        const outputs: { [name: string]: OnnxTensor } = {}
+        for (const [name, tensor] of Object.entries(results)) {
+          const { shape } = info.outputs.find((output) => output.name === name)!
+          outputs[name] = await cut(tensor, shape, actual)
+        }
+        return outputs
       },
       async warmup(dims: { readonly [dim: string]: number } = {}) {
         await (await sessionOf(smallest(sizes, dims))).warmup(dims)
@@ -108,10 +112,20 @@ function smallest(sizes: readonly FrozenSize[], actual: { readonly [dim: string]
   )
 }
 
-/** Padding of a sequence would count without a mask that says what is padding; rows of a batch do not see each other. */
+/**
+ * Padding of a sequence would count without a mask that says what is padding; rows of a batch do not see each other. Zeros hide
+ * what they stand for in masks that are whole numbers, or have one number per element. In masks that are added to scores
+ * and in those that mark padding they do the opposite.
+ */
 function needMask(inputs: readonly IoInfo[], names: readonly string[], actual: Actual, { dims }: FrozenSize): void {
   for (const name of names) {
-    const isMasked = inputs.some((input) => /mask/i.test(input.name) && input.shape?.includes(name))
+    const isMasked = inputs.some(
+      ({ name: input, dtype = '', shape = [] }) =>
+        /mask/i.test(input) &&
+        !/pad/i.test(input) &&
+        shape.includes(name) &&
+        (!dtype.includes('float') || shape.length < 3),
+    )
     if ((actual[name] ?? dims[name]) !== dims[name] && !isMasked && !/^(batch|n$)/i.test(name))
       throw new OnnxSessionError(
         'INPUT_SHAPE',
@@ -120,36 +134,54 @@ function needMask(inputs: readonly IoInfo[], names: readonly string[], actual: A
   }
 }
 
-function pad(input: string, { data, dims }: ReadFeed, shape: Dims = [], dtype: string, sizes: Actual): object {
+/** Padding can be cut off only along dims whose names are known. */
+function needNames(outputs: readonly IoInfo[], first: FrozenSize, size: FrozenSize, wanted?: readonly string[]): void {
+  outputs.forEach(({ name, shape }, at) => {
+    const [small, large] = [first, size].map(({ info }) => info.outputs[at]?.shape)
+    const isOpen = shape?.some((dim, axis) => typeof dim !== 'string' && small?.[axis] !== large?.[axis])
+    if (isOpen && (wanted?.includes(name) ?? true))
+      throw new OnnxSessionError(
+        'INPUT_SHAPE',
+        `the output "${name}" has sizes of its own for each size that was built: give inputs of exactly ${JSON.stringify(size.dims)}`,
+      )
+  })
+}
+
+function pad(input: string, feed: ReadFeed, shape: Dims = [], dtype: string, sizes: Actual): ReadFeed {
+  const { data, dims } = feed
   const to = dims!.map((size, axis) => sizes[shape[axis] as string] ?? size)
+  if (to.every((size, axis) => size === dims![axis])) return feed
   if ('location' in data)
     throw new OnnxSessionError('INPUT_SHAPE', `input "${input}" is on a device and would have to be padded to [${to}]`)
-  return { data: resized(data as Rows, dims!, to, (count) => zeros(dtype, count) as unknown as Rows), dims: to }
+  return { data: resized(data as Rows, dims!, to, dtype) as unknown as TensorData, dims: to }
 }
 
 /** An output without what belongs to padding. */
-function cut(output: OnnxTensor, shape: Dims = [], actual: Actual): OnnxTensor {
+async function cut(output: OnnxTensor, shape: Dims = [], actual: Actual): Promise<OnnxTensor> {
   const { tensor } = output
   const to = tensor.dims.map((size, axis) => actual[shape[axis] as string] ?? size)
   if (to.every((size, axis) => size === tensor.dims[axis])) return output
-  const source = output.data as unknown as Rows
-  const data = resized(source, tensor.dims, to, (count) => zeros(output.type, count) as unknown as Rows)
+  // What was kept on the device comes down.
+  const source = (await output.getData()) as unknown as Rows
+  const data = resized(source, tensor.dims, to, output.type)
+  const { type } = tensor
+  output.dispose()
   const Tensor = tensor.constructor as new (type: string, data: unknown, dims: readonly number[]) => typeof tensor
-  return new OnnxTensor(new Tensor(tensor.type, data, to))
+  return new OnnxTensor(new Tensor(type, data, to))
 }
 
 /** The elements of an array with dims `from` as one with dims `to`: cut off at the end of each dim, or filled up there. */
-function resized(source: Rows, from: readonly number[], to: readonly number[], make: (count: number) => Rows): Rows {
-  const target = make(to.reduce((product, size) => product * size, 1))
-  const strides = (dims: readonly number[]) => dims.map((_, i) => dims.slice(i + 1).reduce((a, b) => a * b, 1))
-  const [fromStrides, toStrides] = [strides(from), strides(to)]
+function resized(source: Rows, from: readonly number[], to: readonly number[], dtype: string): Rows {
+  const product = (dims: readonly number[]) => dims.reduce((count, size) => count * size, 1)
+  const target = zeros(dtype, product(to)) as unknown as Rows
+  // Rows of the last axis that differs, with all that is in them, are copied in one go.
+  const last = to.findLastIndex((size, axis) => size !== from[axis])
   const copy = (axis: number, at: number, into: number): void => {
-    if (axis === from.length) {
-      target[into] = source[at]
-      return
-    }
-    for (let i = 0; i < Math.min(from[axis]!, to[axis]!); i++)
-      copy(axis + 1, at + i * fromStrides[axis]!, into + i * toStrides[axis]!)
+    const [step, stride] = [product(from.slice(axis + 1)), product(to.slice(axis + 1))]
+    const count = Math.min(from[axis]!, to[axis]!)
+    if (axis < last) for (let i = 0; i < count; i++) copy(axis + 1, at + i * step, into + i * stride)
+    else if (source.subarray) target.set!(source.subarray(at, at + count * step), into)
+    else for (let i = 0; i < count * step; i++) target[into + i] = source[at + i]
   }
   copy(0, 0, 0)
   return target

@@ -7,10 +7,10 @@ import { createOptimizer, type Optimizer } from '../../src/api.ts'
 import { unfrozen } from '../../src/codegen/frozen.ts'
 import { OnnxSessionError } from '../../src/runtime/error.ts'
 import { defineModel, frozen } from '../../src/runtime/node.ts'
-import type { OnnxTensor, Session } from '../../src/runtime/types.ts'
+import type { Dims, IoInfo, OnnxTensor, Session } from '../../src/runtime/types.ts'
 import { hasShared, shared } from '../support/shared.ts'
 import { temporaryFolder } from '../support/temporary.ts'
-import { fakeOrt, infoOf, io } from './support/fake-ort.ts'
+import { FakeTensor, fakeOrt, infoOf, io } from './support/fake-ort.ts'
 
 let optimizer: Optimizer
 beforeAll(() => {
@@ -31,7 +31,7 @@ async function open(name: string, sizes: readonly number[]) {
       return { dims: { sequence }, frozen: { sequence }, info, url: output, bytes: report.bytesAfter }
     }),
   )
-  const info = unfrozen(built)
+  const info = unfrozen(built as never)
   const [{ url, bytes }] = built as [(typeof built)[0]]
   const variant = { target: 'cpu', device: 'cpu', info, url, bytes, ort }
   const session = await defineModel([{ ...variant, frozen: frozen(built) }])()
@@ -88,6 +88,84 @@ test('without a mask a sequence is not padded, a batch is; sizes are opened when
   const sequence = await make('sequence')
   await expect(run(sequence, { x: [[1, 2]] })).rejects.toBeInstanceOf(OnnxSessionError)
   await run(sequence, { x: [[1, 2], [3, 4]] }) // biome-ignore format: rows
+})
+
+/** A model of 2 and 4 of `sequence` that gives zeros of its declared shape, on the device if `location` says so. */
+async function twoSizes(mask: IoInfo, output: (size: number) => Dims, location = 'cpu') {
+  const at = (size: number) =>
+    infoOf([{ ...mask, shape: mask.shape!.map((dim) => dim ?? size) }], [io('y', 'float32', output(size))])
+  const built = [2, 4].map((sequence) => ({
+    dims: { sequence },
+    frozen: { sequence },
+    info: at(sequence),
+    url: `/${sequence}`,
+    bytes: 1,
+  }))
+  const fake = fakeOrt([mask.name])
+  const create = fake.InferenceSession.create
+  fake.InferenceSession.create = async (model, options) => {
+    const session = await create(model, options)
+    const dims = output(Number(String(model).slice(1))) as number[]
+    const run: typeof session.run = async (feeds, names) => {
+      await session.run(feeds, names)
+      const values = Float32Array.from({ length: dims.reduce((count, size) => count * size, 1) }, (_, i) => i)
+      return { y: Object.assign(new FakeTensor('float32', values, dims), { location }) }
+    }
+    return { ...session, run }
+  }
+  const info = unfrozen(built as never)
+  const variant = { target: 'cpu', device: 'cpu', info, url: '/2', bytes: 1, ort: async () => fake }
+  return { fake, info, session: await defineModel([{ ...variant, frozen: frozen(built) }])() }
+}
+
+const mask = (name: string, dtype: string, shape: Dims = [1, null]) => io(name, dtype, shape)
+
+test.each([
+  [mask('attention_mask', 'int64'), true],
+  [mask('mask', 'float32'), true],
+  [mask('mask', 'bool', [1, 1, null]), true],
+  // Added to scores: zero is no padding.
+  [mask('attention_mask', 'float32', [1, 1, null]), false],
+  [mask('key_padding_mask', 'bool'), false],
+  [mask('input_ids', 'int64'), false],
+] as const)('%o hides padding: %s', async (input, hides) => {
+  const { session } = await twoSizes(input, () => [])
+  const dims = input.shape!.map((dim) => (dim === null ? 3 : 1))
+  const Row = { int64: BigInt64Array, float32: Float32Array, bool: Uint8Array }[input.dtype as 'int64']
+  const result = run(session, { [input.name]: { data: new Row(3), dims } })
+  if (hides) await result
+  else await expect(result).rejects.toMatchObject({ code: 'INPUT_SHAPE', message: expect.stringContaining('no mask') })
+})
+
+test('outputs are cut along every axis that has the name, also those that were kept on the device', async () => {
+  const input = mask('mask', 'int32')
+  for (const location of ['cpu', 'gpu-buffer']) {
+    const { info, session } = await twoSizes(input, (size) => [1, size, 2, size], location)
+    expect(info.outputs[0]!.shape).toEqual([1, 'sequence', 2, 'sequence'])
+    const { y } = await run(session, { mask: [[1, 1, 1]] })
+    expect(y!.toNested()).toEqual([[[[0, 1, 2], [4, 5, 6]], [[8, 9, 10], [12, 13, 14]], [[16, 17, 18], [20, 21, 22]]]]) // biome-ignore format: rows
+  }
+})
+
+test('an output whose size follows in another way is given for exact sizes alone', async () => {
+  const { info, session } = await twoSizes(mask('mask', 'int32'), (size) => [1, size + 1])
+  expect(info.outputs[0]!.shape).toEqual([1, null])
+  expect((await run(session, { mask: [[1, 1]] }))['y']!.dims).toEqual([1, 3])
+  await expect(run(session, { mask: [[1, 1, 1]] })).rejects.toMatchObject({
+    code: 'INPUT_SHAPE',
+    message: expect.stringMatching(/"y".*exactly \{"sequence":4\}/),
+  })
+  await expect(session.run({ mask: [[1, 1, 1]] } as never, { outputs: [] })).resolves.toEqual({})
+})
+
+test('tensors on the device are fed as they are where they have a size exactly', async () => {
+  const { fake, session } = await twoSizes(mask('mask', 'float32'), () => [])
+  const onDevice = (size: number) =>
+    Object.assign(new FakeTensor('float32', new Float32Array(size), [1, size]), { location: 'gpu-buffer' })
+  const tensor = onDevice(4)
+  await run(session, { mask: tensor })
+  expect(fake.fed['mask']).toBe(tensor)
+  await expect(run(session, { mask: onDevice(3) })).rejects.toMatchObject({ code: 'INPUT_SHAPE' })
 })
 
 test('an import with several sizes emits each, and one session for all', async () => {

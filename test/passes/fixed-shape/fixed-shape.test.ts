@@ -49,6 +49,25 @@ test('by dimension', async () => {
   })
 })
 
+test('as lists: the same', async () => {
+  const [maps, lists] = [sample(), sample()]
+  await run(maps, { dim: { batch: '5', sequence: '2' } })
+  await run(lists, { dimParam: ['batch', 'sequence'], dimValue: ['5', '2'] })
+  expect(bytesOf(lists)).toEqual(bytesOf(maps))
+  const [byMap, byList] = [sample(), sample()]
+  await run(byMap, { shape: { a: '2x3x4' } })
+  await run(byList, { inputName: ['a'], inputShape: ['2x3x4'] })
+  expect(bytesOf(byList)).toEqual(bytesOf(byMap))
+})
+
+test('a dimension may have no elements, an input may not', async () => {
+  const model = sample()
+  await run(model, { dim: { batch: '1', sequence: '0' } })
+  expect(shapes(copyOf(model))['a']).toEqual([1, 0, 4])
+  const feeds = { a: Tensor.float32([1, 0, 4], []), b: Tensor.float32([1, 1, 4], [1, 2, 3, 4]) }
+  expect((await runModel(copyOf(model), feeds))['turned']!.dims).toEqual([4, 0, 1])
+})
+
 test('an unnamed dimension is fixed by its input alone', async () => {
   const model = sample()
   await run(model, { shape: { b: '2x1x4' } })
@@ -118,6 +137,18 @@ describe('errors', () => {
     ['zero', { shape: { a: '0x2x4' } }, /"0x2x4" is no shape/],
     ['negative', { dim: { batch: '-1' } }, /"-1" is no size for the dimension "batch"/],
     ['fraction', { dim: { batch: '1.5' } }, /"1.5" is no size/],
+    [
+      'lists of two lengths',
+      { dimParam: ['batch', 'sequence'], dimValue: ['1'] },
+      /`dim_value` differ in length: 2 and 1/,
+    ],
+    ['one list alone', { inputShape: ['1x2x4'] }, /`input_name` and `input_shape` differ in length: 0 and 1/],
+    ['a name twice', { dim: { batch: '1' }, dimParam: ['batch'], dimValue: ['2'] }, /"batch" would be 1 and 2 at once/],
+    [
+      'both forms as lists',
+      { dimParam: ['batch'], dimValue: ['1'], inputName: ['a'], inputShape: ['1x2x4'] },
+      /together/,
+    ],
     ['both forms', { dim: { batch: '1' }, shape: { a: '1x2x4' } }, /can not be used together/],
   ])('%s', async (_, options, expected) => {
     expect(await message(options)).toMatch(expected)
