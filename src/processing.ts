@@ -38,6 +38,8 @@ export const spectrogram: MakeStep<(typeof STEPS)['spectrogram']['params']> = ma
 export const mel: MakeStep<(typeof STEPS)['mel']['params']> = make('mel')
 /** Spectrogram and mel bands as Whisper wants them: log10, 8 below the peak at least, (x + 4) / 4 */
 export const logMel: MakeStep<(typeof STEPS)['logMel']['params']> = make('logMel')
+/** Kaldi's logarithmic filter banks [frames, mels]: whole windows alone, without their mean, with pre-emphasis */
+export const fbank: MakeStep<(typeof STEPS)['fbank']['params']> = make('fbank')
 /** Changes the size of an image */
 export const resize: MakeStep<(typeof STEPS)['resize']['params']> = make('resize')
 /** The middle of an image */

@@ -146,6 +146,29 @@ const table = {
     doc: 'Spectrogram and mel bands as Whisper wants them: log10, 8 below the peak at least, (x + 4) / 4',
     params: melParams as typeof melParams,
   },
+  fbank: {
+    doc: "Kaldi's logarithmic filter banks [frames, mels]: whole windows alone, without their mean, with pre-emphasis",
+    params: {
+      mels: melParams.mels as (typeof melParams)['mels'],
+      sampleRate: melParams.sampleRate as (typeof melParams)['sampleRate'],
+      window: { type: 'integer', min: 2, default: 400, doc: 'Samples in a window' },
+      hop: melParams.hop as (typeof melParams)['hop'],
+      windowType: { type: 'enum', values: ['povey', 'hann', 'hamming'], default: 'povey', doc: 'Shape of the window' },
+      preemphasis: {
+        type: 'number',
+        min: 0,
+        max: 1,
+        default: 0.97,
+        doc: 'Share of the sample before that is taken off',
+      },
+      lowest: { type: 'number', min: 0, default: 20, doc: 'Hertz where the first band begins' },
+      scale: { type: 'number', default: 1, doc: 'Factor of samples; 32768 where a model wants 16-bit numbers' },
+      frames: { type: 'integer', min: 1, doc: 'How many: padded with zeros or cut; any if left out' },
+      mean: { type: 'numbers', doc: 'Subtracted at the end, one number or one per band' },
+      std: { type: 'numbers', doc: 'Divides after that, one number or one per band' },
+      input: input as typeof input,
+    },
+  },
   resize: {
     doc: 'Changes the size of an image',
     params: {

@@ -53,6 +53,7 @@ const CASES: Record<string, [pre: string, post: string, dims: Dim[], input: Tens
     Tensor.float32([sound.length], sound),
   ],
   'an image out': ['image', 'toImage(mean:[0.1,0.2,0.1],std:0.5)', [1, 3, 20, 24], pixels(photo)],
+  'filter banks': ['fbank(mels:40)', '', [1, 'n', 40], Tensor.float32([sound.length], sound)],
   'log mel': ['logMel(window:64)', '', [1, 80, 'n'], Tensor.float32([sound.length], sound)],
 }
 
