@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { type AdapterDefinition, type AdapterFile, type AdapterSet, adapterSet } from './adapters.ts'
 import { download, downloadFiles } from './download.ts'
@@ -37,7 +37,7 @@ const node: Platform = {
     // ONNX Runtime looks beside the model only if it is given no data at all.
     for (const { path, url, bytes } of external.length ? (variant.external ?? []) : [])
       if (!external.some((given) => given.path === path))
-        external.push({ path, data: await loadBytes(String(url), bytes) })
+        external.push({ path, data: await readLarge(toPath(url), bytes) })
     const derived = {
       ...(options.threads && { intraOpNumThreads: options.threads }),
       ...(external.length > 0 && { externalData: external }),
@@ -46,6 +46,22 @@ const node: Platform = {
     // onnxruntime-node runs one call after the other by itself; the queue is for `dispose`, which waits for them.
     return { ort, raw: device === 'webgpu' ? releasedAtExit(raw) : raw, queue: serialQueue() }
   },
+}
+
+/** The first bytes of a file, which `readFile` only reads up to 2 GiB. */
+async function readLarge(path: string, bytes: number): Promise<Uint8Array> {
+  const data = new Uint8Array(bytes)
+  const file = await open(path)
+  try {
+    for (let at = 0; at < bytes; ) {
+      const { bytesRead } = await file.read(data, at, Math.min(1 << 30, bytes - at), at)
+      if (!bytesRead) throw new OnnxSessionError('DOWNLOAD_FAILED', `${path}: expected ${bytes} bytes, got ${at}`)
+      at += bytesRead
+    }
+  } finally {
+    await file.close()
+  }
+  return data
 }
 
 /** A process that ends with a WebGPU session open crashes: the device is gone before the session. */
