@@ -1,6 +1,7 @@
-import type { PluginFor } from '../src/plugin/index.ts'
+import type { Plugin } from 'rollup'
+import type { PluginOptions } from '../src/options/index.ts'
 import { unpluginOnnx } from '../src/plugin/index.ts'
 
-const onnx: PluginFor<'rollup'> = unpluginOnnx.rollup
+const onnx: (options?: PluginOptions) => Plugin = unpluginOnnx.rollup
 
 export { onnx as default, onnx as 'module.exports' }

@@ -1,6 +1,7 @@
-import type { PluginFor } from '../src/plugin/index.ts'
+import type { RspackPluginInstance } from '@rspack/core'
+import type { PluginOptions } from '../src/options/index.ts'
 import { unpluginOnnx } from '../src/plugin/index.ts'
 
-const onnx: PluginFor<'rspack'> = unpluginOnnx.rspack
+const onnx: (options?: PluginOptions) => RspackPluginInstance = unpluginOnnx.rspack
 
 export { onnx as default, onnx as 'module.exports' }

@@ -1,6 +1,7 @@
-import type { PluginFor } from '../src/plugin/index.ts'
+import type { WebpackPluginInstance } from 'webpack'
+import type { PluginOptions } from '../src/options/index.ts'
 import { unpluginOnnx } from '../src/plugin/index.ts'
 
-const onnx: PluginFor<'webpack'> = unpluginOnnx.webpack
+const onnx: (options?: PluginOptions) => WebpackPluginInstance = unpluginOnnx.webpack
 
 export { onnx as default, onnx as 'module.exports' }

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { parse } from 'acorn'
 import { describe, expect, test } from 'vitest'
 
@@ -42,4 +42,32 @@ test('what ships to users imports nothing but itself', () => {
     )
     expect(specifiers.filter((specifier) => !/^(?:\.\/runtime-|node:)/.test(specifier))).toEqual([])
   }
+})
+
+describe('declarations', () => {
+  /** Packages that a declaration file and all that it leads to import. */
+  function packagesOf(file: string, seen = new Set<string>()): string[] {
+    if (seen.has(file)) return []
+    seen.add(file)
+    const text = readFileSync(file, 'utf8')
+    return [...text.matchAll(/^(?:import|export) .*?from '([^'\s]+)'|\bimport\('([^'\s]+)'/gm)].flatMap(
+      ([, from, inline]) => {
+        const specifier = from ?? inline
+        if (!specifier!.startsWith('.')) return [specifier!]
+        return packagesOf(resolve(dirname(file), specifier!.replace(/\.ts$/, '.d.ts')), seen)
+      },
+    )
+  }
+
+  // Projects that check the declarations of libraries too would need every bundler there is, and every driver of unstorage.
+  test.each(entries.filter(([name]) => name !== '.' && name !== './client'))(
+    '%s ask for no packages that its users need not have',
+    (name, entry) => {
+      const { types } = entry as { types: string }
+      const own: Record<string, string> = { './rspack': '@rspack/core', './farm': '@farmfe/core' }
+      const needed = ['onnxruntime-node', own[name] ?? name.slice(2)]
+      const asked = packagesOf(join(root, types)).filter((name) => !name.startsWith('node:'))
+      expect(asked.filter((name) => !needed.includes(name))).toEqual([])
+    },
+  )
 })

@@ -1,4 +1,3 @@
-import type { Driver, Storage } from 'unstorage'
 import type { ParamInput, ParamTable } from '../params/spec.ts'
 import type { passes } from '../passes/index.ts'
 import type { choiceParams, generalParams, shapeParams } from './general.ts'
@@ -62,8 +61,25 @@ export interface CacheOptions {
   storage?: RemoteStorage | undefined
 }
 
-/** A shared cache: any storage or driver of `unstorage`. */
-export type RemoteStorage = Storage | Driver
+/**
+ * A shared cache: any storage or driver of `unstorage`, described by what is used of it. The library's own types name the packages of
+ * all its drivers, which a project's type check would then ask for.
+ */
+export type RemoteStorage = StorageLike | DriverLike
+
+/** What `createStorage` gives. */
+interface StorageLike {
+  mount(base: string, driver: never): unknown
+  getItemRaw(key: string): Promise<unknown>
+  setItemRaw(key: string, value: unknown): Promise<void>
+}
+
+/** What a module of `unstorage/drivers` gives. */
+interface DriverLike {
+  hasItem(key: string, options: object): boolean | Promise<boolean>
+  getItem(key: string, options?: object): unknown
+  getKeys(base: string, options: object): string[] | Promise<string[]>
+}
 
 /** What the importing bundle runs on, and the bundler's mode. */
 export interface Environment {

@@ -1,5 +1,5 @@
+import type { RemoteStorage } from '../options/index.ts'
 import type { AnyPass, Note } from '../passes/pass.ts'
-import type { RemoteStorage } from './cache/remote.ts'
 import type { BuildProgress } from './types.ts'
 
 export interface CacheConfig {

@@ -1,5 +1,4 @@
 export { filesOf, SIDECAR } from './cache/entry.ts'
-export type { RemoteStorage } from './cache/remote.ts'
 export { type PruneOptions, type PruneResult, Store, type StoredEntry } from './cache/store.ts'
 export { type CacheConfig, DEFAULT_LIMITS, type PipelineConfig } from './config.ts'
 export { deliver } from './deliver.ts'

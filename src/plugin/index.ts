@@ -6,8 +6,5 @@ export type { PluginOptions } from '../options/index.ts'
 
 type Instance = UnpluginInstance<PluginOptions | undefined, false>
 
-/** The factory for one bundler: takes the plugin's options, returns what the bundler's `plugins` takes. */
-export type PluginFor<Bundler extends keyof Instance> = Instance[Bundler]
-
 export const unpluginOnnx: Instance = createUnplugin(createPlugin)
 export default unpluginOnnx

@@ -1,10 +1,8 @@
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Driver, Storage } from 'unstorage'
+import type { RemoteStorage } from '../../options/index.ts'
 import { type Entry, filesOf, parseEntry, SIDECAR } from './entry.ts'
-
-/** An unstorage storage, or one of its drivers (which is then closed with the pipeline). */
-export type RemoteStorage = Storage | Driver
 
 /**
  * Files travel in pieces: no store has to take a value of hundreds of megabytes (Redis ends at 512 MB, JavaScript strings
@@ -20,6 +18,7 @@ const TIMEOUT_MS = 30_000
  * last) and `<hash>:<n>` (pieces of the files). What comes from there is checked by its hashes before it is used.
  */
 export class RemoteCache {
+  /** A driver is closed with the pipeline, a storage is not ours. */
   readonly #given: RemoteStorage
   #storage: Promise<Storage> | undefined
   readonly #timeout: number
@@ -90,7 +89,7 @@ export class RemoteCache {
     const given = this.#given
     this.#storage ??= isStorage(given)
       ? Promise.resolve(given)
-      : import('unstorage').then(({ createStorage }) => createStorage({ driver: given }))
+      : import('unstorage').then(({ createStorage }) => createStorage({ driver: given as Driver }))
     return this.#storage
   }
 
@@ -107,7 +106,7 @@ export class RemoteCache {
   }
 }
 
-function isStorage(storage: RemoteStorage): storage is Storage {
+function isStorage(storage: RemoteStorage): storage is RemoteStorage & Storage {
   return 'mount' in storage && typeof storage.mount === 'function'
 }
 
