@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { OnnxError } from '../../onnx/errors.ts'
 import { foldCase } from '../../params/case.ts'
+import { nearest } from '../../params/nearest.ts'
 import { findKey, OPTIONS } from '../../params/read.ts'
 import type { ParamOutput, StepTable, StepValue } from '../../params/spec.ts'
 import { parseSteps } from '../../params/steps.ts'
@@ -25,7 +26,7 @@ const params = {
   },
   toolCommand: {
     type: 'enum',
-    values: ['imagenet', 'mobilenet', 'superresolution', 'yolo', 'whisper'],
+    values: ['imagenet', 'mobilenet', 'superresolution', 'yolo', 'yolo_detection', 'whisper', 'transformers_and_bert'],
     doc: 'Ready steps before and after the model by one name, as in other tools',
   },
   toolCommandArgs: {
@@ -41,7 +42,34 @@ const TOOLS: Readonly<Record<string, readonly [pre: readonly StepName[], post: r
   mobilenet: [['imagenet'], ['softmax']],
   superresolution: [['superresolution'], ['superresolution']],
   yolo: [['yolo'], ['yolo']],
+  yolo_detection: [['yolo'], ['yolo']],
   whisper: [['whisper'], []],
+}
+
+/** What comes after a model of text, by its task. */
+const TASKS: Readonly<Record<string, readonly StepName[]>> = {
+  QuestionAnswering: ['answer'],
+  SequenceClassification: ['topK'],
+  NextSentencePrediction: ['argMax'],
+}
+
+/** The steps of a tool. @throws OnnxError `OPTION_VALUE` for a task that there is not */
+function toolSteps(
+  command: string | undefined,
+  args: Readonly<Record<string, string>>,
+): readonly [pre: readonly StepName[], post: readonly StepName[], own: readonly string[]] {
+  if (command !== 'transformers_and_bert') return [...((command && TOOLS[command]) || [[], []]), []]
+  const own = Object.keys(args).filter((name) => ['task', 'tasktype', 'nlptasktype'].includes(foldCase(name)))
+  const given = own.map((name) => args[name]!)[0]
+  const task = Object.keys(TASKS).find((known) => given && foldCase(known) === foldCase(given))
+  if (task) return [['tokens'], TASKS[task]!, own]
+  throw new OnnxError(
+    'OPTION_VALUE',
+    `\`toolCommand\` ${command} ${given ? `has no task '${given}'` : 'needs a task'}`,
+    {
+      hint: `Set it: toolCommandArgs=task:${Object.keys(TASKS)[0]}. Tasks: ${Object.keys(TASKS).join(', ')}.`,
+    },
+  )
 }
 
 /** Names that other tools give to arguments, in one case. */
@@ -50,6 +78,9 @@ const ALIASES: Readonly<Record<string, string>> = {
   targetshape: 'size',
   resizeto: 'resize',
   cropto: 'size',
+  crop: 'size',
+  nmsthreshold: 'iouThreshold',
+  vocabfile: 'tokenizer',
 }
 
 export type ProcessingOptions = ParamOutput<typeof params>
@@ -64,8 +95,8 @@ export function stepsOf(options: ProcessingOptions): {
   post: readonly StepValue[]
 } {
   const { preprocess, postprocess, toolCommand, toolCommandArgs = {} } = options
-  const [pre, post] = (toolCommand && TOOLS[toolCommand]) || [[], []]
-  const known = new Set<string>()
+  const [pre, post, own] = toolSteps(toolCommand, toolCommandArgs)
+  const known = new Set<string>(own)
   const named = (steps: readonly StepName[]) =>
     steps.flatMap((step) => {
       const given = Object.entries(toolCommandArgs).flatMap(([name, value]) => {
@@ -79,11 +110,14 @@ export function stepsOf(options: ProcessingOptions): {
   const unknown = Object.keys(toolCommandArgs).find((name) => !known.has(name))
   if (unknown !== undefined) {
     const all = [...new Set([...pre, ...post].flatMap((step) => Object.keys(stepTable[step]!.params)))]
+    const near = nearest(unknown, all)
     throw new OnnxError(
       'OPTION_UNKNOWN',
       `\`toolCommand\` ${toolCommand ?? 'is not set: it'} takes no argument '${unknown}'`,
       {
-        hint: all.length ? `Arguments: ${all.join(', ')}.` : 'Arguments need a toolCommand.',
+        hint: all.length
+          ? `${near ? `Did you mean '${near}'? ` : ''}Arguments: ${all.join(', ')}.`
+          : 'Arguments need a toolCommand.',
       },
     )
   }

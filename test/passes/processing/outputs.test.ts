@@ -34,6 +34,18 @@ describe('classes', () => {
     for (const [i, wanted] of [a[1]!, a[2]!, b[2]!, b[0]!].entries()) expect(found[i]).toBeCloseTo(wanted, 6)
   })
 
+  test('no more classes than there are, where their number is not known before', async () => {
+    const model = passingOn([1, 'classes'])
+    await process(model, { postprocess: 'topK(5)' })
+    for (const [count, wanted] of [
+      [3, 3],
+      [9, 5],
+    ] as const) {
+      const y = await evaluate(model, { x: Tensor.float32([1, count], new Float32Array(count)) })
+      expect(y['scores']!.dims).toEqual([1, wanted])
+    }
+  })
+
   test('probabilities of the model stay; more classes than there are are not asked for', async () => {
     const model = passingOn([1, 3], { op: 'Softmax' })
     await process(model, { postprocess: 'topK' })

@@ -40,8 +40,12 @@ const topK: Step = ([flow, ...rest], { k, labels, softmax }, context, name) => {
   if (dtype && !/^float/.test(dtype)) throw mismatch(name, `takes scores, and '${flow!.by}' gives ${dtype}`)
   const scores = dtype === 'float32' ? value : ops.cast(value, 'float32')
   const likely = (softmax ?? !isProbability(value)) ? ops.op('Softmax', [scores], { axis: -1 }) : scores
-  const best = typeof count === 'number' ? Math.min(k as number, count) : (k as number)
-  const [values, classes] = ops.ops('TopK', [likely, [best]], 2, { axis: -1 })
+  // No more than there are.
+  const best =
+    typeof count === 'number'
+      ? [Math.min(k as number, count)]
+      : ops.op('Min', [ops.sizes(likely, -1, Number.MAX_SAFE_INTEGER), [k as number]])
+  const [values, classes] = ops.ops('TopK', [likely, best], 2, { axis: -1 })
   return [
     plain(classes!, 'int64', name, 'classes'),
     plain(values!, 'float32', name, 'scores'),
