@@ -48,10 +48,11 @@ const tokenizer = {
     vocab: Object.fromEntries(WORDS.map((word, id) => [word, id])),
   },
 }
-/** Writes a tokenizer of eleven tokens, as BERT has them, and its configuration: at most nine tokens. */
-export function writeTokenizer(folder: string): void {
+
+/** Writes a tokenizer of eleven tokens, as BERT has them, and its configuration: at most nine tokens unless it is given. */
+export function writeTokenizer(folder: string, config: object = { pad_token: '[PAD]', model_max_length: 9 }): void {
   writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer))
-  writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify({ pad_token: '[PAD]', model_max_length: 9 }))
+  writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify(config))
 }
 
 /** Looks up ids in a table of `rows`, where each is ten times its number; takes a mask and types besides. */
