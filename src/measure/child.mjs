@@ -2,32 +2,14 @@
 // without imports of its own: Node starts it as it is. `isolated.ts` is the other end.
 const ort = (await import(process.argv[2])).default
 
-const ARRAYS = {
-  float32: Float32Array,
-  float64: Float64Array,
-  float16: Uint16Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  int64: BigInt64Array,
-  uint64: BigUint64Array,
-  bool: Uint8Array,
-  int4: Uint8Array,
-  uint4: Uint8Array,
-}
-
 ort.env.logLevel = 'fatal'
 const sessions = new Map()
 let last = 0
 
-function toOrt({ dtype, dims, data }) {
-  if (dtype === 'string') return new ort.Tensor('string', data, dims)
-  const bytes = Uint8Array.from(data)
-  return new ort.Tensor(dtype, new ARRAYS[dtype](bytes.buffer), dims)
-}
+const tensorsOf = (feeds) =>
+  Object.fromEntries(
+    Object.entries(feeds).map(([name, { dtype, dims, data }]) => [name, new ort.Tensor(dtype, data, dims)]),
+  )
 
 function fromOrt({ type, dims, data }) {
   return {
@@ -60,7 +42,7 @@ const jobs = {
     }
   },
   async run({ session, feeds, wanted }) {
-    const given = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]))
+    const given = tensorsOf(feeds)
     const results = await (wanted ? sessions.get(session).run(given, wanted) : sessions.get(session).run(given))
     // Sequences and maps have no dims: they are left out.
     return Object.fromEntries(
@@ -68,7 +50,7 @@ const jobs = {
     )
   },
   async time({ session, feeds, warmUp, runs }) {
-    const given = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]))
+    const given = tensorsOf(feeds)
     const times = []
     for (let i = -warmUp; i < runs; i++) {
       const start = performance.now()

@@ -5,9 +5,12 @@ import { Tensor } from '../graph/tensor.ts'
 import type { DType } from '../onnx/dtypes.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import type { SessionOptions } from '../ort/session.ts'
+import { canCross, elementsOf } from '../ort/tensors.ts'
 
-/** A tensor on its way between processes. */
-type WireTensor = { dtype: DType; dims: number[]; data: Uint8Array | string[] }
+/** A tensor on its way to the process. */
+type WireFeed = { dtype: DType; dims: number[]; data: ArrayBufferView | string[] }
+/** A tensor on its way back. */
+type WireTensor = WireFeed & { data: Uint8Array | string[] }
 
 /** One input or output as ONNX Runtime reports it; `type` is '' for what is no tensor. */
 export interface IoMetadata {
@@ -151,14 +154,15 @@ function refused(message: string): OnnxError {
   )
 }
 
-function toWire(feeds: Feeds): Record<string, WireTensor> {
+function toWire(feeds: Feeds): Record<string, WireFeed> {
   return Object.fromEntries(
     Object.entries(feeds).map(([name, tensor]) => [
       name,
       {
         dtype: tensor.dtype!,
         dims: [...tensor.dims],
-        data: tensor.dtype === 'string' ? tensor.toStrings() : tensor.bytes(),
+        // What cannot cross is for the process to refuse.
+        data: canCross(tensor.dtype) ? elementsOf(tensor) : tensor.bytes(),
       },
     ]),
   )

@@ -26,18 +26,27 @@ export function canCross(dtype: DType | undefined): boolean {
   return dtype !== undefined && (dtype === 'string' || dtype in ARRAYS)
 }
 
-/** A tensor for `session.run`, over the same memory where alignment allows. */
-export async function toOrt(tensor: Tensor): Promise<OrtTensor> {
-  const ort = await loadOrt()
+/** Name of the typed array that onnxruntime takes for an element type; undefined where it takes none. */
+export function arrayNameOf(dtype: DType | undefined): string | undefined {
+  return ARRAYS[dtype as keyof typeof ARRAYS]?.name
+}
+
+/** The elements as onnxruntime takes them, over the same memory where alignment allows. Throws for types that cannot cross. */
+export function elementsOf(tensor: Tensor): ArrayBufferView<ArrayBuffer> | string[] {
   const { dtype } = tensor
-  if (dtype === 'string') return new ort.Tensor('string', tensor.toStrings(), tensor.dims)
-  const ArrayType = dtype && ARRAYS[dtype as keyof typeof ARRAYS]
+  if (dtype === 'string') return tensor.toStrings()
+  const ArrayType = ARRAYS[dtype as keyof typeof ARRAYS]
   if (!ArrayType) throw new Error(`onnxruntime-node takes no ${dtype} tensors`)
   let bytes = tensor.bytes()
   if (bytes.byteOffset % ArrayType.BYTES_PER_ELEMENT || bytes.buffer instanceof SharedArrayBuffer)
     bytes = new Uint8Array(bytes)
-  const data = new ArrayType(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length / ArrayType.BYTES_PER_ELEMENT)
-  return new ort.Tensor(dtype as 'float32', data as Float32Array, tensor.dims)
+  return new ArrayType(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length / ArrayType.BYTES_PER_ELEMENT)
+}
+
+/** A tensor for `session.run`. */
+export async function toOrt(tensor: Tensor): Promise<OrtTensor> {
+  const ort = await loadOrt()
+  return new ort.Tensor(tensor.dtype as 'float32', elementsOf(tensor) as Float32Array, tensor.dims)
 }
 
 /** A tensor from a result of `session.run`, over the same memory. */

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { dirname, extname, join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { OnnxError } from '../../onnx/errors.ts'
+import { arrayNameOf } from '../../ort/tensors.ts'
 import type { Feeds } from '../isolated.ts'
 import { type PageModel, type PageResult, runInPage } from './page.ts'
 import { median } from './statistics.ts'
@@ -81,6 +82,7 @@ export async function benchInBrowser(
         feeds: Object.entries(model.feeds).map(([name, tensor]) => ({
           name,
           type: tensor.dtype!,
+          array: arrayNameOf(tensor.dtype),
           dims: [...tensor.dims],
           url: `/feed/${index}/${encodeURIComponent(name)}`,
         })),

@@ -4,7 +4,8 @@ export interface PageModel {
   threads: number
   url: string
   external: { path: string; data: string }[]
-  feeds: { name: string; type: string; dims: number[]; url: string }[]
+  /** `array` names the typed array of the element type, if there is one. */
+  feeds: { name: string; type: string; array: string | undefined; dims: number[]; url: string }[]
   /** Runs before anything counts; at least 1. */
   warmUp: number
 }
@@ -41,28 +42,15 @@ export async function runInPage(job: PageModel): Promise<PageResult> {
     if (!response.ok) throw new Error(`${url}: ${response.status}`)
     return response.arrayBuffer()
   }
-  const arrays: Record<string, new (buffer: ArrayBuffer) => unknown> = {
-    float32: Float32Array,
-    float64: Float64Array,
-    float16: Uint16Array,
-    int8: Int8Array,
-    uint8: Uint8Array,
-    int16: Int16Array,
-    uint16: Uint16Array,
-    int32: Int32Array,
-    uint32: Uint32Array,
-    int64: BigInt64Array,
-    uint64: BigUint64Array,
-    bool: Uint8Array,
-  }
   const { navigator } = globalThis as { navigator?: { gpu?: { requestAdapter(): Promise<unknown> } } }
   if (job.device === 'webgpu' && !(await navigator?.gpu?.requestAdapter())) throw new Error('no WebGPU adapter')
   const { ort } = globalThis as unknown as { ort: WebOrt }
   ort.env.logLevel = 'error'
   ort.env.wasm.numThreads = job.threads
   const feeds: Record<string, unknown> = {}
-  for (const { name, type, dims, url } of job.feeds) {
-    const Data = arrays[type]
+  const arrays = globalThis as unknown as Record<string, new (buffer: ArrayBuffer) => unknown>
+  for (const { name, type, array, dims, url } of job.feeds) {
+    const Data = array && arrays[array]
     if (!Data) throw new Error(`inputs of ${type} are not passed to the browser`)
     feeds[name] = new ort.Tensor(type, new Data(await bytesOf(url)), dims)
   }
