@@ -4,7 +4,7 @@ import { wasm } from './module.ts'
 import type { BlockLayout } from './slabs.ts'
 import { mergeSlices, sliceLayout } from './slices.ts'
 import { transpose } from './transpose.ts'
-import { codeBlocks } from './work.ts'
+import { type BlockSettings, codeBlocks } from './work.ts'
 
 /**
  * How the scale and zero point of a block are found:
@@ -87,7 +87,6 @@ function quantizeSlice(input: FloatInput, layout: BlockLayout, options: BlockOpt
   const count = channels * blocks
   const isHqq = method === 'hqq'
   return frame((allocate) => {
-    const [steps, least] = SEARCH[bits]
     const byteLength = order === 'blocks' ? (count * size * bits) / 8 : channels * length
     const at = {
       scales: allocate(count * 4),
@@ -95,8 +94,8 @@ function quantizeSlice(input: FloatInput, layout: BlockLayout, options: BlockOpt
       codes: allocate(byteLength),
     }
     const finite = codeBlocks(input, layout, {
-      ...{ ...at, method, size, bits, symmetric, steps, least },
-      scaleType: SCALE_TYPES[options.scaleType ?? 'float32'],
+      ...settingsOf(options, size),
+      ...at,
       inPlace: order === 'original',
     })
     const packed =
@@ -116,6 +115,15 @@ function quantizeSlice(input: FloatInput, layout: BlockLayout, options: BlockOpt
       zeroPoints: inRows ? packRows(zeroPoints, channels, bits) : packCodes(inOrder(zeroPoints), bits),
     }
   })
+}
+
+/** Options as the kernels want them. */
+export function settingsOf(
+  { bits, method = 'minmax', symmetric = false, scaleType = 'float32' }: BlockOptions,
+  size: number,
+): BlockSettings {
+  const [steps, least] = SEARCH[bits]
+  return { method, size, bits, symmetric, scaleType: SCALE_TYPES[scaleType], steps, least }
 }
 
 function checkBlockSize(size: number, length: number, order: 'blocks' | 'original'): number {
@@ -190,18 +198,6 @@ function cropRows(values: Uint8Array<ArrayBuffer>, width: number, kept: number):
   const result = new Uint8Array((values.length / width) * kept)
   for (let row = 0; row * kept < result.length; row++)
     result.set(values.subarray(row * width, row * width + kept), row * kept)
-  return result
-}
-
-/** Zero points of `blocks` order, a byte each: [channels, blocks]. */
-export function unpackZeroPoints(packed: Uint8Array, channels: number, blocks: number, bits: 2 | 4 | 8): Uint8Array {
-  const perByte = 8 / bits
-  const width = packed.length / channels
-  const mask = 2 ** bits - 1
-  const result = new Uint8Array(channels * blocks)
-  for (let c = 0; c < channels; c++)
-    for (let b = 0; b < blocks; b++)
-      result[c * blocks + b] = (packed[c * width + Math.floor(b / perByte)]! >> ((b % perByte) * bits)) & mask
   return result
 }
 

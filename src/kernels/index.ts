@@ -11,9 +11,9 @@ export {
   packCodes,
   type QuantizedBlocks,
   quantizeBlocks,
-  unpackZeroPoints,
 } from './blocks.ts'
 export { type Bnb4, quantizeBnb4 } from './bnb4.ts'
+export { compensate, factorRows, type QuantizedRows, type RowsToQuantize } from './compensate.ts'
 export { codeReader, dequantize } from './dequantize.ts'
 export { withFactors } from './factors.ts'
 export {

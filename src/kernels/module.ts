@@ -47,6 +47,8 @@ export interface Exports {
   transpose8: Transpose
   packPairs(x: number, n: number, out: number): void
   quantizeBlocks(work: number): number
+  compensate(rows: number): void
+  factorRows(x: number, rows: number, length: number, first: number): number
   compare(x: number, y: number, n: number, result: number): void
   histogram(
     x: number,

@@ -1,3 +1,4 @@
+import { factorRows } from '../../../../kernels/index.ts'
 import type { Hessian } from './hessians.ts'
 import type { Products } from './products.ts'
 
@@ -59,20 +60,8 @@ async function factorOf(
       for (let i = 0; i < rest.length; i++) rest[i]! -= explained[i]!
     }
     for (let r = 0; r < rows; r++) rest[r * length + start + r]! += damping
-    for (let r = rows - 1; r >= 0; r--) {
-      const k = start + r
-      const row = rest.subarray(r * length, r * length + k + 1)
-      for (let below = r + 1; below < rows; below++) {
-        const by = factor[(start + below) * length + k]!
-        if (by === 0) continue
-        const other = factor.subarray((start + below) * length, (start + below) * length + k + 1)
-        for (let j = 0; j <= k; j++) row[j]! -= by * other[j]!
-      }
-      const pivot = row[k]!
-      if (!(pivot > 0)) return undefined
-      const root = Math.sqrt(pivot)
-      for (let j = 0; j <= k; j++) factor[k * length + j] = row[j]! / root
-    }
+    if (!factorRows(rest, length, start)) return undefined
+    factor.set(rest, start * length)
   }
   for (let k = 0; k < length; k++) {
     const row = factor.subarray(k * length, k * length + k + 1)
