@@ -98,7 +98,7 @@ export async function run(
       return { changes: inlined }
     }
   }
-  if (options.algorithm === 'gptq') await onData(model, planned, options, context, part)
+  const damping = options.algorithm === 'gptq' ? await onData(model, planned, options, context, part) : undefined
   await tools.jobs.run(context)
   tools.jobs.keep()
   const counts: Record<string, number> = {}
@@ -113,24 +113,27 @@ export async function run(
     plan.emit()
   }
   prune(tools.leftovers)
-  return { changes: done + smoothed + inlined, data: { quantized: counts } }
+  return {
+    changes: done + smoothed + inlined,
+    data: { quantized: counts, ...(damping === undefined ? {} : { damping }) },
+  }
 }
 
-/** Quantizes weights of products on calibration data; says which are left to a search without data. */
+/** Quantizes weights of products on calibration data; says which are left to a search without data. Gives the damping it took. */
 async function onData(
   model: Model,
   planned: readonly { node: Node; plan: Planned }[],
   options: WeightOptions,
   context: PassContext,
   part: Part | undefined,
-): Promise<void> {
+): Promise<number | undefined> {
   const isTable = ({ opType }: Node): boolean => opType === 'Gather'
   const tables = new Set(planned.flatMap(({ node, plan }) => (isTable(node) ? [plan.job] : [])))
   const products = planned.flatMap(({ node, plan: { job } }) =>
     isTable(node) || tables.has(job) ? [] : [{ node, job }],
   )
   const data = openData(model, { ...options, calibration: options.calibration! })
-  await quantizeOnData(model, products, part ? part.samples(data) : data, context)
+  const damping = await quantizeOnData(model, products, part ? part.samples(data) : data, context)
   for (const { node, job } of products)
     if (!job.result)
       context.note({
@@ -139,6 +142,7 @@ async function onData(
         message: `the weight of ${node.opType} is quantized without data: its input was not seen, or another node reads the weight too`,
         node: node.label,
       })
+  return damping
 }
 
 /** Weights that get 8 bits where others get 4. */

@@ -4,6 +4,7 @@ import type { Model } from '../../../../src/graph/model.ts'
 import { Tensor } from '../../../../src/graph/tensor.ts'
 import { compare, quantizeBlocks } from '../../../../src/kernels/index.ts'
 import { createOrtService } from '../../../../src/ort/service.ts'
+import { chooseDamping } from '../../../../src/passes/quantize/weights/gptq/damping.ts'
 import { correctionsOf } from '../../../../src/passes/quantize/weights/gptq/factor.ts'
 import { openProducts } from '../../../../src/passes/quantize/weights/gptq/products.ts'
 import { solve } from '../../../../src/passes/quantize/weights/gptq/solve.ts'
@@ -70,7 +71,7 @@ describe('weights quantized on data', () => {
     const [length, columns] = [40, 8]
     const sums = new Float32Array(length * length)
     for (let k = 0; k < length; k++) sums[k * length + k] = k === 5 ? 0 : 1 + (k % 3)
-    const corrections = await correctionsOf({ sums, length, rows: 1000 }, products)
+    const corrections = await correctionsOf({ sums, length }, 0.01, products)
     expect(corrections!.every((value, i) => value === (i % (length + 1) === 0 ? 1 : 0))).toBe(true)
     const weights = Float32Array.from(noise(length * columns, 3))
     const options = { bits: 4, blockSize: 16, method: 'mse' } as const
@@ -88,8 +89,7 @@ describe('weights quantized on data', () => {
     for (let r = 0; r < 150; r++)
       for (let i = 0; i < length; i++)
         for (let j = 0; j < length; j++) sums[i * length + j]! += x[r * length + i]! * x[r * length + j]!
-    const rows = 1e9
-    const corrections = (await correctionsOf({ sums, length, rows }, products))!
+    const corrections = (await correctionsOf({ sums, length }, 0.01, products))!
     await products.release()
     const mean = Array.from({ length }, (_, k) => sums[k * length + k]!).reduce((a, b) => a + b) / length
     const damped = (i: number, j: number): number => sums[i * length + j]! + (i === j ? 0.01 * mean : 0)
@@ -181,4 +181,34 @@ describe.skipIf(!hasShared)('trained sentence embeddings', () => {
     const cosines = expected.map((vector, i) => compare(vector, found[i]!).cosine)
     expect(cosines.reduce((sum, cosine) => sum + cosine, 0) / cosines.length).toBeGreaterThan(0.992)
   })
+})
+
+describe('damping', () => {
+  const columns = 32
+  const weights = Float32Array.from(noise(WIDTH * columns, 11))
+  /** Samples of few rows each, the same hidden numbers in all, or noise of their own that dwarfs them. */
+  const choose = async (samples: number, rowsOfSample: number, own: number): Promise<number> => {
+    const model = await draw(({ input, op, weight }) => op.MatMul(input('x', ['n', WIDTH]), weight([WIDTH, columns])))
+    const products = await openProducts(createOrtService(), 1)
+    const data = {
+      async *open() {
+        for (let i = 0; i < samples; i++) {
+          const common = correlated(rowsOfSample, 20 + i)
+          const extra = noise(common.length, 500 + i)
+          const x = common.map((value, k) => value * (1 - own) + 20 * own * extra[k]!)
+          yield { x: Tensor.float32([rowsOfSample, WIDTH], x) }
+        }
+      },
+    }
+    const options = { bits: 4, blockSize: 16, method: 'mse' } as const
+    const probe = { value: model.graph.inputs[0]!, length: WIDTH, options, weights: () => weights }
+    const damping = await chooseDamping(model, [probe], data, { threads: 1 }, products)
+    await products.release()
+    return damping
+  }
+
+  test('with one sample the usual one', async () => expect(await choose(1, 8, 0)).toBe(0.01))
+  test('with many rows that agree, little', async () => expect(await choose(40, 50, 0)).toBeLessThanOrEqual(0.1))
+  test('with fewer rows than channels, which do not go together, much', async () =>
+    expect(await choose(4, 8, 0.9)).toBeGreaterThanOrEqual(0.3))
 })

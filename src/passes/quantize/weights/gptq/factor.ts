@@ -4,13 +4,6 @@ import type { Products } from './products.ts'
 
 /** Rows that are worked on at a time. */
 const BLOCK = 64
-/**
- * What is added to the diagonal, relative to its mean: this much, and this much more per channel and row of data, as few rows tell
- * little about how channels go together. Tried on one sentence encoder, in part with the very sentences it was fitted to: a choice that
- * is good enough, not the best there is.
- */
-const DAMPING = 0.01
-const DAMPING_PER_CHANNEL_AND_ROW = 0.15
 /** Ten times as much after each failure. */
 const ATTEMPTS = 5
 
@@ -18,21 +11,19 @@ const ATTEMPTS = 5
  * The lower triangular matrix G with `GᵀG = H`, each row divided by its element on the diagonal: row k tells how errors of the weights
  * before k want weight k to move. This is the Cholesky factor from the last row to the first.
  *
+ * @param relativeDamping what is added to the diagonal, relative to its mean
  * @returns undefined if the matrix is not finite
  */
 export async function correctionsOf(
-  { sums, length, rows }: Hessian,
+  { sums, length }: Hessian,
+  relativeDamping: number,
   products: Products,
 ): Promise<Float32Array | undefined> {
   let mean = 0
   for (let k = 0; k < length; k++) mean += sums[k * length + k]! / length
   if (!Number.isFinite(mean)) return undefined
   if (mean === 0) return new Float32Array(length * length)
-  for (
-    let attempt = 0, damping = DAMPING + (DAMPING_PER_CHANNEL_AND_ROW * length) / rows;
-    attempt < ATTEMPTS;
-    attempt++, damping *= 10
-  ) {
+  for (let attempt = 0, damping = relativeDamping; attempt < ATTEMPTS; attempt++, damping *= 10) {
     const factor = await factorOf(sums, length, damping * mean, products)
     if (factor) return factor
   }

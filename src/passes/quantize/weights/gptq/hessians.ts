@@ -1,11 +1,11 @@
 import { int } from '../../../../graph/attributes.ts'
 import { copyModel } from '../../../../graph/copy.ts'
 import type { Model } from '../../../../graph/model.ts'
-import { Tensor } from '../../../../graph/tensor.ts'
 import type { Value } from '../../../../graph/value.ts'
 import { codeOf } from '../../../../onnx/dtypes.ts'
 import type { CalibrationData } from '../../calibrate/data/index.ts'
 import { observe } from '../../calibrate/observe.ts'
+import type { Products } from './products.ts'
 
 /** An activation that a product reads, and the length of its last axis. */
 export interface Source {
@@ -18,11 +18,13 @@ export interface Hessian {
   /** Sums of products of every two channels over all rows: a symmetric [length, length] matrix. */
   sums: Float32Array
   length: number
-  rows: number
 }
 
 /** Bytes of all matrices that are summed up at a time; more of them take more runs of the model. */
 const MOST_BYTES = 2 ** 29
+
+/** Rows that are kept until they are multiplied: adding a matrix up takes as long as the product of this many rows. */
+const KEPT_ROWS = 256
 
 /**
  * Runs the model on data and sums `xᵀ x` of activations up, in ONNX Runtime; nothing but the sums is kept.
@@ -33,7 +35,7 @@ export async function forHessians(
   model: Model,
   sources: readonly Source[],
   data: CalibrationData,
-  { threads, signal }: { threads: number; signal?: AbortSignal | undefined },
+  { threads, signal, products }: { threads: number; signal?: AbortSignal | undefined; products: Products },
   use: (hessians: ReadonlyMap<Value, Hessian>) => Promise<void>,
 ): Promise<void> {
   let at = 0
@@ -44,46 +46,77 @@ export async function forHessians(
       if (part.length && bytes > MOST_BYTES) break
       part.push(sources[at]!)
     }
-    await use(await hessiansOf(model, part, data, threads, signal))
+    const sums = new Map(part.map(({ value, length }) => [value, new Sum(length, products)]))
+    await add(model, sums, data, { threads, signal })
+    await use(new Map([...sums].map(([value, sum]) => [value, sum.hessian])))
   }
 }
 
-async function hessiansOf(
+/** Adds up what the model gives on the data. */
+async function add(
   model: Model,
-  sources: readonly Source[],
+  sums: ReadonlyMap<Value, Sum>,
   data: CalibrationData,
-  threads: number,
-  signal: AbortSignal | undefined,
-): Promise<Map<Value, Hessian>> {
+  options: { threads: number; signal: AbortSignal | undefined },
+): Promise<void> {
   const { model: copy, values } = copyModel(model)
   const { graph } = copy
-  const matrices = new Map<Value, Hessian>()
-  const counts = new Map<Value, Hessian>()
-  const result = new Map<Value, Hessian>()
-  for (const { value, length } of sources) {
-    const hessian: Hessian = { sums: new Float32Array(length * length), length, rows: 0 }
-    result.set(value, hessian)
-    let floats = values.get(value)!
-    if (value.dtype !== 'float32')
-      floats = graph.insert({ op: 'Cast', inputs: [floats], attributes: { to: int(codeOf('float32')) } }).output()
-    const shape = graph.addInitializer('rows', Tensor.int64([-1, length]))
-    const rows = graph.insert({ op: 'Reshape', inputs: [floats, shape] }).output()
-    const transposed = graph.insert({ op: 'Transpose', inputs: [rows] }).output()
-    matrices.set(graph.insert({ op: 'MatMul', inputs: [transposed, rows] }).output(), hessian)
-    counts.set(graph.insert({ op: 'Shape', inputs: [rows] }).output(), hessian)
+  const seen = new Map<Value, Sum>()
+  for (const [value, sum] of sums) {
+    const own = values.get(value)!
+    const isFloat32 = own.dtype === 'float32'
+    const attributes = { to: int(codeOf('float32')) }
+    seen.set(isFloat32 ? own : graph.insert({ op: 'Cast', inputs: [own], attributes }).output(), sum)
   }
-  const observer = await observe(copy, [...matrices.keys(), ...counts.keys()], { threads, signal })
+  const observer = await observe(copy, [...seen.keys()], options)
   try {
-    await observer.run(data, (value, tensor) => {
-      const counted = counts.get(value)
-      if (counted) counted.rows += tensor.toNumbers()[0]!
-      const { sums } = matrices.get(value) ?? {}
-      if (!sums) return
-      const found = tensor.float32()
-      for (let i = 0; i < sums.length; i++) sums[i]! += found[i]!
-    })
+    // one sample at a time: what it gave is taken in before the next one is run
+    for await (const feeds of data.open()) {
+      const sample: CalibrationData = {
+        async *open() {
+          yield feeds
+        },
+      }
+      await observer.run(sample, (value, tensor) => seen.get(value)!.take(tensor.float32()))
+      for (const sum of seen.values()) await sum.settle()
+    }
+    for (const sum of seen.values()) await sum.settle(true)
   } finally {
     await observer.release()
   }
-  return result
+}
+
+/** The matrix of one activation. */
+class Sum {
+  readonly hessian: Hessian
+  readonly #products: Products
+  #kept: Float32Array[] = []
+  #rows = 0
+
+  constructor(length: number, products: Products) {
+    this.hessian = { sums: new Float32Array(length * length), length }
+    this.#products = products
+  }
+
+  /** Takes rows; they are copied. */
+  take(rows: Float32Array): void {
+    this.#kept.push(rows.slice())
+    this.#rows += rows.length / this.hessian.length
+  }
+
+  /** Multiplies what there is, if that is enough or all. */
+  async settle(isAll = false): Promise<void> {
+    if (this.#rows === 0 || (!isAll && this.#rows < KEPT_ROWS)) return
+    const { length, sums } = this.hessian
+    const rows = new Float32Array(this.#rows * length)
+    let at = 0
+    for (const part of this.#kept) {
+      rows.set(part, at)
+      at += part.length
+    }
+    this.#kept = []
+    this.#rows = 0
+    const found = await this.#products.gram(rows, length)
+    for (let i = 0; i < sums.length; i++) sums[i]! += found[i]!
+  }
 }

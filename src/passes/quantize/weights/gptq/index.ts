@@ -1,4 +1,4 @@
-import { openFloats } from '../../../../graph/float-data.ts'
+import { openFloats, withFloats } from '../../../../graph/float-data.ts'
 import type { Model } from '../../../../graph/model.ts'
 import type { Node } from '../../../../graph/node.ts'
 import type { Value } from '../../../../graph/value.ts'
@@ -6,6 +6,7 @@ import { type BlockLayout, type BlockPool, packBlocks, toFloat32 } from '../../.
 import type { PassContext } from '../../../pass.ts'
 import type { CalibrationData } from '../../calibrate/data/index.ts'
 import { type BlockRequest, type Job, quantizeSafely } from '../jobs.ts'
+import { chooseDamping } from './damping.ts'
 import { correctionsOf } from './factor.ts'
 import { forHessians, type Source } from './hessians.ts'
 import { openProducts, type Products } from './products.ts'
@@ -21,14 +22,14 @@ export interface Product {
  * Quantizes the weights of products so that errors cancel out on the data (GPTQ): gives their jobs results. Left to others are weights
  * that are also read in another way, products in bodies of If and Loop, and what was never reached with finite values.
  *
- * @returns weights that were quantized
+ * @returns the damping that was chosen, if there was something to quantize
  */
 export async function quantizeOnData(
   model: Model,
   products: readonly Product[],
   data: CalibrationData,
   context: PassContext,
-): Promise<number> {
+): Promise<number | undefined> {
   const readers = new Map<Job, Node[]>()
   for (const { node, job } of products) if (!job.result) readers.set(job, [...(readers.get(job) ?? []), node])
   const sources = new Map<Value, Source & { jobs: Job[] }>()
@@ -41,15 +42,20 @@ export async function quantizeOnData(
     source.jobs.push(job)
     sources.set(input, source)
   }
-  if (!sources.size) return 0
+  if (!sources.size) return undefined
   const { ort, threads, signal } = context
   const matrices = await openProducts(ort, threads)
   let done = 0
   try {
-    await forHessians(model, [...sources.values()], data, { threads, signal }, async (hessians) => {
+    const probes = [...sources.values()].map(({ value, length, jobs: [job] }) => {
+      const { options, layout } = job!.request as BlockRequest
+      return { value, length, options, weights: () => weightsOf(job!, layout) }
+    })
+    const damping = await chooseDamping(model, probes, data, { threads, signal }, matrices)
+    await forHessians(model, [...sources.values()], data, { threads, signal, products: matrices }, async (hessians) => {
       for (const [value, hessian] of hessians) {
         const { jobs } = sources.get(value)!
-        const corrections = await correctionsOf(hessian, matrices)
+        const corrections = await correctionsOf(hessian, damping, matrices)
         if (!corrections) continue
         for (const job of jobs) {
           signal?.throwIfAborted()
@@ -59,10 +65,10 @@ export async function quantizeOnData(
         }
       }
     })
+    return damping
   } finally {
     await matrices.release()
   }
-  return done
 }
 
 function isBlocks(job: Job): job is Job & { request: BlockRequest } {
@@ -84,6 +90,11 @@ async function quantizeOne(job: Job, corrections: Float32Array, products: Produc
   } finally {
     floats.close()
   }
+}
+
+/** The weight of a job row by row. */
+function weightsOf({ root }: Job, layout: BlockLayout): Float32Array {
+  return withFloats(root.constant!, (data) => rowsOf(toFloat32(data), layout))
 }
 
 /** The matrix with the axis that is summed up first. */
