@@ -75,6 +75,15 @@ const ROWS = [
     ours: {
       default: ['--quantize', 'weights'],
       gptq: ['--quantize', 'weights', '--algorithm', 'gptq'],
+      'gptq, smooth-alpha 0.5': ['--quantize', 'weights', '--algorithm', 'gptq', '--smooth-alpha', '0.5'],
+    },
+  },
+  {
+    name: '2 bits, MatMul and embeddings',
+    model: 'minilm',
+    ours: {
+      default: ['--quantize', 'weights', '--bits', '2'],
+      gptq: ['--quantize', 'weights', '--bits', '2', '--algorithm', 'gptq'],
     },
   },
   {
