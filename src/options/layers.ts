@@ -29,6 +29,7 @@ export function expandLayer(
   const own = readParams(from.table, spread(input), from.surface ?? OPTIONS, from)
   const names = (own['preset'] as readonly string[] | undefined) ?? []
   const presets = names.map((name) => presetParams(name, from.presets))
+  checkDtype(own)
   return Object.assign({}, ...presets, dtypeParams(own['dtype']), own, levelParams(own))
 }
 
@@ -43,6 +44,22 @@ export function* spread(input: Iterable<readonly [string, unknown]>): Generator<
     for (const [name, setting] of Object.entries(value))
       yield [`verify${name.charAt(0).toUpperCase()}${name.slice(1)}`, setting]
   }
+}
+
+/** Of one layer a dtype and a kind of quantization that makes something else of weights cannot both be meant. */
+function checkDtype(own: Layer): void {
+  const [dtype, quantize] = [own['dtype'], own['quantize']]
+  const meant = typeof dtype === 'string' ? DTYPES_BY_NAME[dtype]?.params['quantize'] : undefined
+  if (meant === undefined || quantize === undefined || quantize === meant) return
+  // 8 bits can be found in other ways.
+  if (meant === 'dynamic' && (quantize === 'static' || quantize === 'auto')) return
+  throw new OnnxError(
+    'OPTION_CONFLICT',
+    `dtype=${String(dtype)} and quantize=${String(quantize)} contradict each other`,
+    {
+      hint: `dtype=${String(dtype)} stands for quantize=${String(meant)}. Leave one of them out.`,
+    },
+  )
 }
 
 /** The parameters that a dtype stands for. */

@@ -14,6 +14,21 @@ test('without options nothing is lost', () => {
   expect(lossy('')).toEqual([])
 })
 
+test.each(['dtype=q4&quantize=dynamic', 'dtype=bnb4&quantize=weights', 'dtype=q8&quantize=none'])(
+  'one layer cannot ask for both: %s',
+  (query) => {
+    expect(() => resolved(query)).toThrow(/contradict each other/)
+  },
+)
+
+test('8 bits may be found in other ways, and a lower layer gives way', () => {
+  const plugin = { dtype: 'q4' } as PluginOptions
+  const query = 'quantize=dynamic'
+  const { params } = resolveRequest({ plugin, query, file: '/m.onnx', root: '/' }).targets[0]!
+  expect(params).toMatchObject({ quantize: 'dynamic' })
+  expect(resolved('dtype=q8&quantize=static&calibration=data.npz').params).toMatchObject({ quantize: 'static' })
+})
+
 describe.each(Object.keys(DTYPES_BY_NAME))('dtype %s', (dtype) => {
   test(isAvailable(dtype) ? 'turns passes on, and fp32 turns them off again' : 'is refused', () => {
     if (!isAvailable(dtype)) {

@@ -1,4 +1,5 @@
 import type { PassContext } from '../../pass.ts'
+import { badData } from './data/types.ts'
 import type { StatisticsMap } from './statistics.ts'
 
 /**
@@ -19,4 +20,27 @@ export function noteNotFinite(statistics: StatisticsMap, note: PassContext['note
     code: 'quantize/not-finite',
     message: `on the calibration data "${value.name}" has ${what} values${others}: they are no part of ranges. Look at the data first`,
   })
+}
+
+/**
+ * Refuses data that has no finite value for some input, and warns of inputs that are zero throughout: their range is that of nothing.
+ *
+ * @throws OnnxError `CALIBRATION_DATA`
+ */
+export function checkInputs(statistics: StatisticsMap, file: string, note: PassContext['note']): void {
+  for (const [value, { min, max, nan, infinite }] of statistics) {
+    if (!value.isInput || value.graph.owner) continue
+    if (nan + infinite > 0 && !(min <= max))
+      throw badData(
+        `"${value.name}" has no finite value in any sample`,
+        file,
+        'Look at how the samples are made: a division by zero, or a file of another type.',
+      )
+    if (min === 0 && max === 0)
+      note({
+        level: 'warn',
+        code: 'quantize/zeros',
+        message: `"${value.name}" is zero in all of the calibration data: its range is that of nothing, and other values will be lost`,
+      })
+  }
 }

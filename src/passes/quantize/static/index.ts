@@ -45,6 +45,21 @@ export const staticQuantization: Pass<typeof staticParams> = {
       throw invalid('int8 activations do not go with uint8 weights', 'Use weightType int8, or uint8 activations.')
     if (options.quantFormat === 'qoperator' && weightType && !weightType.endsWith('int8'))
       throw invalid(`integer operators take no ${weightType} weights`, 'Use quantFormat qdq for 4 and 16 bits.')
+    if (options.blockSize !== undefined && (!Number.isInteger(Math.log2(options.blockSize)) || options.blockSize > 256))
+      throw new OnnxError('OPTION_VALUE', `block_size=${options.blockSize} is no power of two from 16 to 256`, {
+        hint: 'Use 32.',
+      })
+    const ofPairs = [
+      options.dedicatedPairs && 'dedicatedPairs',
+      options.pairOnWeights && 'pairOnWeights',
+      options.contribOps && 'contribOps',
+      !options.quantizeBias && 'quantizeBias=false',
+    ].filter(Boolean)
+    if (options.quantFormat === 'qoperator' && ofPairs.length)
+      throw invalid(
+        `${ofPairs.join(' and ')} say${ofPairs.length === 1 ? 's' : ''} how pairs are written, and quantFormat=qoperator writes none`,
+        'Leave one of them out.',
+      )
     if (options.blockSize !== undefined && (options.quantFormat === 'qoperator' || weightType?.endsWith('16')))
       throw invalid('blockSize is for pairs, and for weights of 4 and 8 bits', 'Leave it out, or use quantFormat qdq.')
     if (options.blockSize !== undefined && activationType.endsWith('int8') && !weightType?.endsWith('4'))

@@ -107,6 +107,8 @@ function checkConversion(name: string, convert: Conversion, value: Value, invali
     throw invalid(`"${stranger}" does not read "${name}"`, `Its readers are ${readers.join(', ') || 'none'}.`)
 }
 
+const RANGES_HINT = '`unplugin-onnx calibrate` writes such files: { "tensor": { "min": -1, "max": 1 } }.'
+
 /**
  * Reads ranges by tensor: `{ "tensor": { "min": -1, "max": 1 } }`, the calibration cache of ONNX Runtime's tools, or a table for
  * TensorRT (`.cache`, `.flatbuffers`). Tensors that the model does not have are passed over.
@@ -115,7 +117,8 @@ function checkConversion(name: string, convert: Conversion, value: Value, invali
  */
 export function readRanges(path: string, model: Model): Map<Value, Range> {
   const file = locate(path, model.file ?? '.')
-  const invalid = (what: string): OnnxError => new OnnxError('RANGES_INVALID', what, { place: { file } })
+  const invalid = (what: string, hint = RANGES_HINT): OnnxError =>
+    new OnnxError('RANGES_INVALID', what, { place: { file }, hint })
   const object = readTable(file, invalid) ?? readObject(file, invalid)
   const entries = (object['ranges'] ?? object['data'] ?? object) as Record<string, unknown>
   const names = valuesByName(model)
@@ -129,7 +132,16 @@ export function readRanges(path: string, model: Model): Map<Value, Range> {
       throw invalid(`"${name}" has no range: expected numbers min and max`)
     ranges.set(value, { min: range[0] as number, max: range[1] as number })
   }
-  if (!ranges.size) throw invalid('none of its tensors is in the model')
+  if (!ranges.size) {
+    const [own, theirs] = [
+      Object.keys(entries),
+      [...names].flatMap(([name, value]) => (value.constant ? [] : name)),
+    ].map((list) => list.slice(0, 3).join(', '))
+    throw invalid(
+      'none of its tensors is in the model',
+      `The file has ${own || 'none'}; the model ${theirs}. Ranges are of the model as it is quantized: fusions rename tensors.`,
+    )
+  }
   return ranges
 }
 

@@ -6,9 +6,10 @@ import type { PassContext, PassResult } from '../../pass.ts'
 import { isAlreadyQuantized } from '../already.ts'
 import { correctBiases } from '../balance/bias-correction.ts'
 import { balance, meansOf } from '../balance/index.ts'
+import { locate } from '../calibrate/data/files.ts'
 import { type CalibrationData, openData } from '../calibrate/data/index.ts'
 import { type Calibration, calibrate, type MethodOptions } from '../calibrate/index.ts'
-import { noteNotFinite } from '../calibrate/not-finite.ts'
+import { checkInputs, noteNotFinite } from '../calibrate/not-finite.ts'
 import { inlineQuantizable } from '../functions.ts'
 import type { Part } from '../part.ts'
 import { checkOps, selector, wantsType } from '../select.ts'
@@ -101,6 +102,7 @@ export async function run(model: Model, asked: StaticOptions, context: PassConte
     const measure = (values: readonly Value[]): Promise<Calibration> => calibrate(model, values, data, settings)
     calibration = part ? await part.calibrate(settings.method, values, measure) : await measure(values)
   }
+  if (options.calibration) checkInputs(calibration.statistics, locate(options.calibration, context.file), note)
   noteNotFinite(calibration.statistics, note)
   const masked = new Set<Value>()
   for (const [value, { masks }] of calibration.statistics) if (masks > 0) masked.add(value)

@@ -16,10 +16,12 @@ export const weightQuantization: Pass<typeof weightParams> = {
   check({ quantize, bits, blockSize = 32, symmetric, algorithm, weightFormat, calibration, smoothAlpha }) {
     const isBnb = quantize === 'bnb4'
     if (!isBnb && ![2, 4, 8].includes(bits))
-      throw new OnnxError('OPTION_VALUE', `bits=${bits}: weights have 2, 4 or 8 bits`)
+      throw new OnnxError('OPTION_VALUE', `bits=${bits}: weights have 2, 4 or 8 bits`, { hint: 'Use one of these.' })
     const largest = isBnb ? 4096 : 256
     if (!Number.isInteger(Math.log2(blockSize)) || blockSize > largest)
-      throw new OnnxError('OPTION_VALUE', `block_size=${blockSize} is no power of two from 16 to ${largest}`)
+      throw new OnnxError('OPTION_VALUE', `block_size=${blockSize} is no power of two from 16 to ${largest}`, {
+        hint: `Use ${isBnb ? 64 : 32}.`,
+      })
     if (algorithm === 'gptq' && isBnb)
       throw new OnnxError('OPTION_CONFLICT', 'algorithm=gptq is for quantize=weights: bnb4 has codes of its own', {
         hint: 'Use quantize=weights, or leave algorithm out.',

@@ -68,11 +68,29 @@ describe('activations', () => {
     }
   })
 
+  test.each([
+    ['NaN', '"NaN"'],
+    ['infinity', '1e999'],
+  ])('an input without any finite value is refused: %s', async (_, value) => {
+    const model = buildModel(17, (graph, input) => [
+      graph.insert({ op: 'MatMul', inputs: [input('x', [1, 2]), weight(graph, 'w', 2, 4)] }).output(),
+    ])
+    const feeds = jsonFile(
+      'data.mjs',
+      `export default [1, 2].map(() => ({ x: { dims: [1, 2], data: [Number(${value}), Number(${value})] } }))`,
+    )
+    await expect(quantizeStatic(model, { calibration: feeds })).rejects.toMatchObject({
+      code: 'CALIBRATION_DATA',
+      message: expect.stringContaining('"x" has no finite value in any sample'),
+    })
+  })
+
   test('inputs of zeros only', async () => {
     const model = buildModel(17, (graph, input) => [
       graph.insert({ op: 'MatMul', inputs: [input('x', [1, 4]), weight(graph, 'w', 4, 4)] }).output(),
     ])
-    await quantizeStatic(model, { calibration: jsonFile('data.jsonl', '{"x": [[0, 0, 0, 0]]}') })
+    const { notes } = await quantizeStatic(model, { calibration: jsonFile('data.jsonl', '{"x": [[0, 0, 0, 0]]}') })
+    expect(notes).toContainEqual(expect.objectContaining({ level: 'warn', code: 'quantize/zeros' }))
     expect([...(await runFast(model, Tensor.float32([1, 4], new Float32Array(4))))]).toEqual([0, 0, 0, 0])
   })
 })

@@ -630,6 +630,12 @@ describe('options that contradict each other', () => {
     [{}, /TensorRT takes symmetric int8/, 'tensorrt'],
     [{ lossSamples: 2, quantFormat: 'qoperator' }, /lossSamples needs/],
     [{ blockSize: 32, quantFormat: 'qoperator' }, /blockSize is for pairs/],
+    [{ blockSize: 48, weightType: 'int4' }, /no power of two/],
+    [
+      { quantFormat: 'qoperator', dedicatedPairs: true, pairOnWeights: true },
+      /dedicatedPairs and pairOnWeights say how pairs/,
+    ],
+    [{ quantFormat: 'qoperator', quantizeBias: false }, /quantizeBias=false says how pairs/],
     [{ blockSize: 32, weightType: 'int16' }, /weights of 4 and 8 bits/],
     [{ blockSize: 32 }, /fails at weights of 8 bits/],
     [{ blockSize: 32, weightType: 'int4', pairOnWeights: true }, /neither with pairOnWeights/],

@@ -64,7 +64,8 @@ export function openData(model: Model, options: DataOptions): CalibrationData {
         yield check(feeds, inputs, count, path)
         if (++count >= (options.calibrationSamples ?? Number.POSITIVE_INFINITY)) return
       }
-      if (count === 0) throw badData('the calibration data holds no samples', path)
+      if (count === 0)
+        throw badData('the calibration data holds no samples', path, 'Give at least one; around a hundred are usual.')
     },
   }
 }
