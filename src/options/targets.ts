@@ -43,7 +43,7 @@ export function targetOfDevice(device: string, targets: PluginOptions['targets']
 /**
  * Names of the targets to build for where the request itself names none: the plugin's `target`, else `ONNX_TARGET`, else
  * the target of the plugin's `device`, else the first of the user's targets that runs in this environment, else the
- * built-in one (`web` where the environment is not known: it runs in Node as well).
+ * built-in one (`web` where the environment is not known).
  */
 export function defaultTargets(
   plugin: Pick<PluginOptions, 'target' | 'targets' | 'device'>,

@@ -26,6 +26,7 @@ import {
 } from '../pipeline/index.ts'
 import type { ModelId } from './id.ts'
 import { OptionsFile } from './options-file.ts'
+import { reachable } from './reachable.ts'
 
 /** One import, built for each of its targets. */
 export interface BuiltImport {
@@ -72,7 +73,8 @@ export class Models {
     this.#requests.delete(key)
     await this.refresh()
     const request = this.#resolve(id, environment, place)
-    const { as, targets } = request
+    const { as } = request
+    const targets = reachable(request.targets, as, environment)
     const pipeline = this.#open()
     const variants = await Promise.all(
       targets.map(async (options) => ({

@@ -26,7 +26,7 @@ export async function moduleOf(hook: Hook, { as, variants }: BuiltImport, settin
   const runtimes = new Set(variants.map(({ options }) => runtimeOf(options.device)))
   if (runtimes.size > 1)
     throw new OnnxError('TARGETS_MIXED', '`targets` has both targets for browsers and for Node', {
-      hint: 'One module runs in one of them. In Vite each environment can have its own: target: { client, server }.',
+      hint: 'This bundler does not say which of them the output is for: name targets of one kind, by `target` of the plugin or ONNX_TARGET.',
     })
   const [runtime] = runtimes
   if (as === 'path' && runtime === 'web')
