@@ -20,7 +20,10 @@ export interface FoundImports {
 const SOURCES = '**/*.{js,jsx,mjs,cjs,ts,tsx,mts,cts,vue,svelte,astro}'
 const IGNORED = ['**/node_modules/**', '**/dist/**', '**/.*/**', '**/*.d.ts']
 const IMPORT =
-  /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*|\bnew\s+URL\s*\(\s*)(['"`])((?!\1)[^\n]*?\.onnx)(?:\?([^'"`\n]*))?\1/g
+  /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*|\bnew\s+URL\s*\(\s*)(['"`])((?:(?!\1)[^\n])*?\.onnx)(?:\?([^'"`\n]*))?\1/g
+
+/** `https:` and the like: no model of the project. One letter is a drive. */
+const URL_SCHEME = /^[a-z][a-z\d+.-]+:/i
 
 /**
  * Finds the models that the sources import by a literal specifier. Relative and root-relative specifiers are taken as they
@@ -58,7 +61,9 @@ export async function importedNames(root: string): Promise<Set<string>> {
 /** Specifiers of models in a source text, as they are imported, required or put into `new URL`. */
 export function modelSpecifiers(code: string): { specifier: string; query: string }[] {
   if (!code.includes('.onnx')) return []
-  return [...code.matchAll(IMPORT)].map(([, , specifier, query = '']) => ({ specifier: specifier!, query }))
+  return [...code.matchAll(IMPORT)]
+    .map(([, , specifier, query = '']) => ({ specifier: specifier!, query }))
+    .filter(({ specifier }) => !URL_SCHEME.test(specifier))
 }
 
 function locate(specifier: string, source: string, root: string, models: readonly string[]): string | undefined {

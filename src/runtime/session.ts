@@ -94,12 +94,14 @@ export function wrapSession(
       if (name === undefined) return view()
       throw unknown('adapter', name, [])
     },
-    async run(feeds: AnyFeeds, options: RunOptions<string> = {}): Promise<AnyOutputs> {
+    async run(given: AnyFeeds, options: RunOptions<string> = {}): Promise<AnyOutputs> {
       assertOpen()
       const fetches = options.outputs ?? readable
       for (const name of fetches) {
         if (!outputNames.includes(name)) throw unknown('output', name, outputNames)
       }
+      // Without inputs the error is that of the first that is missing.
+      const feeds = given ?? {}
       const named = media ? await media(feeds, inputs) : feeds
       return execute(readFeeds(inputs, named, options.checkShapes !== false), fetches, weights, options.keep)
     },

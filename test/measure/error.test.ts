@@ -126,6 +126,15 @@ describe('errors of quantized models', () => {
     writeFileSync(path, bytesOf(model))
     await expect(quantizationError(other, path)).rejects.toMatchObject({ code: 'NOTHING_SHARED' })
   })
+
+  test('the models the other way round, or a model without quantized values, are told', async () => {
+    const told = { code: 'NOTHING_SHARED', hint: expect.stringContaining('--error FLOAT') }
+    const dynamic = readModel(reference)
+    await quantizeDynamic(dynamic, {})
+    const path = join(temporaryFolder(), 'dynamic.onnx')
+    writeFileSync(path, bytesOf(dynamic))
+    await expect(quantizationError(path, reference)).rejects.toMatchObject(told)
+  })
 })
 
 describe('inside of bodies and functions', () => {

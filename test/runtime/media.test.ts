@@ -128,6 +128,8 @@ describe('in Node', () => {
 
   test.each([
     ['no pixels', { data: new Uint8Array(0), width: 0, height: 10 }, 'INPUT_IMAGE', '0x10'],
+    ['nothing at all', undefined, 'INPUT_MISSING', '"x" is missing'],
+    ['null', null, 'INPUT_MISSING', '"x" is missing'],
     ['one channel', { data: new Uint8Array(100), width: 10, height: 10 }, 'INPUT_IMAGE', 'not 100 elements'],
     ['floats', { data: new Float32Array(300), width: 10, height: 10 }, 'INPUT_IMAGE', '3 or 4 bytes'],
     ['another object', { z: 1 }, 'INPUT_IMAGE', 'image'],

@@ -108,6 +108,11 @@ export async function quantizationError(
       place: { file: quantized },
       hint: 'Compare a quantized model with the model it was made from; fusions rename values.',
     })
+  if (!weights.length && !matches.some(({ codes, before }) => codes ?? before))
+    throw new OnnxError('NOTHING_SHARED', 'nothing of the float model is quantized here', {
+      place: { file: quantized },
+      hint: 'The quantized model comes first, and then the float model that it was made from (--error FLOAT).',
+    })
   const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
   const ort = new IsolatedOrt()
   try {
