@@ -97,7 +97,7 @@ function worthTelling(misses: FusionReport['nearMisses']): { message: string; co
 }
 
 /** The inspection as text for people. */
-export function inspectionLines(model: Inspection): string[] {
+function inspectionLines(model: Inspection): string[] {
   const opsets = Object.entries(model.opsets).map(([domain, version]) => `${domain || 'ai.onnx'} ${version}`)
   const ops = Object.entries(model.ops).sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
   const section = (title: string, rows: readonly (readonly string[])[]) =>

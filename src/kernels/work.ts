@@ -4,7 +4,7 @@ import { wasm } from './module.ts'
 import { type BlockLayout, forEachSlab } from './slabs.ts'
 
 /** How blocks are coded; the numbers are those of `quantizeBlocks` in `assembly/blocks.ts`. */
-export const METHODS = { minmax: 0, mse: 1, k_quant: 2, hqq: 3, fp4: 4, nf4: 5 } as const
+const METHODS = { minmax: 0, mse: 1, k_quant: 2, hqq: 3, fp4: 4, nf4: 5 } as const
 
 /** How blocks are coded. */
 export interface BlockSettings {

@@ -162,6 +162,3 @@ export const SCHEMA: Readonly<Record<string, MessageSchema>> = {
     metadataProps: [14, 'EntryProto', REPEATED],
   },
 }
-
-/** Newest IR version whose schema this is. Newer files still decode: what is unknown is carried along. */
-export const IR_VERSION = 14

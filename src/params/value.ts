@@ -17,7 +17,7 @@ export interface Spelling {
 }
 
 /** What the allowed values of a parameter look like, in words: `dynamic, static or weights`, `a number from 0 to 1`. */
-export function describeValues(spec: ParamSpec): string {
+function describeValues(spec: ParamSpec): string {
   switch (spec.type) {
     case 'enum':
       return orList(spec.values ?? [])

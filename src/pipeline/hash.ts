@@ -25,7 +25,7 @@ const CHUNK = 1 << 20
 const ATTEMPTS = 3
 
 /** Stamp of a stat taken with `bigint: true`. */
-export function stampOf(stats: BigIntStats): FileStamp {
+function stampOf(stats: BigIntStats): FileStamp {
   return {
     size: Number(stats.size),
     mtimeNs: String(stats.mtimeNs),

@@ -7,7 +7,7 @@ import { canonicalJson } from './canonical.ts'
 import type { Plan } from './plan.ts'
 
 /** Raised when the layout of an entry, or what the pipeline itself does to a model, changes. */
-export const FORMAT = 3
+const FORMAT = 3
 
 /** Content of the inputs of a build. */
 export interface InputHashes {

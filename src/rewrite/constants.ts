@@ -93,7 +93,7 @@ export function isGiven(node: Node, attribute: string, input: number): boolean {
 }
 
 /** Size of the rounding that an element type does to a constant written in full precision, relative. */
-export function roundingOf(dtype: DType | undefined): number {
+function roundingOf(dtype: DType | undefined): number {
   return dtype === 'float16' ? 2 ** -11 : dtype === 'bfloat16' ? 2 ** -8 : 0
 }
 

@@ -18,7 +18,7 @@ export interface Executor {
 }
 
 /** Does jobs on this thread, with `passes` instead of all that there are. */
-export function inlineExecutor(passes?: readonly AnyPass[]): Executor {
+function inlineExecutor(passes?: readonly AnyPass[]): Executor {
   return {
     parallel: false,
     async run(job, { signal, onProgress } = {}) {

@@ -3,7 +3,7 @@ import type { Value } from '../../graph/value.ts'
 import { type Build, Failure, no } from '../../rewrite/index.ts'
 
 /** How many query heads share a head of keys and values, [B, N, S, h] and [B, K, T, h]. */
-export function sharingOf(query: Value, key: Value): number | Failure {
+function sharingOf(query: Value, key: Value): number | Failure {
   const [heads, own] = [query.shape?.[1], key.shape?.[1]]
   if (typeof heads !== 'number' || typeof own !== 'number' || heads % own)
     return no(`has ${own} heads for ${heads}`, key)

@@ -75,7 +75,7 @@ const REGISTERED: readonly string[] = ['cpu', 'wasm', 'cuda', 'dml', 'webgpu']
  *
  * @param op qualified operator
  */
-export function kernelsFor(list: KernelList, op: string, opset: number): Kernel[] {
+function kernelsFor(list: KernelList, op: string, opset: number): Kernel[] {
   const isExact = REGISTERED.includes(list.device) && !op.includes(':')
   return (list.kernels.get(op) ?? []).filter(({ from, to }) => {
     const end = isExact && to === Number.POSITIVE_INFINITY ? versionEnd(op, from) : to

@@ -16,7 +16,7 @@ export interface SampleOptions {
 export type Sampler = (logits: ArrayLike<number>) => number
 
 /** Index of the largest number; the first of equals. NaN is never the largest. */
-export function greedy(logits: ArrayLike<number>): number {
+function greedy(logits: ArrayLike<number>): number {
   let best = 0
   for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]! || Number.isNaN(logits[best]!)) best = i
   return best
