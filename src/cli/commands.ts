@@ -240,24 +240,24 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'adapters',
-    summary: 'Convert a LoRA, DoRA or LoHa adapter that PEFT saved into a file for `adapter_files`',
-    operands: { usage: 'export FOLDER', min: 2, max: 2 },
+    summary:
+      'Convert a LoRA, DoRA or LoHa adapter that PEFT saved, or a file of another format, into one for `adapter_files`; list what is in one',
+    operands: { usage: 'export|ls FOLDER|FILE', min: 2, max: 2 },
     flags: {
       out: {
         type: 'string',
-        doc: 'File to write: its end (.onnx_adapter, .safetensors, .npz) tells the format',
+        doc: 'export: file to write; its end (.onnx_adapter, .safetensors, .npz) tells the format',
         placeholder: 'file',
       },
       precision: {
         type: 'enum',
-        doc: 'Element type of the weights',
+        doc: 'export: element type of the weights; float32 for what PEFT saved, that of the file otherwise',
         values: ['float32', 'float16'],
-        default: 'float32',
       },
       json,
     },
     takesParams: false,
-    examples: ['adapters export sql-lora/ -o models/sql.onnx_adapter'],
+    examples: ['adapters export sql-lora/ -o models/sql.onnx_adapter', 'adapters ls models/sql.onnx_adapter'],
     load: () => import('./adapters.ts'),
   },
   {

@@ -64,6 +64,22 @@ test('rank-stabilised, patterns of alpha, float16', async () => {
   expect(readAdapter(join(folder, 'x.npz'))[0]!.dtype).toBe('float16')
 })
 
+test('files of another format or precision, and what is in them', async () => {
+  const folder = peft({ lora_alpha: 2 }, layer('q'))
+  await cli(folder, 'adapters', 'export', 'lora', '-o', 'a.npz')
+  await cli(folder, 'adapters', 'export', 'a.npz', '-o', 'b.onnx_adapter', '--precision', 'float16')
+  expect(values(join(folder, 'b.onnx_adapter'))).toEqual(values(join(folder, 'a.npz')))
+  const { out } = await cli(folder, 'adapters', 'ls', 'b.onnx_adapter')
+  expect(out.split('\n')).toEqual([
+    'q.lora_A.weight  float16[8, 2]',
+    'q.lora_B.weight  float16[2, 6]',
+    '2 weights, 56 B',
+  ])
+  const listed = JSON.parse((await cli(folder, 'adapters', 'ls', 'lora', '--json')).out) as { weights: object[] }
+  expect(listed.weights[0]).toEqual({ name: 'q.lora_A.weight', dtype: 'float32', dims: [8, 2] })
+  expect((await cli(folder, 'adapters', 'ls', 'c.npz', '--json')).out).toContain('ADAPTER_UNREADABLE')
+})
+
 test('what it writes fits a model with adapter inputs', async () => {
   const folder = peft({ lora_alpha: 4 }, layer('proj'))
   writeLoraModel(folder)
