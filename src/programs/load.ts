@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { createRequire, Module } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -50,10 +50,8 @@ function requireProgram<T>(file: string): Program<T> {
 function compileProgram<T>(file: string, cache: string): Program<T> {
   const require = createRequire(file)
   if (require.cache[file]) return requireProgram(file)
-  // They are plain ASCII, see the build.
-  const source = Module.wrap(readFileSync(file, 'latin1'))
   const kept = readCode(cache)
-  const script = new Script(source, { filename: file, cachedData: kept?.code })
+  const script = new Script(functionOf(file), { filename: file, cachedData: kept?.code })
   const known = new Set(script.cachedDataRejected ? [] : kept?.kinds)
   const module = new Module(file)
   module.filename = file
@@ -68,5 +66,28 @@ function compileProgram<T>(file: string, cache: string): Program<T> {
       for (const kind of kinds) known.add(kind)
       writeCode(cache, { code: script.createCachedData(), kinds: [...known] })
     },
+  }
+}
+
+const HEAD = '(function(exports,require,module,__filename,__dirname){'
+const TAIL = '\n})'
+
+/** The text of a module as a function, in one piece: texts that are put together are copied when they are compiled. */
+function functionOf(file: string): string {
+  const fd = openSync(file, 'r')
+  try {
+    const { size } = fstatSync(fd)
+    const bytes = Buffer.allocUnsafeSlow(HEAD.length + size + TAIL.length)
+    bytes.write(HEAD, 'latin1')
+    bytes.write(TAIL, HEAD.length + size, 'latin1')
+    for (let done = 0; done < size; ) {
+      const count = readSync(fd, bytes, HEAD.length + done, size - done, done)
+      if (count === 0) throw new Error(`${file} ends too early`)
+      done += count
+    }
+    // The programs are plain ASCII, see the build.
+    return bytes.toString('latin1')
+  } finally {
+    closeSync(fd)
   }
 }
