@@ -27,4 +27,6 @@ void exports
   .then((code) => {
     process.exitCode = code
     if (code === 0) keep([args[0] ?? ''])
+    // Nothing is left to do but to take everything apart, which ends with the process anyway; what was printed goes out first.
+    process.stderr.write('', () => process.stdout.write('', () => process.exit()))
   })
