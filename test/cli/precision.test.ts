@@ -66,17 +66,15 @@ describe('what does not fit is told in words, and nothing is written', () => {
   })
 })
 
+test('a function that never accepts is an error, and nothing is written', async () => {
+  const args = ['build', 'digits.onnx', '--precision', 'mixed', '--mixed-validate', 'never.mjs', '-o', 'never']
+  const { code, err } = await cli(folder, ...args)
+  expect([code, err]).toEqual([1, expect.stringContaining('MIXED_NEVER_PASSES')])
+  expect(existsSync(join(folder, 'never'))).toBe(false)
+})
+
 describe('what can not be made better stays as it is', () => {
   const bytesOf = (name: string): Buffer => readFileSync(join(folder, name))
-
-  test('a function that never accepts: the float32 model, with a warning', async () => {
-    const { code, err } = await cli(
-      folder,
-      ...['build', 'digits.onnx', '--precision', 'mixed', '--mixed-validate', 'never.mjs', '-o', 'never'],
-    )
-    expect([code, err]).toEqual([0, expect.stringContaining('the model stays float32')])
-    expect(bytesOf('never/digits.onnx')).toEqual(bytesOf('digits.onnx'))
-  })
 
   test('models of integers, and those that are float16 already', async () => {
     await cli(folder, 'build', 'digits.onnx', '--precision', 'float16', '-o', 'half')

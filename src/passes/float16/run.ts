@@ -1,3 +1,4 @@
+import { dirname, resolve } from 'node:path'
 import { inlineFunctions } from '../../graph/inline-functions.ts'
 import type { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
@@ -53,6 +54,8 @@ export async function run(model: Model, options: Float16Options, context: PassCo
   const { findMixed } = await import('./mixed/index.ts')
   const mixed = await findMixed(model, plan, () => planWith([]), constants, options, context)
   if (!mixed) {
+    // Bars that the user set are not met by a model that stays as it is.
+    if (options.precision === 'mixed' || options.mixedValidate) throw neverPasses(options, context.file)
     context.note({
       level: 'warn',
       code: 'mixed/never-passes',
@@ -75,6 +78,22 @@ export async function run(model: Model, options: Float16Options, context: PassCo
   } finally {
     mixed.close()
   }
+}
+
+function neverPasses({ mixedValidate }: Float16Options, file: string): OnnxError {
+  return mixedValidate
+    ? new OnnxError(
+        'MIXED_NEVER_PASSES',
+        'the function that validates outputs accepts none, not even those of float32 for all nodes',
+        {
+          place: { file: resolve(dirname(file), mixedValidate) },
+          hint: 'It gets the outputs of the float32 model and of a candidate: it must return true for equal ones.',
+        },
+      )
+    : new OnnxError('MIXED_NEVER_PASSES', 'no choice of nodes is good enough, not even float32 for all', {
+        place: { file },
+        hint: 'Halving inputs and large weights costs more already than the bars allow: loosen mixed_cosine, mixed_rtol or mixed_atol, or leave keep_io_types on.',
+      })
 }
 
 function summary({ float32, rescaled, weights, picture, runs }: MixedReport, nodes: number): string {

@@ -147,14 +147,19 @@ describe('mixed precision', () => {
     expect(report!.float32.map(({ op }) => op)).not.toContain('Tanh')
   })
 
-  test('a bar that nothing reaches leaves the model float32, with a warning', async () => {
+  test('a bar that nothing reaches is an error', async () => {
     const file = join(temporaryFolder(), 'model.onnx')
-    writeFileSync(join(file, '../never.mjs'), 'export default () => false')
-    const model = await trap()
-    const before = await run(model)
-    const { changes, notes } = await mix(model, { file, mixedValidate: 'never.mjs' })
-    expect([changes, notes.map(({ level, code }) => [level, code])]).toEqual([0, [['warn', 'mixed/never-passes']]])
-    expectClose(await run(model), before, 0)
+    const never = join(file, '../never.mjs')
+    writeFileSync(never, 'export default () => false')
+    await expect(mix(await trap(), { file, mixedValidate: 'never.mjs' })).rejects.toMatchObject({
+      code: 'MIXED_NEVER_PASSES',
+      place: { file: never },
+      hint: expect.stringContaining('must return true'),
+    })
+    await expect(mix(await trap(), { file, keepIoTypes: false, mixedAtol: 0 })).rejects.toMatchObject({
+      code: 'MIXED_NEVER_PASSES',
+      hint: expect.stringContaining('mixed_cosine'),
+    })
   })
 
   test("the user's function decides, and its errors are told", async () => {

@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs'
-import { pathToFileURL } from 'node:url'
 import type { Tensor } from '../../../graph/tensor.ts'
 import { hiddenRows, maskOf } from '../../../measure/hidden.ts'
 import type { Feeds, IsolatedSession } from '../../../measure/isolated.ts'
 import { type Bars, difference, isWithin } from '../../../measure/metrics.ts'
 import { feedsOf } from '../../../measure/versus.ts'
 import { OnnxError } from '../../../onnx/errors.ts'
+import { loadFunction } from '../../user-function.ts'
 
 /** Outputs of one run by name. */
 export type Outputs = Readonly<Record<string, Tensor>>
@@ -87,25 +86,11 @@ function plain(outputs: Outputs): Record<string, PlainTensor> {
   )
 }
 
-/**
- * The user's function from a module: its default export.
- *
- * @throws OnnxError `VALIDATE_INVALID` if there is none
- */
-export async function loadValidate(file: string): Promise<Validate> {
-  const invalid = (what: string, cause?: unknown): OnnxError =>
-    new OnnxError('VALIDATE_INVALID', what, {
-      place: { file },
-      hint: 'Write a module whose default export is (expected, found) => boolean.',
-      cause,
-    })
-  if (!existsSync(file)) throw invalid('there is no such module')
-  let loaded: { default?: unknown }
-  try {
-    loaded = await import(pathToFileURL(file).href)
-  } catch (cause) {
-    throw invalid(`the module fails: ${(cause as Error).message}`, cause)
-  }
-  if (typeof loaded.default !== 'function') throw invalid('its default export is no function')
-  return loaded.default as Validate
+/** @throws OnnxError `VALIDATE_INVALID` if the module's default export is no function */
+export function loadValidate(file: string): Promise<Validate> {
+  return loadFunction(file, {
+    code: 'VALIDATE_INVALID',
+    purpose: 'validates outputs',
+    example: '(expected, found) => boolean',
+  })
 }

@@ -1,7 +1,7 @@
-import { pathToFileURL } from 'node:url'
 import type { Tensor } from '../../../graph/tensor.ts'
 import { OnnxError } from '../../../onnx/errors.ts'
 import type { Session } from '../../../ort/session.ts'
+import { loadFunction } from '../../user-function.ts'
 import type { InputSpec } from '../calibrate/data/index.ts'
 import { feedOf } from '../calibrate/data/values.ts'
 import type { Judge } from './loss.ts'
@@ -22,22 +22,13 @@ export interface Candidate {
 /** A score of a model, the higher the better. */
 export type Evaluate = (model: Candidate) => number | Promise<number>
 
-/** The default export of a module. Throws `EVALUATE_INVALID` if it is no function. */
-export async function loadEvaluate(file: string): Promise<Evaluate> {
-  const invalid = (what: string, cause?: unknown): OnnxError =>
-    new OnnxError('EVALUATE_INVALID', what, {
-      place: { file },
-      hint: 'Write a module whose default export is async ({ run }) => score.',
-      cause,
-    })
-  let loaded: { default?: unknown }
-  try {
-    loaded = await import(/* @vite-ignore */ pathToFileURL(file).href)
-  } catch (cause) {
-    throw invalid(`the module that evaluates models fails: ${(cause as Error).message}`, cause)
-  }
-  if (typeof loaded.default !== 'function') throw invalid('its default export is no function')
-  return loaded.default as Evaluate
+/** @throws OnnxError `EVALUATE_INVALID` if the module's default export is no function */
+export function loadEvaluate(file: string): Promise<Evaluate> {
+  return loadFunction(file, {
+    code: 'EVALUATE_INVALID',
+    purpose: 'evaluates models',
+    example: 'async ({ run }) => score',
+  })
 }
 
 /** The part of the float model's score that a model loses. */

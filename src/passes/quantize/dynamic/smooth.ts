@@ -4,10 +4,10 @@ import { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
 import { meanSquares, minMaxPerChannel } from '../../../kernels/index.ts'
 import { balancing } from '../balance/products.ts'
+import { attentionBlocker } from '../q-attention.ts'
 import { findWeight, type Weight } from '../weight.ts'
 import { contractionLayout } from '../weight-cache.ts'
 import { findNorm, type Norm } from './norms.ts'
-import { attentionBlocker } from './ops/attention.ts'
 
 /** Factors for the contraction axis of a node's weight. `id` is the same for nodes that share them. */
 export interface Factors {

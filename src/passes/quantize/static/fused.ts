@@ -1,12 +1,10 @@
 import type { Node } from '../../../graph/node.ts'
 import { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
-import { attentionBlocker } from '../dynamic/ops/attention.ts'
 import { embedLayerNormalization } from '../dynamic/ops/embed-layer-normalization.ts'
-import { replaceNode } from '../replace.ts'
+import { attentionBlocker } from '../q-attention.ts'
 import { prune } from '../weight.ts'
 import { WeightCache } from '../weight-cache.ts'
-import { emitConstant, type QuantizedConstant } from './constants.ts'
 import { constantOf } from './marks.ts'
 import type { Operator } from './operators.ts'
 import { CONTRIB_DOMAIN } from './versions.ts'
@@ -56,44 +54,6 @@ export function giveBias(nodes: Iterable<Node>): number {
 /** True for embeddings with their normalization, where something can run its integer form. */
 export function isEmbedding(node: Node, device: string): boolean {
   return node.is('EmbedLayerNormalization', CONTRIB_DOMAIN) && DEVICES.includes(device)
-}
-
-/** Codes and what they mean. */
-interface Codes {
-  data: Value
-  scale: Value
-  zeroPoint: Value
-}
-
-/** Puts QAttention in the place of Attention. Returns what it gives. */
-export function writeAttention(node: Node, input: Codes, constant: QuantizedConstant): Value {
-  const { graph } = node
-  const weight = emitConstant(constant)
-  const fresh = graph.insert(
-    {
-      op: 'QAttention',
-      domain: CONTRIB_DOMAIN,
-      name: `${node.name || node.output().name}_quant`,
-      inputs: [
-        input.data,
-        weight.data,
-        node.input(2) ?? null,
-        input.scale,
-        weight.scale,
-        node.input(3) ?? null,
-        input.zeroPoint,
-        weight.zeroPoint,
-        node.input(4) ?? null,
-      ],
-      attributes: Object.fromEntries(node.attributes),
-      outputs: node.outputs.map((value) => value && `${value.name}_quant`),
-      types: node.outputs.map((value) => value?.type),
-    },
-    { before: node },
-  )
-  replaceNode(node, ...fresh.outputs.map((value) => value ?? undefined))
-  graph.model.useDomain(CONTRIB_DOMAIN)
-  return fresh.output()
 }
 
 /** Embeddings with their normalization take their tables as they are, in whatever form the rest is written. */

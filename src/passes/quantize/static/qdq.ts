@@ -3,12 +3,13 @@ import type { Graph } from '../../../graph/graph.ts'
 import type { Node } from '../../../graph/node.ts'
 import { tensorType } from '../../../graph/types.ts'
 import type { Value } from '../../../graph/value.ts'
+import { writeQAttention } from '../q-attention.ts'
 import { prune } from '../weight.ts'
 import { ActivationPairs } from './activation-pairs.ts'
 import { quantizedBias } from './bias.ts'
 import { blockAttributes } from './blocks.ts'
 import { emitConstant, type Initializers, type QuantizedConstant } from './constants.ts'
-import { isAttention, writeAttention } from './fused.ts'
+import { isAttention } from './fused.ts'
 import { gatherCodes } from './gather-codes.ts'
 import type { Plan } from './plan.ts'
 import type { StaticOptions } from './settings.ts'
@@ -107,7 +108,7 @@ export function writeQdq(plan: Plan, context: QdqContext): number {
     const [data, scale, zeroPoint] = input.producer?.opType === 'DequantizeLinear' ? input.producer.inputs : []
     if (!data || !scale || !zeroPoint) continue
     leftovers.push(input, node.input(1)!)
-    writeAttention(node, { data, scale, zeroPoint }, constant)
+    writeQAttention(node, { data, scale, zeroPoint }, emitConstant(constant), node.input(2)!)
     changes++
   }
   prune(leftovers)

@@ -3,11 +3,12 @@ import type { Node } from '../../../graph/node.ts'
 import { Tensor } from '../../../graph/tensor.ts'
 import { tensorType } from '../../../graph/types.ts'
 import type { Value } from '../../../graph/value.ts'
+import { writeQAttention } from '../q-attention.ts'
 import { prune } from '../weight.ts'
 import { quantizedBias } from './bias.ts'
 import { emitConstant, type QuantizedConstant } from './constants.ts'
 import { zeroPointTensor } from './float8.ts'
-import { isAttention, writeAttention } from './fused.ts'
+import { isAttention } from './fused.ts'
 import { gatherCodes } from './gather-codes.ts'
 import { INTEGER_OPERATORS, type Integer, MATMUL_TO_FLOAT, type Quantized } from './integer-operators.ts'
 import type { ActivationParameters } from './parameters.ts'
@@ -73,7 +74,7 @@ class Writer {
         this.#leftovers.add(node.input(1)!)
         this.#leftovers.add(node.input(0)!)
         const found = this.#plan.parameters.get(node.output())
-        const result = writeAttention(node, this.#input(node, 0), attention.constant)
+        const result = writeQAttention(node, this.#input(node, 0), emitConstant(attention.constant), node.input(2)!)
         if (found) this.#plan.parameters.set(result, found)
         changes++
         continue
