@@ -58,6 +58,8 @@ export class WeightCache {
   readonly #entries = new Map<Value, Map<string, QuantizedWeight | string>>()
   readonly #derived = new Map<string, Value>()
   #kept = 0
+  /** Zero points of which there is a form with one for each scale: the short form may have no reader left. */
+  readonly spread: Set<Value> = new Set<Value>()
 
   /** The quantized form of the initializer or constant `root`, or the reason why it must stay float. */
   get(root: Value, request: WeightRequest): QuantizedWeight | string {
@@ -89,6 +91,7 @@ export class WeightCache {
   zeroPoints({ zeroPoint, scale, scales }: QuantizedWeight): Value {
     const dims = scale.tensor!.dims
     if (dims.length === zeroPoint.tensor!.dims.length) return zeroPoint
+    this.spread.add(zeroPoint)
     return this.derive(zeroPoint, 'per_channel', () =>
       Tensor.from(zeroPoint.tensor!.dtype!, dims, [...scales.zeroPoints]),
     )

@@ -7,7 +7,7 @@ import type { DynamicOptions } from './tools.ts'
 /** Dynamic quantization: 8-bit weights, activations quantized at run time from their own range. */
 export const dynamicQuantization: Pass<typeof quantizeParams> = {
   name: 'quantize-dynamic',
-  version: 3,
+  version: 4,
   doc: 'Quantizes weights to 8 bits and multiplies in integers, with ranges of activations found at run time',
   params: quantizeParams,
   enabled: ({ quantize }) => quantize === 'dynamic',

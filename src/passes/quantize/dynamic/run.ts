@@ -91,6 +91,8 @@ export async function run(
   }
   visit(model.graph)
   prune(leftovers)
+  // ONNX Runtime would warn of constants that nobody reads, at every start.
+  prune(tools.weights.spread)
   if (done === 0) model.opsets.set('', opset)
   return { changes: done + inlined, data: { quantized: counts } }
 }

@@ -1,11 +1,16 @@
 import { expect, test } from 'vitest'
 import { float, int, ints, string } from '../../../../src/graph/attributes.ts'
+import type { Model } from '../../../../src/graph/model.ts'
 import { Tensor } from '../../../../src/graph/tensor.ts'
 import type { Value } from '../../../../src/graph/value.ts'
 import { compareQuantized, nodesOf, PLAIN, quantizeDynamic, randomTensor } from '../../../support/dynamic.ts'
 import { buildModel, runModel } from '../../../support/models.ts'
 
 const domain = 'com.microsoft'
+
+/** Initializers that nothing reads. */
+const unread = ({ graph }: Model): string[] =>
+  [...graph.initializers].filter((value) => value.isUnused).map(({ name }) => name)
 
 /** Self-attention over 4 heads of 8, 5 positions. */
 function attention(extra: 'mask' | 'past' | 'bias' | 'no-bias' | 'zero-bias' | 'sizes' | 'unidirectional') {
@@ -40,8 +45,9 @@ function attention(extra: 'mask' | 'past' | 'bias' | 'no-bias' | 'zero-bias' | '
 test.each(['mask', 'past', 'unidirectional'] as const)('Attention: %s', async (extra) => {
   const { model, feeds } = attention(extra)
   for (const options of [{}, PLAIN, { weightType: 'uint8' }] as const) {
-    const { changes, ops, cosine } = await compareQuantized(model, feeds, options)
+    const { changes, ops, cosine, model: quantized } = await compareQuantized(model, feeds, options)
     expect(changes).toBe(1)
+    expect(unread(quantized)).toEqual([])
     expect(ops).toEqual({ 'com.microsoft:QAttention': 1, DynamicQuantizeLinear: 1 })
     expect(cosine).toBeGreaterThan(0.995)
   }
@@ -99,6 +105,7 @@ test.each(['forward', 'bidirectional'] as const)('LSTM, %s', async (direction) =
     expect(changes).toBe(1)
     expect(ops).toEqual({ 'com.microsoft:DynamicQuantizeLSTM': 1 })
     expect(cosine).toBeGreaterThan(0.995)
+    expect(unread(model)).toEqual([])
     const [node] = nodesOf(model, 'DynamicQuantizeLSTM')
     expect(node!.input(1)!.shape).toEqual([directions, 5, 16])
     expect(node!.input(8)!.shape).toEqual(scale)
