@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { addDims, divideDims, evaluateDim, multiplyDims, sliceLength } from '../../src/graph/dims.ts'
 import { readModel } from '../../src/graph/import.ts'
-import { propagateShapes } from '../../src/graph/shapes.ts'
+import { propagateShapes } from '../../src/graph/shapes/index.ts'
 import { Tensor } from '../../src/graph/tensor.ts'
 import type { Value } from '../../src/graph/value.ts'
 import { createOrtService } from '../../src/ort/service.ts'

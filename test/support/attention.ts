@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readModel } from '../../src/graph/import.ts'
 import type { Model } from '../../src/graph/model.ts'
-import { forgetNames, propagateShapes } from '../../src/graph/shapes.ts'
+import { forgetNames, propagateShapes } from '../../src/graph/shapes/index.ts'
 import { Tensor } from '../../src/graph/tensor.ts'
 import { readNumpyFile } from '../../src/onnx/npz.ts'
 import { createOrtService } from '../../src/ort/service.ts'

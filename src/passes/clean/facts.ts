@@ -1,7 +1,7 @@
 import type { Graph } from '../../graph/graph.ts'
 import type { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
-import { propagateShapes } from '../../graph/shapes.ts'
+import { propagateShapes } from '../../graph/shapes/index.ts'
 import { elementsIn } from '../../graph/tensor.ts'
 import type { Dim, ValueType } from '../../graph/types.ts'
 import type { Value } from '../../graph/value.ts'

@@ -1,5 +1,5 @@
 import type { Model } from '../../graph/model.ts'
-import { propagateShapes } from '../../graph/shapes.ts'
+import { propagateShapes } from '../../graph/shapes/index.ts'
 import { explain } from '../../rewrite/index.ts'
 import { chosenPhases } from '../../rules/index.ts'
 import { legalityOf } from '../../rules/legality.ts'

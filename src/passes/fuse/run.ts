@@ -1,5 +1,5 @@
 import type { Model } from '../../graph/model.ts'
-import { forgetNames, propagateShapes } from '../../graph/shapes.ts'
+import { forgetNames, propagateShapes } from '../../graph/shapes/index.ts'
 import type { ParamInput, ParamOutput } from '../../params/spec.ts'
 import {
   explain,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Model } from '../../../src/graph/model.ts'
-import { propagateShapes } from '../../../src/graph/shapes.ts'
+import { propagateShapes } from '../../../src/graph/shapes/index.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
 import type { Value } from '../../../src/graph/value.ts'
 import { embedLayerNorm } from '../../../src/rules/normalizations/embed-layer-norm.ts'

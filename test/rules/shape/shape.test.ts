@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { propagateShapes } from '../../../src/graph/shapes.ts'
+import { propagateShapes } from '../../../src/graph/shapes/index.ts'
 import { integersOf } from '../../../src/rewrite/index.ts'
 import { divMul, notWhere, reluClip } from '../../../src/rules/shape/arithmetic.ts'
 import { constantShape } from '../../../src/rules/shape/constant-shape.ts'
