@@ -1,5 +1,5 @@
 import { type AdapterFile, type AdapterSet, adapterOf, type LoadFile, readAdapter } from './adapters.ts'
-import { OnnxSessionError } from './error.ts'
+import { OnnxSessionError, reasonOf } from './error.ts'
 import type { ModelFiles } from './model.ts'
 import type { Session } from './types.ts'
 
@@ -32,7 +32,11 @@ export function externalAdapterSet(load: LoadFile, path: string, list: readonly 
           const [{ model, external = [] }, data] = await Promise.all([files, reading])
           return { model, external: [...external, { path, data }] }
         }
-        const view = await open(variant, add)
+        const view = await open(variant, add).catch((error: unknown) => {
+          if (error instanceof OnnxSessionError || (error as Error).name === 'AbortError') throw error
+          const which = adapter === undefined ? 'without adapter' : `with the adapter "${adapter}"`
+          throw new OnnxSessionError('SESSION_FAILED', `no session ${which}: ${reasonOf(error)}`, error)
+        })
         releases.add(view().dispose)
         return view(undefined, { adapters: names, adapter, withAdapter, dispose, [Symbol.asyncDispose]: dispose })
       }

@@ -201,7 +201,7 @@ export interface Session<
    * The same session with another adapter, or with none. Weights are loaded once; switching costs nothing. With adapters that are
    * external data each needs a session of ONNX Runtime, which is opened when it is first asked for. All can be used side by
    * side, and disposing of one disposes of all.
-   * @throws OnnxSessionError `ADAPTER_UNKNOWN`, or `DOWNLOAD_FAILED`
+   * @throws OnnxSessionError `ADAPTER_UNKNOWN`, `DOWNLOAD_FAILED`, or `SESSION_FAILED` where a session has to be opened
    */
   withAdapter(name: Adapter | undefined): Promise<Session<I, O, Target, Adapter>>
   /**

@@ -80,6 +80,21 @@ test('what can not be loaded is an error and may be tried again; unknown names l
   expect(await session.withAdapter('chat')).toMatchObject({ adapter: 'chat' })
 })
 
+test('a session that can not be opened is an error of the wrapper, and may be tried again', async () => {
+  const { model, ort } = make()
+  const session = await model()
+  const { create } = ort.InferenceSession
+  ort.InferenceSession.create = async () => {
+    throw new RangeError('out of memory')
+  }
+  await expect(session.withAdapter('sql')).rejects.toMatchObject({
+    code: 'SESSION_FAILED',
+    message: 'no session with the adapter "sql": out of memory',
+  })
+  ort.InferenceSession.create = create
+  expect(await session.withAdapter('sql')).toMatchObject({ adapter: 'sql' })
+})
+
 test('models without adapters have none to begin with', async () => {
   const variant = { target: 'cpu', device: 'cpu', info, bytes: 0, url: '/m.onnx', ort: async () => fakeOrt(['x']) }
   const model = defineModel([variant])

@@ -3,6 +3,7 @@ import type { Node } from '../../graph/node.ts'
 import type { Value } from '../../graph/value.ts'
 import { type Dora, fixedOperand } from './dora.ts'
 import { type Linear, linearOf } from './linear.ts'
+import { numberBehind } from './quantized.ts'
 
 /** A low-rank branch beside a product with a frozen weight: `base(x) + scale * (x A) B`. */
 export interface Branch {
@@ -89,7 +90,8 @@ export function isScalingOf(node: Node, value: Value): boolean {
   if (!node.is('Mul') && !node.is('Div')) return false
   const [first, second] = node.inputs
   if (first === second) return false
-  return (first === value ? second : node.is('Mul') ? first : undefined)?.constant?.scalar() !== undefined
+  const factor = first === value ? second : node.is('Mul') ? first : undefined
+  return factor ? numberBehind(factor) !== undefined : false
 }
 
 /** True for operators that hand a value on. */

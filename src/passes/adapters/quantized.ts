@@ -1,5 +1,4 @@
 import type { AttributeValue } from '../../graph/attributes.ts'
-import type { Graph } from '../../graph/graph.ts'
 import { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
 import { Tensor } from '../../graph/tensor.ts'
@@ -72,17 +71,21 @@ export async function dequantizeOperands(product: Node, ort: OrtService): Promis
   return node
 }
 
-/** Replaces numbers that are quantized, such as scales of layers, by what they stand for. */
-export async function dequantizeNumbers(graph: Graph, ort: OrtService): Promise<void> {
-  for (const node of [...graph.nodes()]) {
-    if (!node.isLinked || !node.is('DequantizeLinear')) continue
-    const before = node.input(0)!
-    const source = before.producer?.is('QuantizeLinear') ? before.producer.input(0)! : before
-    const value = node.output()
-    if (source.constant?.elementCount !== 1 || value.isOutput || !fixedNodes(value)) continue
-    graph.replace(value, graph.addInitializer(plainName(source.name), await evaluateFixed(value, ort)))
+/** Makes the number that a node multiplies or divides by a float constant, where it is quantized. */
+export async function dequantizeFactor(node: Node, ort: OrtService): Promise<void> {
+  for (const [at, value] of [...node.inputs.entries()]) {
+    const source = value && !value.constant ? numberBehind(value) : undefined
+    if (!value || !source) continue
+    node.setInput(at, node.graph.addInitializer(plainName(source.name), await evaluateFixed(value, ort)))
     dropDead(value)
   }
+}
+
+/** The constant of one element that a value is, also where that is quantized, or rounded by quantization and the way back. */
+export function numberBehind(value: Value): Value | undefined {
+  const before = value.producer?.is('DequantizeLinear') ? value.producer.input(0)?.producer : undefined
+  const source = before?.is('QuantizeLinear') ? before.input(0) : quantizedSource(value)
+  return source?.constant?.elementCount === 1 && fixedNodes(value) ? source : undefined
 }
 
 /** The constant behind a value, directly or through a DequantizeLinear. */

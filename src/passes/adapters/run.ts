@@ -10,7 +10,7 @@ import { linearOf } from './linear.ts'
 import { findHada } from './loha.ts'
 import { nameBranch } from './names.ts'
 import { packInputs } from './pack.ts'
-import { dequantize, dequantizeNumbers, dequantizeOperands, floatWeight } from './quantized.ts'
+import { dequantize, dequantizeFactor, dequantizeOperands, floatWeight } from './quantized.ts'
 import { alignRanks } from './ranks.ts'
 import { LayerTaker } from './take.ts'
 
@@ -23,7 +23,6 @@ import { LayerTaker } from './take.ts'
 export async function run(model: Model, options: AdapterOptions, context: PassContext): Promise<PassResult> {
   const { graph } = model
   const place = { file: context.file }
-  await dequantizeNumbers(graph, context.ort)
   const branches = findBranches(graph).map((branch, i) => ({ branch, ...nameBranch(branch, i) }))
   const hadas = findHada(graph)
   const deltas = findDeltas(graph)
@@ -55,6 +54,8 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
     vectors.set(branch, factors)
   }
   makeOverridable(model)
+  for (const node of [...branches.map(({ branch }) => branch), ...hadas].flatMap(({ scalings }) => scalings))
+    await dequantizeFactor(node, context.ort)
   const isExternal = options.adapters === 'external'
   const taker = new LayerTaker(model, { isExact: isExternal })
   const layers: Layer[] = []
