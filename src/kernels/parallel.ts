@@ -19,10 +19,10 @@ export const BLOCK_COST_NS: Readonly<Record<NonNullable<BlockOptions['method']> 
 }
 
 /** Work below this many milliseconds is done on this thread: starting threads takes about as long. */
-const WORTH_THREADS_MS = 60
+const WORTH_THREADS_MS = 100
 
-/** A thread is worth its start for this many milliseconds of work. */
-const PER_THREAD_MS = 30
+/** A thread is worth its start for this many milliseconds of work: of a large model another thread hashes at the same time. */
+const PER_THREAD_MS = 60
 
 /** Milliseconds that a task should take at most, so that no thread is waited for in the end. */
 const TASK_MS = 25

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 
 /** Files are hashed in pieces of this size; `writeModel` writes such pieces. */
-const PIECE = 1 << 20
+export const PIECE: number = 1 << 20
 
 /** Pieces that may be hashed at a time: each is copied for that. */
 const AT_ONCE = 8

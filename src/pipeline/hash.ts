@@ -1,7 +1,7 @@
 import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { OnnxError } from '../onnx/errors.ts'
-import { ContentHash, contentHash } from './content-hash.ts'
+import { ContentHash, contentHash, PIECE } from './content-hash.ts'
 import { stat } from './quick-files.ts'
 
 /** What tells that a file is still the one it was, without reading it. Big integers as decimal texts (plain JSON). */
@@ -20,8 +20,6 @@ export interface HashedFile {
   stamp: FileStamp
 }
 
-/** Reads of this size keep the hash busy and the memory small. */
-const CHUNK = 1 << 20
 const ATTEMPTS = 3
 
 /** Stamp of a stat taken with `bigint: true`. */
@@ -51,7 +49,7 @@ export async function hashFile(path: string, onProgress?: (fraction: number) => 
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const stats = await stat(path)
     if (stats.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR', path })
-    const { hash, before, after } = stats.size <= CHUNK ? hashNow(path) : await hashLarge(path, onProgress)
+    const { hash, before, after } = stats.size <= PIECE ? hashNow(path) : await hashLarge(path, onProgress)
     if (sameStamp(before, after) && sameStamp(before, await stampFile(path))) {
       onProgress?.(1)
       return { file: path, hash, stamp: before }
@@ -93,20 +91,41 @@ async function hashLarge(path: string, onProgress?: (fraction: number) => void):
   }
 }
 
+/** From this size on pieces are hashed at the same time: each is copied for that, which small files do not pay back. */
+const LARGE = 1 << 26
+
 async function digest(handle: FileHandle, size: number, onProgress?: (fraction: number) => void): Promise<string> {
   const hash = new ContentHash()
-  // Two buffers: the next chunk is read while this one is hashed.
-  const buffers = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)] as const
+  // Two buffers: the next piece is read while this one is hashed.
+  const buffers = [Buffer.allocUnsafeSlow(PIECE), Buffer.allocUnsafeSlow(PIECE)] as const
   let done = 0
   let which = 0
-  let pending = handle.read(buffers[0], 0, CHUNK, 0)
+  let pending = readPiece(handle, buffers[0], 0)
   for (;;) {
-    const { bytesRead, buffer } = await pending
-    if (bytesRead === 0) return hash.digestHere()
-    done += bytesRead
+    const piece = await pending
+    if (piece.length === 0) return size < LARGE ? hash.digestHere() : hash.digest()
+    done += piece.length
     which ^= 1
-    pending = handle.read(buffers[which]!, 0, CHUNK, done)
-    hash.updateHere(buffer.subarray(0, bytesRead))
+    pending = readPiece(handle, buffers[which]!, done)
+    // It is awaited with the next turn; until then a failure must not count as unhandled.
+    pending.catch(() => {})
+    if (size < LARGE) hash.updateHere(piece)
+    else await hash.addPiece(piece)
     onProgress?.(size > 0 ? Math.min(1, done / size) : 1)
   }
+}
+
+/** Fills a buffer from a place of a file, but at its end. */
+async function readPiece(
+  handle: FileHandle,
+  buffer: Buffer<ArrayBuffer>,
+  position: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  let filled = 0
+  while (filled < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, position + filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return buffer.subarray(0, filled)
 }
