@@ -3,7 +3,7 @@ import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
 import type { Value } from '../../../src/graph/value.ts'
 import { codeOf } from '../../../src/onnx/dtypes.ts'
-import { einsumProjection, partedBias } from '../../../src/rules/attention/einsum-projection.ts'
+import { einsumProjection, partedBias } from '../../../src/rules/attention/prepare/einsum-projection.ts'
 import { fuseAttention, ort } from '../../support/attention.ts'
 import { draw, expectClose, expectRefusal, opsOf, randomFeeds, type Sketch } from '../../support/rules.ts'
 

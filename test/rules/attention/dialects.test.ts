@@ -4,7 +4,7 @@ import { Tensor } from '../../../src/graph/tensor.ts'
 import type { Value } from '../../../src/graph/value.ts'
 import { codeOf } from '../../../src/onnx/dtypes.ts'
 import { explain } from '../../../src/rewrite/index.ts'
-import { sdpa } from '../../../src/rules/attention/sdpa.ts'
+import { sdpa } from '../../../src/rules/attention/sdpa/index.ts'
 import { fuseAttention, ort } from '../../support/attention.ts'
 import { draw, expectClose, opsOf, randomFeeds, type Sketch } from '../../support/rules.ts'
 

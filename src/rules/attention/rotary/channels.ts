@@ -2,7 +2,7 @@ import type { Node } from '../../../graph/node.ts'
 import type { Dim } from '../../../graph/types.ts'
 import type { Value } from '../../../graph/value.ts'
 import { integersOf, sameShape } from '../../../rewrite/index.ts'
-import { uniformOf } from '../numbers.ts'
+import { uniformOf } from '../sdpa/numbers.ts'
 
 /** One channel of a value: where it lies on the last axes (one or more), for every position on the axes before. */
 export interface Channel {

@@ -1,8 +1,8 @@
 import { tensorType } from '../../../graph/types.ts'
 import { Failure, no, type Rule, rule } from '../../../rewrite/index.ts'
-import { arrange } from '../arrange.ts'
-import { leavesOf } from '../atoms.ts'
-import { viewOf } from '../view.ts'
+import { arrange } from '../axes/arrange.ts'
+import { leavesOf } from '../axes/atoms.ts'
+import { viewOf } from '../axes/view.ts'
 import { rotationOf } from './rotation.ts'
 import { placeOf, positionsOf, tableOf } from './tables.ts'
 

@@ -1,8 +1,8 @@
 import { tensorType } from '../../../graph/types.ts'
 import { MICROSOFT, no, type Rule, rule } from '../../../rewrite/index.ts'
-import { arrange, planOf } from '../arrange.ts'
-import { flat } from '../multi-head.ts'
-import { viewOf } from '../view.ts'
+import { arrange, planOf } from '../axes/arrange.ts'
+import { viewOf } from '../axes/view.ts'
+import { flat } from '../operators/multi-head.ts'
 
 /** Attention takes [batch, length, hidden], which is how a projection leaves it: no heads need to go first for the rotation. */
 export const rotaryWide: Rule = rule({
