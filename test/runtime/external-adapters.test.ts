@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
@@ -6,7 +6,9 @@ import { Tensor } from '../../src/graph/tensor.ts'
 import { writeModel } from '../../src/graph/write.ts'
 import { externalAdapterSet } from '../../src/runtime/external-adapters.ts'
 import { defineModel, externalAdapters } from '../../src/runtime/node.ts'
+import { writeLoraModel } from '../support/lora-model.ts'
 import { buildModel } from '../support/models.ts'
+import { buildArtifact, modelOf } from '../support/open-artifact.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 import { fakeOrt, infoOf, io } from './support/fake-ort.ts'
 
@@ -101,6 +103,17 @@ test('models without adapters have none to begin with', async () => {
   await expect(model({ adapter: 'sql' })).rejects.toMatchObject({ code: 'ADAPTER_UNKNOWN' })
   const session = await model()
   expect(await session.withAdapter(undefined)).toMatchObject({ adapter: undefined, adapters: [] })
+})
+
+test('bytes that the build did not know are given as options of the session', async () => {
+  const file = writeLoraModel(temporaryFolder())
+  const { adapters, ...artifact } = await buildArtifact(file, 'adapters=external&adapter_files=other:other.safetensors')
+  const model = modelOf({ ...artifact, adapters: adapters.slice(0, 1) })
+  expect(model.adapters).toEqual(['default'])
+  const externalData = [{ path: adapters[0]!.location!, data: readFileSync(adapters[1]!.file) }]
+  await using session = await model({ session: { externalData } })
+  const { y } = (await session.run({ x: { data: new Array(8).fill(1), dims: [1, 8] } } as never)) as never
+  expect((y as { data: Float32Array }).data[0]).toBe(24)
 })
 
 test('a base with external data of its own gets both', async () => {
