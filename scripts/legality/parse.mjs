@@ -85,8 +85,17 @@ export function parseNameTable(text) {
 /** The registry of a provider that is written in C++: `CreateSimpleOpBuilder("Add", ...)`. @returns {Kernels} */
 export function parseRegistry(text) {
   return new Map(
-    [...text.matchAll(/Create\w*OpBuilder\("(\w+)"/g)].map(([, op]) => [SPELLING[op] ?? op, [{ from: 1 }]]),
+    [...text.matchAll(/Create\w*OpBuilder\("(\w+)"/g)]
+      .flatMap(([, op]) => CONTRIB[op] ?? SPELLING[op] ?? op)
+      .map((op) => [op, [{ from: 1 }]]),
   )
+}
+
+/** The registry looks at names alone, not at domains. MatMulNBits is for one of its backends, in blocks of 32, and no other. */
+const CONTRIB = {
+  ...Object.fromEntries(['FusedMatMul', 'Inverse', 'QuickGelu'].map((op) => [op, [`com.microsoft:${op}`]])),
+  ...Object.fromEntries(['DequantizeLinear', 'Gelu', 'QuantizeLinear'].map((op) => [op, [op, `com.microsoft:${op}`]])),
+  MatMulNBits: [],
 }
 
 /** The matrix of TensorRT's parser: `| Abs | Y | FP32, FP16 | ... |`. @returns {Kernels} */

@@ -48,7 +48,7 @@ const params: typeof own & Pick<typeof quantizeParams, 'quantize'> = { ...own, q
 /** Fuses operators: normalizations, activations, attention, convolutions, and the arithmetic around them. */
 export const fuse: Pass<typeof params> = {
   name: 'fuse',
-  version: 7,
+  version: 8,
   doc: 'Replaces groups of operators by fused ones that compute the same, as far as the target can run them',
   params,
   enabled: ({ fuse }) => fuse !== 'none',

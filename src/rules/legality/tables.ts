@@ -66,6 +66,7 @@ float32 float64 int64
 int32
 bfloat16 float16 float32 float64 int32 int64 uint32 uint64
 float16 float32 float64 int32 int64 uint32 uint64
+bfloat16 float16 float32
 bfloat16 bool float16 float32 float4e2m1 float64 float8e4m3fn float8e5m2 int16 int32 int64 int8 uint16 uint32 uint64 uint8
 bfloat16 bool float16 float32 float64 float8e4m3fn float8e5m2 int16 int32 int64 int8 uint16 uint32 uint64 uint8
 bool float16 float32 float64 int16 int32 int64 int8 uint16 uint32 uint64 uint8
@@ -87,7 +88,6 @@ float16 float32 float64 int32 int64
 float16 float32 float64 int32
 float16 float32 float64 int32 int64 int8 uint8
 float16 float32 float64 int32 uint8
-bfloat16 float16 float32
 bfloat16 float16 float32 float64 int32 int64 uint8
 float16 float32 float64 int32 int64 uint8
 bfloat16 float16 float32 float8e4m3fn float8e5m2
@@ -420,18 +420,19 @@ com.microsoft:UnfoldTensor 1+/13
 com.microsoft:Unique 1+/1
 com.microsoft:WhisperBeamSearch 1+/1
 com.microsoft:WordConvEmbedding 1+/62`,
-  cuda: `onnxruntime 1.24.0 (docs/OperatorKernels.md)
+  cuda: `onnxruntime 1.25.0-dev (docs/OperatorKernels.md)
 Abs 13+/6 6-12/32
 Add 14+/6 13/63 7-12/64
 Affine 1+/22
 And 7+
 ArgMax 13+/22 12/22 1-11/22
 ArgMin 13+/22 12/22 1-11/22
+Attention 23+/65
 AveragePool 22+/30 19-21/22 11-18/22 10/22 7-9/22
 BatchNormalization 15+/22 14/22 9-13/22 7-8/22
-Cast 23+/65 21-22/66 19-20/66 13-18/44 9-12/67 6-8/67
+Cast 23+/66 21-22/67 19-20/67 13-18/44 9-12/68 6-8/68
 Ceil 13+/22 6-12/22
-Clip 13+/68 12/68 11/1 6-10/1
+Clip 13+/69 12/69 11/1 6-10/1
 Compress 11+/44 9-10/44
 Concat 13+/44 11-12/44 4-10/44
 ConcatFromSequence 11+/44
@@ -442,13 +443,13 @@ Cos 7+/22
 Crop 1+/22
 CumSum 14+/64 11-13/2
 DepthToSpace 13+/22 11-12/22 1-10/22
-DequantizeLinear 21+/69 19-20/70 13-18/15 10-12/15
+DequantizeLinear 21+/70 19-20/71 13-18/15 10-12/15
 Div 14+/6 13/63 7-12/64
 Dropout 13+/30 12/22 10-11/22 7-9/22
 DynamicSlice 1+/44
 Einsum 12+/22
 Elu 6+/22
-Equal 13+/71 11-12/71 7-10/72
+Equal 13+/72 11-12/72 7-10/73
 Erf 13+/30 9-12/22
 Exp 13+/30 6-12/22
 Expand 13+/44 8-12/44
@@ -458,7 +459,7 @@ Floor 13+/22 6-12/22
 GRU 14+/22 7-13/22
 Gather 13+/44 11-12/44 1-10/44
 GatherElements 13+/44 11-12/44
-GatherND 13+/73 12/74 11/74
+GatherND 13+/74 12/75 11/75
 Gelu 20+/30
 Gemm 13+/30 11-12/22 9-10/22 7-8/22
 GlobalAveragePool 1+/22
@@ -484,23 +485,23 @@ Log 13+/22 6-12/22
 LogSoftmax 13+/22 11-12/22 1-10/22
 Loop 19+/14 13-18/14 11-12/14 1-10/14
 MatMul 13+/30 9-12/22 1-8/22
-MatMulInteger 10+/75
+MatMulInteger 10+/76
 Max 13+/63 12/63 6-11/30
-MaxPool 12+/76 11/22 10/22 8-9/22 1-7/22
+MaxPool 12+/77 11/22 10/22 8-9/22 1-7/22
 MemcpyFromHost 1+/31
 MemcpyToHost 1+/31
 Min 13+/63 12/63 6-11/30
 Mod 13+/63 10-12/64
 Mul 14+/6 13/63 7-12/64
-Neg 13+/77 6-12/78
-NonZero 13+/79 9-12/79
+Neg 13+/78 6-12/79
+NonZero 13+/80 9-12/80
 Not 1+
 OneHot 11+/9
 Or 7+
 PRelu 16+/22 9-15/22 7-8/22
-Pad 18+/80 13-17/80 11-12/22 2-10/22
+Pad 18+/81 13-17/81 11-12/22 2-10/22
 ParametricSoftplus 1+/22
-Pow 15+/81 13-14/81 12/82 7-11/22
+Pow 15+/82 13-14/82 12/83 7-11/22
 QuantizeLinear 21+/5 19-20/5 13-18/1 10-12/1
 RMSNormalization 23+/30
 RNN 14+/22 7-13/22
@@ -510,22 +511,22 @@ RandomUniform 1+
 RandomUniformLike 1+/13
 Range 11+/38
 Reciprocal 13+/22 6-12/22
-ReduceL1 18+/83 1-17/83
-ReduceL2 18+/83 1-17/83
+ReduceL1 18+/84 1-17/84
+ReduceL2 18+/84 1-17/84
 ReduceLogSum 18+/22 1-17/22
 ReduceLogSumExp 18+/22 1-17/22
-ReduceMax 18+/82 1-17/82
-ReduceMean 18+/83 1-17/83
-ReduceMin 18+/84 1-17/84
-ReduceProd 18+/83 1-17/83
-ReduceSum 13+/81 1-12/82
+ReduceMax 18+/83 1-17/83
+ReduceMean 18+/84 1-17/84
+ReduceMin 18+/85 1-17/85
+ReduceProd 18+/84 1-17/84
+ReduceSum 13+/82 1-12/83
 ReduceSumSquare 18+/22 1-17/22
 Relu 14+/30 13/30 6-12/22
 Reshape 23+/31 21-22/31 19-20/31 14-18/44 13/44 5-12/44 1-4/44
-Resize 18+/85 13-17/85 11-12/85 10/85
+Resize 18+/86 13-17/86 11-12/86 10/86
 ReverseSequence 10+/44
 RoiAlign 10+/3
-RotaryEmbedding 23+/86
+RotaryEmbedding 23+/65
 Round 11+/22
 ScaledTanh 1+/22
 Scan 19+/31 16-18/44 11-15/44 9-10/44 8/13
@@ -558,15 +559,15 @@ Sub 14+/6 13/63 7-12/64
 Sum 13+/30 8-12/30 6-7/30
 Tanh 13+/30 6-12/22
 ThresholdedRelu 10+/22 1+/22
-Tile 13+/81 6-12/82
-TopK 11+/82 10/82 1-9/82
+Tile 13+/82 6-12/83
+TopK 11+/83 10/83 1-9/83
 Transpose 23+/44 21-22/44 13-20/44 1-12/44
 Trilu 14+/44
 Unsqueeze 23+/44 21-22/44 13-20/44 11-12/44 1-10/44
-Upsample 9/85 7-8/85
+Upsample 9/86 7-8/86
 Where 16+/87 9-15/88
 Xor 7+
-com.microsoft:Attention 1+/86
+com.microsoft:Attention 1+/65
 com.microsoft:BeamSearch 1+/5
 com.microsoft:BiasAdd 1+/5
 com.microsoft:BiasDropout 1+/30
@@ -582,7 +583,7 @@ com.microsoft:DecoderAttention 1+/5
 com.microsoft:DecoderMaskedMultiHeadAttention 1+/5
 com.microsoft:DecoderMaskedSelfAttention 1+/5
 com.microsoft:DequantizeLinear 1+/15
-com.microsoft:DequantizeWithOrder 1+/75
+com.microsoft:DequantizeWithOrder 1+/76
 com.microsoft:DynamicTimeWarping 1+/1
 com.microsoft:EmbedLayerNormalization 1+/5
 com.microsoft:FastGelu 1+/30
@@ -600,22 +601,22 @@ com.microsoft:GroupQueryAttention 1+/90
 com.microsoft:Inverse 1+/22
 com.microsoft:Irfft 1+/22
 com.microsoft:LongformerAttention 1+/5
-com.microsoft:MatMulBnb4 1+/86
-com.microsoft:MatMulNBits 1+/86
-com.microsoft:MoE 1+/86
-com.microsoft:MultiHeadAttention 1+/86
+com.microsoft:MatMulBnb4 1+/65
+com.microsoft:MatMulNBits 1+/65
+com.microsoft:MoE 1+/65
+com.microsoft:MultiHeadAttention 1+/65
 com.microsoft:NGramRepeatBlock 1+/14
 com.microsoft:NhwcConv 1+/5
 com.microsoft:PackedAttention 1+/5
 com.microsoft:PackedMultiHeadAttention 1+/5
 com.microsoft:PagedAttention 1+/90
-com.microsoft:QAttention 1+/75
+com.microsoft:QAttention 1+/76
 com.microsoft:QMoE 1+/90
-com.microsoft:QOrderedAttention 1+/75
-com.microsoft:QOrderedGelu 1+/75
-com.microsoft:QOrderedLayerNormalization 1+/75
-com.microsoft:QOrderedLongformerAttention 1+/75
-com.microsoft:QOrderedMatMul 1+/75
+com.microsoft:QOrderedAttention 1+/76
+com.microsoft:QOrderedGelu 1+/76
+com.microsoft:QOrderedLayerNormalization 1+/76
+com.microsoft:QOrderedLongformerAttention 1+/76
+com.microsoft:QOrderedMatMul 1+/76
 com.microsoft:QuantizeLinear 1+/91
 com.microsoft:QuantizeWithOrder 1+/5
 com.microsoft:QuickGelu 1+/30
@@ -623,11 +624,11 @@ com.microsoft:RelativePositionBias 1+/5
 com.microsoft:RemovePadding 1+/5
 com.microsoft:RestorePadding 1+/5
 com.microsoft:Rfft 1+/22
-com.microsoft:RotaryEmbedding 1+/86
+com.microsoft:RotaryEmbedding 1+/65
 com.microsoft:Sampling 1+/5
 com.microsoft:SkipGroupNorm 1+/5
-com.microsoft:SkipLayerNormalization 1+/86
-com.microsoft:SkipSimplifiedLayerNormalization 1+/86
+com.microsoft:SkipLayerNormalization 1+/65
+com.microsoft:SkipSimplifiedLayerNormalization 1+/65
 com.microsoft:SparseAttention 1+/90
 com.microsoft:TransposeMatMul 1+/30
 com.microsoft:Trilu 1+/44
@@ -644,7 +645,7 @@ com.ms.internal.nhwc:GridSample 16+/1
 com.ms.internal.nhwc:LRN 13+/22 1-12/22
 com.ms.internal.nhwc:MaxPool 12+/92 11/5 10/5 8-9/5 1-7/5
 com.ms.internal.nhwc:SpaceToDepth 13+/22 1-12/22`,
-  dml: `onnxruntime 1.24.0 (docs/OperatorKernels.md)
+  dml: `onnxruntime 1.25.0-dev (docs/OperatorKernels.md)
 Abs 13+/93 6+/93
 Acos 7+/5
 Acosh 9+/5
@@ -664,13 +665,13 @@ BitwiseAnd 18+/8
 BitwiseNot 18+/8
 BitwiseOr 18+/8
 BitwiseXor 18+/8
-Cast 21+/67 19+/67 13+/67 9+/67 6+/67
-CastLike 21+/67 19+/67 15+/67
+Cast 21+/68 19+/68 13+/68 9+/68 6+/68
+CastLike 21+/68 19+/68 15+/68
 Ceil 13+/5 6+/5
 Celu 12+/5
 Clip 13+/94 12+/94 11+/5 6+/5
-Col2Im 18+/67
-Concat 13+/67 11+/67 4+/67
+Col2Im 18+/68
+Concat 13+/68 11+/68 4+/68
 ConcatFromSequence 11+
 ConstantOfShape 21+/14 9+/14
 Conv 11+/5 1+/5
@@ -681,7 +682,7 @@ Cosh 9+/5
 Crop 1+/5
 CumSum 14+/96 11+/96
 DFT 20+/22 17+/22
-DepthToSpace 13+/67 11+/67 1+/67
+DepthToSpace 13+/68 11+/68 1+/68
 DequantizeLinear 21+/97 19+/21 13+/21 10+/21
 Div 14+/94 13+/94 7+/94
 Dropout 7+/5
@@ -691,14 +692,14 @@ Elu 6+/5
 Equal 19+/94 13+/94 11+/94 7+/5
 Erf 13+/5 9+/5
 Exp 13+/5 6+/5
-Expand 13+/67 8+/67
-EyeLike 9+/67
-Flatten 21+/67 13+/67 11+/67 9+/67 1+/67
+Expand 13+/68 8+/68
+EyeLike 9+/68
+Flatten 21+/68 13+/68 11+/68 9+/68 1+/68
 Floor 13+/5 6+/5
 GRU 14+/5 7+/5
-Gather 13+/67 11+/67 1+/67
-GatherElements 13+/67 11+/67
-GatherND 13+/67 12+/67 11+/67
+Gather 13+/68 11+/68 1+/68
+GatherElements 13+/68 11+/68
+GatherND 13+/68 12+/68 11+/68
 Gemm 13+/5 11+/5 9+/5 7+/5
 GlobalAveragePool 1+/5
 GlobalLpPool 2+/5
@@ -709,7 +710,7 @@ GridSample 16+/94
 GroupNorm 21+
 HardSigmoid 6+/5
 Hardmax 13+/5 11+/5 1+/5
-Identity 21+/67 19+/67 16+/67 14+/67 13+/67 1+/67
+Identity 21+/68 19+/68 16+/68 14+/68 13+/68 1+/68
 If 19+ 16+ 13+ 11+ 7+
 ImageScaler 1+/5
 InstanceNormalization 6+/5
@@ -746,7 +747,7 @@ OptionalGetElement 18+/13 15+/13
 OptionalHasElement 18+/13 15+/13
 Or 7+
 PRelu 16+/102 9+/102 7+/5
-Pad 21+/67 19+/67 18+/67 13+/67 11+/67 2+/67
+Pad 21+/68 19+/68 18+/68 13+/68 11+/68 2+/68
 ParametricSoftplus 1+/5
 Pow 15+/103 13+/103 12+/103 7+/5
 QLinearConv 10+/15
@@ -759,23 +760,23 @@ ReduceL1 18+/96 13+/96 11+/96 1+/96
 ReduceL2 18+/96 13+/5 11+/5 1+/5
 ReduceLogSum 18+/96 13+/5 11+/5 1+/5
 ReduceLogSumExp 18+/96 13+/5 11+/5 1+/5
-ReduceMax 20+/67 18+/96 13+/94 12+/94 11+/5 1+/5
+ReduceMax 20+/68 18+/96 13+/94 12+/94 11+/5 1+/5
 ReduceMean 18+/96 13+/5 11+/5 1+/5
-ReduceMin 20+/67 18+/96 13+/94 12+/94 11+/5 1+/5
+ReduceMin 20+/68 18+/96 13+/94 12+/94 11+/5 1+/5
 ReduceProd 18+/96 13+/96 11+/96 1+/96
 ReduceSum 13+/96 11+/96 1+/96
 ReduceSumSquare 18+/96 13+/96 11+/96 1+/96
 Relu 14+/102 13+/5 6+/5
-Reshape 21+/67 19+/67 14+/67 13+/67 5+/67
+Reshape 21+/68 19+/68 14+/68 13+/68 5+/68
 Resize 19+/92 18+/92 13+/92 11+/92 10+/5
-ReverseSequence 10+/67
+ReverseSequence 10+/68
 RoiAlign 16+/5 10+/5
 Round 11+/5
 STFT 17+/5
 ScaledTanh 1+/5
-Scatter 13+/67 11+/67 9+/67
-ScatterElements 16+/67 13+/67 11+/67
-ScatterND 16+/67 13+/67 11+/67
+Scatter 13+/68 11+/68 9+/68
+ScatterElements 16+/68 13+/68 11+/68
+ScatterND 16+/68 13+/68 11+/68
 Selu 6+/5
 SequenceAt 11+/44
 SequenceConstruct 11+/44
@@ -791,26 +792,26 @@ SimplifiedLayerNormalization 1+/5
 Sin 7+/5
 Sinh 9+/5
 Size 21+/98 19+/98 13+/98 1+/98
-Slice 13+/67 11+/67 10+/67 1+/67
+Slice 13+/68 11+/68 10+/68 1+/68
 Softmax 13+/5 11+/5 1+/5
 Softplus 1+/5
 Softsign 1+/5
-SpaceToDepth 13+/67 1+/67
-Split 18+/67 13+/67 11+/67 2+/67
+SpaceToDepth 13+/68 1+/68
+Split 18+/68 13+/68 11+/68 2+/68
 Sqrt 13+/5 6+/5
-Squeeze 21+/67 13+/67 11+/67 1+/67
+Squeeze 21+/68 13+/68 11+/68 1+/68
 Sub 14+/94 13+/94 7+/94
 Sum 13+/5 8+/5 6+/5
 Tan 7+/5
 Tanh 13+/5 6+/5
 ThresholdedRelu 10+/5 1+/5
-Tile 13+/67 6+/67
+Tile 13+/68 6+/68
 TopK 11+/94 10+/94 1+/94
-Transpose 21+/67 13+/67 1+/67
-Trilu 14+/67
-Unsqueeze 21+/67 13+/67 11+/67 1+/67
+Transpose 21+/68 13+/68 1+/68
+Trilu 14+/68
+Unsqueeze 21+/68 13+/68 11+/68 1+/68
 Upsample 10+/5 9+/5 7+/5
-Where 16+/67 9+/67
+Where 16+/68 9+/68
 Xor 7+
 com.microsoft.dml:DmlFusedAdd 1+/5
 com.microsoft.dml:DmlFusedBatchNormalization 1+/5
@@ -852,83 +853,83 @@ com.microsoft:SkipLayerNormalization 1+/5
 com.microsoft:SkipSimplifiedLayerNormalization 1+/5`,
   tensorrt: `onnx-tensorrt 10.1 (docs/operators.md)
 Abs 1+/106
-Acos 1+/86
-Acosh 1+/86
+Acos 1+/65
+Acosh 1+/65
 Add 1+/106
 And 1+/107
 ArgMax 1+/106
 ArgMin 1+/106
-Asin 1+/86
-Asinh 1+/86
-Atan 1+/86
-Atanh 1+/86
-AveragePool 1+/86
-BatchNormalization 1+/86
+Asin 1+/65
+Asinh 1+/65
+Atan 1+/65
+Atanh 1+/65
+AveragePool 1+/65
+BatchNormalization 1+/65
 Cast 1+/108
 CastLike 1+/108
-Ceil 1+/86
-Celu 1+/86
-Clip 1+/86
+Ceil 1+/65
+Celu 1+/65
+Clip 1+/65
 Concat 1+/109
 Constant 1+/109
 ConstantOfShape 1+/110
-Conv 1+/86
-ConvTranspose 1+/86
-Cos 1+/86
-Cosh 1+/86
-CumSum 1+/86
+Conv 1+/65
+ConvTranspose 1+/65
+Cos 1+/65
+Cosh 1+/65
+CumSum 1+/65
 DeformConv 1+/5
 DepthToSpace 1+/106
 DequantizeLinear 1+/111
 Div 1+/106
-Dropout 1+/86
-Einsum 1+/86
-Elu 1+/86
+Dropout 1+/65
+Einsum 1+/65
+Elu 1+/65
 Equal 1+/106
-Erf 1+/86
-Exp 1+/86
+Erf 1+/65
+Exp 1+/65
 Expand 1+/109
 EyeLike 1+/109
 Flatten 1+/109
-Floor 1+/86
-GRU 1+/86
+Floor 1+/65
+GRU 1+/65
 Gather 1+/109
 GatherElements 1+/109
 GatherND 1+/109
 Gelu 1+/112
-Gemm 1+/86
-GlobalAveragePool 1+/86
-GlobalLpPool 1+/86
-GlobalMaxPool 1+/86
+Gemm 1+/65
+GlobalAveragePool 1+/65
+GlobalLpPool 1+/65
+GlobalMaxPool 1+/65
 Greater 1+/106
 GreaterOrEqual 1+/106
 GridSample 1+/5
-GroupNormalization 1+/86
-HardSigmoid 1+/86
-HardSwish 1+/86
-Hardmax 1+/86
+GroupNormalization 1+/65
+HardSigmoid 1+/65
+HardSwish 1+/65
+Hardmax 1+/65
 Identity 1+/109
 If 1+/109
-ImageScaler 1+/86
-InstanceNormalization 1+/86
-IsInf 1+/86
+ImageScaler 1+/65
+InstanceNormalization 1+/65
+IsInf 1+/65
 IsNaN 1+/106
-LRN 1+/86
-LSTM 1+/86
-LayerNormalization 1+/86
-LeakyRelu 1+/86
+LRN 1+/65
+LSTM 1+/65
+LayerNormalization 1+/65
+LeakyRelu 1+/65
 Less 1+/106
 LessOrEqual 1+/106
-Log 1+/86
-LogSoftmax 1+/86
+Log 1+/65
+LogSoftmax 1+/65
 Loop 1+/109
-LpNormalization 1+/86
-LpPool 1+/86
-MatMul 1+/86
+LpNormalization 1+/65
+LpPool 1+/65
+MatMul 1+/65
 Max 1+/106
-MaxPool 1+/86
+MaxPool 1+/65
 Mean 1+/113
-MeanVarianceNormalization 1+/86
+MeanVarianceNormalization 1+/65
 Min 1+/106
 Mish 1+/5
 Mod 1+/106
@@ -939,18 +940,18 @@ NonZero 1+/5
 Not 1+/107
 OneHot 1+/109
 Or 1+/107
-PRelu 1+/86
+PRelu 1+/65
 Pad 1+/106
-ParametricSoftplus 1+/86
-Pow 1+/86
-QuantizeLinear 1+/86
-RNN 1+/86
-RandomNormal 1+/86
-RandomNormalLike 1+/86
-RandomUniform 1+/86
-RandomUniformLike 1+/86
+ParametricSoftplus 1+/65
+Pow 1+/65
+QuantizeLinear 1+/65
+RNN 1+/65
+RandomNormal 1+/65
+RandomNormalLike 1+/65
+RandomUniform 1+/65
+RandomUniformLike 1+/65
 Range 1+/106
-Reciprocal 1+/86
+Reciprocal 1+/65
 ReduceL1 1+/106
 ReduceL2 1+/106
 ReduceLogSum 1+/106
@@ -963,45 +964,45 @@ ReduceSum 1+/106
 ReduceSumSquare 1+/106
 Relu 1+/106
 Reshape 1+/109
-Resize 1+/86
+Resize 1+/65
 ReverseSequence 1+/109
 RoiAlign 1+/5
-Round 1+/86
-ScaledTanh 1+/86
-Scan 1+/86
+Round 1+/65
+ScaledTanh 1+/65
+Scan 1+/65
 Scatter 1+/106
 ScatterElements 1+/106
 ScatterND 1+/106
-Selu 1+/86
+Selu 1+/65
 Shape 1+/109
 Shrink 1+/106
-Sigmoid 1+/86
+Sigmoid 1+/65
 Sign 1+/106
-Sin 1+/86
-Sinh 1+/86
+Sin 1+/65
+Sinh 1+/65
 Size 1+/109
 Slice 1+/109
-Softmax 1+/86
-Softplus 1+/86
-Softsign 1+/86
+Softmax 1+/65
+Softplus 1+/65
+Softsign 1+/65
 SpaceToDepth 1+/106
 Split 1+/109
-Sqrt 1+/86
+Sqrt 1+/65
 Squeeze 1+/109
 Sub 1+/106
 Sum 1+/106
-Tan 1+/86
-Tanh 1+/86
-ThresholdedRelu 1+/86
+Tan 1+/65
+Tanh 1+/65
+ThresholdedRelu 1+/65
 Tile 1+/109
 TopK 1+/106
 Transpose 1+/109
 Trilu 1+/109
 Unsqueeze 1+/109
-Upsample 1+/86
+Upsample 1+/65
 Where 1+/109
 Xor 1+/107`,
-  coreml: `onnxruntime 1.24.0 (coreml_supported_mlprogram_ops.md)
+  coreml: `onnxruntime 1.25.0-dev (coreml_supported_mlprogram_ops.md)
 Add 1+
 ArgMax 1+
 AveragePool 1+
@@ -1012,7 +1013,9 @@ Conv 1+
 ConvTranspose 1+
 DepthToSpace 1+
 Div 1+
+Elu 1+
 Erf 1+
+Exp 1+
 Gelu 1+
 Gemm 1+
 GlobalAveragePool 1+
@@ -1040,6 +1043,7 @@ Shape 1+
 Sigmoid 1+
 Slice 1+
 Softmax 1+
+Softplus 1+
 Split 1+
 Sqrt 1+
 Squeeze 1+
@@ -1047,7 +1051,7 @@ Sub 1+
 Tanh 1+
 Transpose 1+
 Unsqueeze 1+`,
-  qnn: `onnxruntime 1.24.0 (qnn/builder/op_builder_factory.cc)
+  qnn: `onnxruntime 1.25.0-dev (qnn/builder/op_builder_factory.cc)
 Abs 1+
 Add 1+
 And 1+
@@ -1088,7 +1092,6 @@ GridSample 1+
 HardSigmoid 1+
 HardSwish 1+
 InstanceNormalization 1+
-Inverse 1+
 LRN 1+
 LSTM 1+
 LayerNormalization 1+
@@ -1112,6 +1115,7 @@ PRelu 1+
 Pad 1+
 Pow 1+
 QuantizeLinear 1+
+RMSNormalization 1+
 RandomUniformLike 1+
 Reciprocal 1+
 ReduceL2 1+
@@ -1145,7 +1149,13 @@ TopK 1+
 Transpose 1+
 Unsqueeze 1+
 Upsample 1+
-Where 1+`,
+Where 1+
+com.microsoft:DequantizeLinear 1+
+com.microsoft:FusedMatMul 1+
+com.microsoft:Gelu 1+
+com.microsoft:Inverse 1+
+com.microsoft:QuantizeLinear 1+
+com.microsoft:QuickGelu 1+`,
   webgpu: `onnxruntime-web 1.30.0 (docs/webgpu-operators.md)
 Abs 6-12 13+
 Acos 7+

@@ -33,6 +33,13 @@ test('integer operators, which most devices lack', () => {
   expect(devices.filter((device) => hasKernel(device, 'DequantizeLinear', 17))).not.toContain('coreml')
 })
 
+test('a registry that looks at names alone has the operators of other domains under theirs', () => {
+  const text = ['Gelu', 'QuickGelu', 'MatMulNBits'].map((op) => `CreateAnyOpBuilder("${op}", *this)`).join()
+  expect([...parseRegistry(text).keys()]).toEqual(['Gelu', 'com.microsoft:Gelu', 'com.microsoft:QuickGelu'])
+  expect(hasKernel('qnn', 'com.microsoft:QuickGelu', 1)).toBe(true)
+  expect(hasKernel('qnn', 'com.microsoft:MatMulNBits', 1)).toBe(false)
+})
+
 test('compilers take no fused operator of ONNX Runtime that they do not know', () => {
   expect(legalityOf('tensorrt')('com.microsoft:BiasGelu', 17, 'float32')).toBe(false)
   expect(legalityOf('cuda')('com.microsoft:BiasGelu', 17, 'float32')).toBe(true)
