@@ -123,7 +123,7 @@ function sessionModule({ variants, runtime }: ModuleInput, wrapper: string): str
     ...new Set(variants.flatMap(({ adapters }) => (adapters?.length ? adaptersOf(adapters).name : []))),
     'defineModel',
     ...(groups.some((group) => group.length > 1) ? ['frozen'] : []),
-    ...(variants.some(hasHalves) ? ['half'] : []),
+    ...(variants.some((variant) => hasHalves(variant, runtime)) ? ['half'] : []),
     ...new Set(variants.flatMap((variant) => readersOf(variant))),
     ...(result ? ['predicting', RESULT_READERS[result]] : []),
   ]
@@ -187,9 +187,9 @@ function adaptersOf([first]: readonly EmittedAdapter[]): { name: string; place?:
   return location === undefined ? { name: 'adapters' } : { name: 'externalAdapters', place: literal(location) }
 }
 
-/** Whether JavaScript reads or writes float16. */
-function hasHalves({ info: { inputs, adapterInputs = [], outputs } }: VariantInput): boolean {
-  return [...inputs, ...adapterInputs, ...outputs].some(({ dtype }) => dtype === 'float16')
+/** Whether JavaScript reads or writes float16: in a page the code for it is there on demand. */
+function hasHalves({ info: { inputs, adapterInputs = [], outputs } }: VariantInput, runtime: RuntimeName): boolean {
+  return runtime === 'web' && [...inputs, ...adapterInputs, ...outputs].some(({ dtype }) => dtype === 'float16')
 }
 
 function externalOf({ external }: VariantInput): string {
@@ -230,7 +230,7 @@ function definition(variant: VariantInput, { runtime, info, textName }: Place, m
   }
   const media = mediaOf(variant, textName)
   if (media) fields.push(`media: ${media}`)
-  if (hasHalves(variant)) fields.push('half')
+  if (hasHalves(variant, runtime)) fields.push('half')
   if (requires && Object.keys(requires).length) fields.push(`requires: ${literal(requires)}`)
   if (wasm?.mjs || wasm?.wasm) {
     const paths = [wasm.mjs && `mjs: ${wasm.mjs}`, wasm.wasm && `wasm: ${wasm.wasm}`]

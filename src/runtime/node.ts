@@ -4,6 +4,7 @@ import { type AdapterDefinition, type AdapterFile, type AdapterSet, adapterSet }
 import { download, downloadFiles } from './download.ts'
 import { OnnxSessionError, reasonOf } from './error.ts'
 import { externalAdapterSet } from './external-adapters.ts'
+import { half } from './float16.ts'
 import { createModel, type Platform, sessionOptions, type VariantDefinition } from './model.ts'
 import type { OrtSession } from './ort.ts'
 import { loadOrt } from './ort.ts'
@@ -110,11 +111,14 @@ export function externalAdapters(path: string, list: readonly AdapterFile[]): Ad
 
 /** What an emitted module calls: the model's builds, in order of preference. */
 export function defineModel(variants: readonly VariantDefinition[]): Model {
-  return createModel(node, variants)
+  // A server has the room.
+  return createModel(
+    node,
+    variants.map((variant) => ({ half, ...variant })),
+  )
 }
 
 export { OnnxSessionError } from './error.ts'
-export { half } from './float16.ts'
 export { frozen } from './frozen.ts'
 export { readImage } from './image-node.ts'
 export { readImages, readMedia } from './media.ts'

@@ -7,7 +7,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { afterAll, describe, expect, test } from 'vitest'
 import { generateModule, type ImportShape } from '../../src/codegen/module.ts'
 import { OnnxSessionError } from '../../src/runtime/error.ts'
-import { defineModel, half, loadBytes, toPath } from '../../src/runtime/node.ts'
+import { defineModel, loadBytes, toPath } from '../../src/runtime/node.ts'
 import { hasShared, shared } from '../support/shared.ts'
 import { tinyModel } from '../support/tiny-model.ts'
 import { emittedModel } from './support/app.ts'
@@ -20,7 +20,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 async function modelOf(file: string, device = 'cpu') {
   const info = await readInfo(file)
   const url = pathToFileURL(file).href
-  return defineModel([{ half, target: device, device, info, bytes: 0, url, ort: () => import('onnxruntime-node') }])
+  return defineModel([{ target: device, device, info, bytes: 0, url, ort: () => import('onnxruntime-node') }])
 }
 
 test('gives what ONNX Runtime gives for the same feeds', async () => {

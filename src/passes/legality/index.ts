@@ -5,7 +5,7 @@ import { quantizeParams } from '../quantize/params.ts'
 const own = {
   legality: {
     type: 'enum',
-    doc: 'What to do about quantized operators that the device has no kernel for: stop the build, warn, or nothing',
+    doc: 'What to do about operators that the runtime does not have, and quantized ones that the device has no kernel for: stop the build, warn, or nothing',
     values: ['error', 'warn', 'off'],
     default: 'error',
   },
@@ -15,13 +15,13 @@ const params: typeof own & Pick<typeof quantizeParams, 'quantize'> = { ...own, q
 
 export type LegalityOptions = ParamOutput<typeof params>
 
-/** Checks that a quantized model runs where it is built for. Changes nothing. */
+/** Checks that a model runs where it is built for. Changes nothing. */
 export const legality: Pass<typeof params> = {
   name: 'legality',
-  version: 2,
-  doc: 'Checks that the device has kernels for quantized operators',
+  version: 3,
+  doc: 'Checks that the runtime has the operators, and the device kernels for quantized ones',
   params,
   lossless: true,
-  enabled: ({ legality, quantize }) => legality !== 'off' && quantize !== 'none',
+  enabled: ({ legality }) => legality !== 'off',
   run: async (model, options, context) => (await import('./run.ts')).run(model, options, context),
 }

@@ -102,3 +102,32 @@ test('a build for a device that cannot run the result fails, and nothing is writ
   await optimizer.close()
   expect(report.notes.map(({ code }) => code)).toContain('legality/no-kernel')
 })
+
+describe('operators of other libraries', () => {
+  const custom = (domain: string) =>
+    buildModel(17, (graph, input) => [
+      graph.insert({ op: 'BertTokenizer', domain, name: 'node', inputs: [input('x', [4])] }).output(),
+    ])
+  const checked = (model: Model, device: string, legality: 'error' | 'warn' = 'error') => {
+    const context = passContext({ device, file: import.meta.filename })
+    run(model, { legality, quantize: 'none' }, context)
+    return context.notes
+  }
+
+  test.each(['wasm', 'webgpu', 'webnn'])('are refused for %s', (device) => {
+    expect(() => checked(custom('ai.onnx.contrib'), device)).toThrow(
+      expect.objectContaining({ code: 'LEGALITY', hint: expect.stringContaining('preprocess') }),
+    )
+    expect(() => checked(custom('my.company'), device)).toThrow('my.company:BertTokenizer')
+    expect(checked(custom('my.company'), device, 'warn')).toMatchObject([{ code: 'legality/custom-operator' }])
+  })
+
+  test('are let through where libraries can be loaded, and where they are part of the model or of ONNX Runtime', () => {
+    expect(checked(custom('ai.onnx.contrib'), 'cpu')).toEqual([])
+    expect(checked(custom('com.microsoft'), 'wasm')).toEqual([])
+    const model = custom('local')
+    model.functions.push({ domain: 'local', name: 'BertTokenizer' } as (typeof model.functions)[number])
+    model.functions[0]!.graph = buildModel(17, (_, input) => [input('y', [1])]).graph
+    expect(checked(model, 'wasm')).toEqual([])
+  })
+})
