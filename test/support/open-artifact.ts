@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import { resolveRequest } from '../../src/options/index.ts'
 import { type Artifact, createPipeline } from '../../src/pipeline/index.ts'
-import { adapters, defineModel, externalAdapters, half } from '../../src/runtime/node.ts'
+import { adapters, defineModel, externalAdapters } from '../../src/runtime/node.ts'
 import type { Model } from '../../src/runtime/types.ts'
 import { temporaryFolder } from './temporary.ts'
 
@@ -36,7 +36,6 @@ export function modelOf({ model, external, info, adapters: files }: Artifact): M
       bytes: model.bytes,
       url: urlOf(model.file),
       ort: () => import('onnxruntime-node'),
-      half,
       external: external.map(({ name, bytes, file }) => ({ path: name, bytes, url: urlOf(file) })),
       ...(files.length ? { adapters: set } : {}),
     },
