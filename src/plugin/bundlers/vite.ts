@@ -10,6 +10,7 @@ import type { Models } from '../models.ts'
 import { type Bundler, consoleLog } from './bundler.ts'
 import { progressLines } from './progress.ts'
 import { outputHooks } from './rollup.ts'
+import { workerPlugins } from './vite-worker.ts'
 
 /** Vite: builds for browsers and servers, and the dev server. */
 export function vite(models: Models, finish: () => Promise<void>): Bundler {
@@ -19,6 +20,9 @@ export function vite(models: Models, finish: () => Promise<void>): Bundler {
   const built = assets.emitter((hook) => viteEnvironment(hook)?.config.build.assetsDir ?? 'assets')
   const dev = () => config?.command === 'serve'
   const plugin: Partial<Plugin> = {
+    config: (given) => ({ worker: { plugins: workerPlugins(given, models.options) } }),
+    // The bundle of a worker hands the model over under the name that the page's own import gives it.
+    onLog: (_level, { code, message }) => !(code === 'FILE_NAME_CONFLICT' && /\.onnx(_\w+)? /.test(message)),
     configResolved(resolved) {
       config = resolved
       models.root = models.options.root ?? resolved.root

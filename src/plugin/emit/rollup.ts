@@ -52,7 +52,7 @@ export class RollupAssets {
   async generateBundle(hook: RollupHook, bundle: Bundle, isWrite: boolean): Promise<void> {
     const named = this.#named(hook)
     for (const name of Object.keys(bundle))
-      if (name.endsWith('.onnx') && !named.has(name))
+      if (name.endsWith('.onnx') && !named.has(name) && !handedOver.has(name))
         hook.warn(
           `${name} is shipped as it is: it was named in a way that no plugin saw. In a component, put this plugin after the one that compiles it.`,
         )
@@ -60,7 +60,10 @@ export class RollupAssets {
       const asset = bundle[name]
       if (asset?.source !== standIn(file)) continue
       if (isWrite) delete bundle[name]
-      else asset.source = await readFile(file.file)
+      else {
+        asset.source = await readFile(file.file)
+        handedOver.add(name)
+      }
     }
   }
 
@@ -97,6 +100,9 @@ export class RollupAssets {
     return named
   }
 }
+
+/** Assets of bundles that were not written: Vite makes those of web workers assets of the page, whose plugin is another. */
+const handedOver = new Set<string>()
 
 /** What the bundler holds instead of the file: its hash decides the hash in the name. */
 function standIn({ hash }: EmitFile): string {
