@@ -53,6 +53,7 @@ export const ACCELERATOR_PRESETS: Readonly<Record<string, Bundle>> = {
     reduceRange: false,
     minimumRealRange: 1e-4,
     fixedScales: 'qnn',
+    ops: ['*'],
     completeOverrides: true,
     with: ['qnn'],
   },
@@ -72,7 +73,9 @@ export const ACCELERATOR_PRESETS: Readonly<Record<string, Bundle>> = {
     perChannel: false,
     reduceRange: false,
     contribOps: false,
-    excludeOps: ['Attention', 'EmbedLayerNormalization', 'LogSoftmax', 'TopK'],
+    excludeOps:
+      `Acos Acosh Asin Asinh Atan Atanh Attention Celu Cosh EmbedLayerNormalization GridSample Hardmax LogSoftmax Mean
+      MeanVarianceNormalization Mish Mod RMSNormalization Selu Sinh SpaceToDepth Sum ThresholdedRelu TopK`.split(/\s+/),
   },
 }
 

@@ -26,7 +26,7 @@ export const quantizeParams = {
   },
   ops: {
     type: 'list',
-    doc: 'Quantize only operators of these types',
+    doc: 'Quantize only operators of these types; `*` with quantize=static: all, those too that only accelerators have in integers',
     placeholder: 'Op',
   },
   excludeOps: {

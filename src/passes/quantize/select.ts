@@ -21,9 +21,12 @@ export function nameOf(node: Node): string {
   return node.name || node.outputs.find((value) => value)?.name || ''
 }
 
+/** Stands for all operator types in `ops`. */
+export const EVERY = '*'
+
 /** True unless the choice of operator types leaves this one out. */
 export function wantsType(opType: string, { ops, excludeOps }: Selection): boolean {
-  return (!ops?.length || ops.includes(opType)) && !excludeOps?.includes(opType)
+  return (!ops?.length || ops.includes(opType) || ops.includes(EVERY)) && !excludeOps?.includes(opType)
 }
 
 /** Names by which nodes are known besides their own. */
@@ -79,7 +82,8 @@ function compile(patterns: readonly string[] = []): { pattern: string; fits: (na
 
 /** Throws OnnxError if an option names an operator type that is none of `supported`. */
 export function checkOps(key: string, ops: readonly string[] = [], supported: readonly string[]): void {
-  for (const op of ops) if (!supported.includes(op)) throw unknownOp(key, op, supported)
+  for (const op of ops)
+    if (!supported.includes(op) && !(key === 'ops' && op === EVERY)) throw unknownOp(key, op, supported)
 }
 
 function unknownOp(key: string, op: string, supported: readonly string[]): OnnxError {

@@ -48,6 +48,7 @@ export class Marks {
       isQuantizable(value.dtype) &&
       isReachable(value) &&
       !this.#float(value) &&
+      !decidesSizes(value) &&
       !(value.producer?.is('DequantizeLinear') ?? false)
     )
   }
@@ -100,6 +101,17 @@ export class Marks {
     this.constants.delete(node)
     this.nodes.delete(node)
   }
+}
+
+/** Numbers that say how large a tensor becomes, by operator and first input: these must be exact. */
+const SIZES: Readonly<Record<string, number>> = { Range: 0, Resize: 1, Upsample: 1 }
+
+function decidesSizes(value: Value): boolean {
+  for (const { node, index } of value.uses) {
+    const first = node.domain === '' && Object.hasOwn(SIZES, node.opType) ? SIZES[node.opType]! : undefined
+    if (first !== undefined && index >= first) return true
+  }
+  return false
 }
 
 /** The constant float tensor that a value is. */

@@ -199,38 +199,26 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   CumSum: { kind: 'precise', mark: everything },
 }
 
-/** Operators that are quantized if the user names them, and only then. */
-export const OPTIONAL_OPERATORS: readonly string[] = [
-  'Abs',
-  'Cos',
-  'Div',
-  'Elu',
-  'Erf',
-  'Exp',
-  'Expand',
-  'Gelu',
-  'HardSigmoid',
-  'HardSwish',
-  'LogSoftmax',
-  'Max',
-  'Min',
-  'Neg',
-  'Pow',
-  'PRelu',
-  'ReduceMax',
-  'ReduceMean',
-  'ReduceSum',
-  'Sin',
-  'Softplus',
-  'Sqrt',
-  'Sub',
-  'Tanh',
-]
+const COMPUTING = `Abs Acos Acosh Asin Asinh Atan Atanh Ceil Celu Cos Cosh Div Einsum Elu Erf Exp Expand Floor Gelu GlobalLpPool GridSample
+  HardSigmoid HardSwish Hardmax Log LogSoftmax LpNormalization LpPool LRN Max Mean MeanVarianceNormalization Min Mish Mod Neg Pow PRelu
+  Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare
+  RMSNormalization Round ScatterElements ScatterND Selu Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Tan Tanh ThresholdedRelu`
+
+const MOVING = 'DepthToSpace GatherND GlobalMaxPool Identity SpaceToDepth Tile Trilu'
+
+/** Operators that are quantized if the user names them, or asks for all, and only then. */
+const OPTIONAL: Readonly<Record<string, Operator>> = Object.fromEntries([
+  ...COMPUTING.split(/\s+/).map((op) => [op, { kind: 'between', mark: everything }] as const),
+  ...MOVING.split(' ').map((op) => [op, { kind: 'between', mark: moves }] as const),
+])
+
+/** Their types. */
+export const OPTIONAL_OPERATORS: readonly string[] = Object.keys(OPTIONAL)
 
 /** How a node is quantized; undefined for operators that never are. */
 export function operatorOf(node: Node): Operator | undefined {
   if (node.domain !== '' && node.domain !== 'ai.onnx') return undefined
-  const known = OPERATORS[node.opType]
-  if (known) return known
-  return OPTIONAL_OPERATORS.includes(node.opType) ? { kind: 'between', mark: everything } : undefined
+  const { opType } = node
+  if (Object.hasOwn(OPERATORS, opType)) return OPERATORS[opType]
+  return Object.hasOwn(OPTIONAL, opType) ? OPTIONAL[opType] : undefined
 }

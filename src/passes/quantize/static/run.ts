@@ -12,7 +12,7 @@ import { type Calibration, calibrate, type MethodOptions } from '../calibrate/in
 import { checkInputs, noteNotFinite } from '../calibrate/not-finite.ts'
 import { inlineQuantizable } from '../functions.ts'
 import type { Part } from '../part.ts'
-import { checkOps, selector, wantsType } from '../select.ts'
+import { checkOps, EVERY, selector, wantsType } from '../select.ts'
 import { foldBatchNorms } from './batch-norm.ts'
 import { noteClipped } from './bias.ts'
 import { completeOverrides } from './complete.ts'
@@ -200,7 +200,7 @@ function markAll(
   const marks = new Marks(isFloat, wide)
   for (const [node, { kind, mark }] of candidates) {
     if (!node.isLinked || (!pays(node) && marks.touchesWide(node))) continue
-    const named = options.ops?.includes(node.opType) && kind === 'precise'
+    const named = options.ops?.includes(EVERY) || (options.ops?.includes(node.opType) && kind === 'precise')
     if (kind === 'between' && !options.allOps && !named && !isBetween(node, marks)) continue
     if (mark(node, { marks, options, opset })) marks.nodes.add(node)
   }

@@ -26,6 +26,7 @@ function calibrationOf(file: string): Partial<StaticOptions> {
 const SETTINGS: Record<string, Partial<StaticOptions>> = {
   'the default recipe': {},
   'every operator': { allOps: true, sparePairs: false, matmulConstOnly: false },
+  'all there are': { ops: ['*'], allOps: true, sparePairs: false, matmulConstOnly: false },
   'integer operators': { quantFormat: 'qoperator' },
 }
 
