@@ -322,7 +322,7 @@ export interface Model<
 > {
   /**
    * Downloads the model and ONNX Runtime and makes a session. Each call makes one of its own.
-   * @throws OnnxSessionError `SESSION_FAILED` if no target can be run, with each one's reason.
+   * @throws OnnxSessionError `SESSION_FAILED` if no target can be run, with each one's reason; `ADAPTER_UNKNOWN`.
    */
   (options?: ModelOptions<Target, Adapter>): Promise<Session<I, O, Target, Adapter>>
   /** URL of the preferred variant. */
@@ -343,7 +343,7 @@ export interface PredictingModel<
   Target extends string = string,
   Adapter extends string = string,
 > extends Model<I, O, Target, Adapter> {
-  (options?: ModelOptions<Target>): Promise<PredictingSession<I, O, Result, Target, Adapter>>
+  (options?: ModelOptions<Target, Adapter>): Promise<PredictingSession<I, O, Result, Target, Adapter>>
 }
 
 export type { OnnxSessionError } from './error.ts'

@@ -326,6 +326,33 @@ export const maybe = outputs['y']?.toFloat32()
     expect(check('uses', { 'onnx-models.d.ts': code, 'src/app.ts': app })).toBe('')
   }, 60_000)
 
+  test('adapters: those that were built, in sessions with and without predict', () => {
+    const variants = (more: object) => [{ target: 'web', info: { ...bert, ...more }, adapters: ['sql', 'chat'] }]
+    const result = { kind: 'classes' as const, outputs: { classes: 'c', scores: 's' } }
+    const declared = generateTypes([
+      { file: 'plain.onnx', query: '', as: 'session', variants: variants({}) },
+      { file: 'classes.onnx', query: '', as: 'session', variants: variants({ result }) },
+    ]).code
+    const app = `
+import classes from './classes.onnx'
+import plain from './plain.onnx'
+
+for (const model of [plain, classes]) {
+  const session = await model({ adapter: 'sql' })
+  const name: 'sql' | 'chat' | undefined = session.adapter
+  const base = await session.withAdapter(undefined)
+  console.log(name, base.adapters satisfies readonly ('sql' | 'chat')[])
+}
+// @ts-expect-error no such adapter
+await plain({ adapter: 'other' })
+// @ts-expect-error no such adapter
+await (await plain()).withAdapter('other')
+// @ts-expect-error no such adapter
+await (await classes()).withAdapter('other')
+`
+    expect(check('adapters', { 'onnx-models.d.ts': declared, 'app.ts': app })).toBe('')
+  }, 60_000)
+
   test('what predict gives', () => {
     const image = { ...io('x', 'uint8', ['h', 'w', 'c']), media: { kind: 'image' as const } }
     const text = { ...io('ids', 'int64', ['b', 's']), media: { kind: 'text' as const } }
