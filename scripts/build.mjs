@@ -174,7 +174,15 @@ for (const [name, [entry, ...plugins]] of Object.entries(programs)) {
 }
 // In code that V8 has kept `import()` does not work: there is one in a file of its own. The name has the same length.
 writeFileSync(join(out, 'summon.cjs'), 'module.exports=(specifier)=>import(specifier)\n')
-await build({ ...shared, entryPoints: shipped, platform: 'neutral', target: 'es2022', chunkNames: 'runtime-[hash]' })
+await build({
+  ...shared,
+  entryPoints: shipped,
+  platform: 'neutral',
+  target: 'es2022',
+  chunkNames: 'runtime-[hash]',
+  // Dev servers hand these maps to browsers, and the sources are not in the package.
+  sourcesContent: true,
+})
 
 for (const name of BUNDLED) copyFileSync(path(`node_modules/${name}/LICENSE`), join(out, `${name}.LICENSE.txt`))
 // ONNX Runtime's packages name their licence without its text: this is that text, of the same owner.
