@@ -49,27 +49,40 @@ export function selector(
   part?: Part,
   aliases: Aliases = new Map(),
 ): (node: Node) => boolean {
-  const namesOf = (node: Node): string[] => [nameOf(node), ...(aliases.get(node) ?? [])]
   const excludable = [...supported, ...Object.keys(OPERATORS), ...OPTIONAL_OPERATORS, ...FUSED]
   const known = { ops: supported, excludeOps: [...new Set(excludable)] }
   for (const key of ['ops', 'excludeOps'] as const) checkOps(key, selection[key], known[key])
-  const matchers = { nodes: compile(selection.nodes), excludeNodes: compile(selection.excludeNodes) }
-  for (const key of ['nodes', 'excludeNodes'] as const)
-    for (const { pattern, fits } of matchers[key]) {
-      if ([...model.allNodes()].some((node) => namesOf(node).some(fits))) continue
-      note({
-        level: 'warn',
-        code: 'quantize/pattern-without-node',
-        message: `no node of the model is called "${pattern}" (${key})`,
-      })
-    }
+  const isNamed = byName(model, 'nodes', selection.nodes, note, aliases)
+  const isExcluded = byName(model, 'excludeNodes', selection.excludeNodes, note, aliases)
   return (node) => {
     if (part && !part.selects(node)) return false
     if (!wantsType(node.opType, selection)) return false
-    if (!matchers.nodes.length && !matchers.excludeNodes.length) return true
+    return (!selection.nodes?.length || isNamed(node)) && !isExcluded(node)
+  }
+}
+
+/** Whether a node fits one of the patterns that an option names. Those that fit no node are reported. */
+export function byName(
+  model: Model,
+  option: string,
+  patterns: readonly string[] | undefined,
+  note: (note: Note) => void,
+  aliases: Aliases,
+): (node: Node) => boolean {
+  if (!patterns?.length) return () => false
+  const namesOf = (node: Node): string[] => [nameOf(node), ...(aliases.get(node) ?? [])]
+  const matchers = compile(patterns)
+  for (const { pattern, fits } of matchers) {
+    if ([...model.allNodes()].some((node) => namesOf(node).some(fits))) continue
+    note({
+      level: 'warn',
+      code: 'quantize/pattern-without-node',
+      message: `no node of the model is called "${pattern}" (${option})`,
+    })
+  }
+  return (node) => {
     const names = namesOf(node)
-    if (matchers.nodes.length && !matchers.nodes.some(({ fits }) => names.some(fits))) return false
-    return !matchers.excludeNodes.some(({ fits }) => names.some(fits))
+    return matchers.some(({ fits }) => names.some(fits))
   }
 }
 

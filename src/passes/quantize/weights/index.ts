@@ -13,7 +13,17 @@ export const weightQuantization: Pass<typeof weightParams> = {
   doc: 'Quantizes weights in blocks to 2, 4 or 8 bits; activations stay float',
   params: weightParams,
   enabled: ({ quantize }) => quantize === 'weights' || quantize === 'bnb4',
-  check({ quantize, bits, blockSize = 32, symmetric, algorithm, weightFormat, calibration, smoothAlpha }) {
+  check({
+    quantize,
+    bits,
+    blockSize = 32,
+    symmetric,
+    algorithm,
+    weightFormat,
+    calibration,
+    smoothAlpha,
+    eightBitNodes,
+  }) {
     const isBnb = quantize === 'bnb4'
     if (!isBnb && ![2, 4, 8].includes(bits))
       throw new OnnxError('OPTION_VALUE', `bits=${bits}: weights have 2, 4 or 8 bits`, { hint: 'Use one of these.' })
@@ -21,6 +31,10 @@ export const weightQuantization: Pass<typeof weightParams> = {
     if (!Number.isInteger(Math.log2(blockSize)) || blockSize > largest)
       throw new OnnxError('OPTION_VALUE', `block_size=${blockSize} is no power of two from 16 to ${largest}`, {
         hint: `Use ${isBnb ? 64 : 32}.`,
+      })
+    if (eightBitNodes?.length && (isBnb || bits !== 4 || weightFormat === 'qdq'))
+      throw new OnnxError('OPTION_CONFLICT', 'eight_bit_nodes is for MatMulNBits of 4 bits', {
+        hint: 'Use quantize=weights, bits=4 and weight_format=nbits, or leave eight_bit_nodes out.',
       })
     if (algorithm === 'gptq' && isBnb)
       throw new OnnxError('OPTION_CONFLICT', 'algorithm=gptq is for quantize=weights: bnb4 has codes of its own', {

@@ -39,6 +39,11 @@ const own = {
     doc: 'With 4 bits: spend the bytes that float16 scales save on 8 bits for the weights whose errors matter most',
     default: true,
   },
+  eightBitNodes: {
+    type: 'list',
+    doc: 'With 4 bits: nodes whose name fits one of these globs get weights of 8 bits',
+    placeholder: 'glob',
+  },
   accuracyLevel: {
     type: 'integer',
     doc: 'What MatMulNBits may compute in: 1 float32, 2 float16, 3 bfloat16, 4 int8. Default: the runtime decides',

@@ -8,7 +8,7 @@ import { openData } from '../calibrate/data/index.ts'
 import { inlineQuantizable } from '../functions.ts'
 import type { Part } from '../part.ts'
 import { raiseOpset } from '../raise-opset.ts'
-import { selector, wantsType } from '../select.ts'
+import { type Aliases, byName, selector, wantsType } from '../select.ts'
 import { findWeight, prune } from '../weight.ts'
 import { quantizeOnData } from './gptq/index.ts'
 import type { WeightOptions } from './index.ts'
@@ -68,7 +68,10 @@ export async function run(
     device: context.device,
     jobs: new Jobs(options, part),
     tied,
-    sensitive: sensitiveWeights(candidates, options, tied),
+    sensitive: new Set([
+      ...sensitiveWeights(candidates, options, tied),
+      ...namedWeights(model, candidates, options, note, aliases),
+    ]),
     readers: new Map(),
     shared: new Map(),
     leftovers: new Set(),
@@ -163,6 +166,26 @@ function sensitiveWeights(
   const total = [...roots].reduce((sum, root) => sum + root.constant!.elementCount, 0)
   const products = candidates.filter(({ opType }) => opType !== 'Gather')
   return chooseSensitive(products, total, blockSize, (root) => tables.has(root))
+}
+
+/** Weights of products that the user wants 8 bits for. A table that is gathered from keeps its 4. */
+function namedWeights(
+  model: Model,
+  candidates: readonly Node[],
+  { eightBitNodes }: WeightOptions,
+  note: PassContext['note'],
+  aliases: Aliases,
+): Set<Value> {
+  const isNamed = byName(model, 'eightBitNodes', eightBitNodes, note, aliases)
+  const weightOf = (node: Node, index: number): Value[] => {
+    const root = findWeight(node.input(index))?.root
+    return root ? [root] : []
+  }
+  const roots = new Set(
+    candidates.flatMap((node) => (node.opType !== 'Gather' && isNamed(node) ? weightOf(node, 1) : [])),
+  )
+  for (const node of candidates) if (node.opType === 'Gather') for (const root of weightOf(node, 0)) roots.delete(root)
+  return roots
 }
 
 /** True for products with a weight of more than two axes: their rewrite depends on the rank of the other side. */

@@ -3,6 +3,7 @@ import type { Model } from '../../../../src/graph/model.ts'
 import type { Value } from '../../../../src/graph/value.ts'
 import { chooseSensitive } from '../../../../src/passes/quantize/weights/mixed.ts'
 import { draw } from '../../../support/rules.ts'
+import { quantizeWeights } from '../../../support/weights.ts'
 
 const WIDTH = 32
 const LAYERS = 3
@@ -53,4 +54,18 @@ describe('weights of 8 bits', () => {
     const chosen = chooseSensitive(products, (32 * 32 * 4 * 32) / 12, 32, () => false)
     expect([...chosen]).toEqual([products[1]!.input(1)])
   })
+})
+
+test('nodes that are named get 8 bits, whatever else does', async () => {
+  const model = await draw(({ input, op, weight }) =>
+    op.MatMul(op.Relu(op.MatMul(input('x', [1, 64]), weight([64, 64]))), weight([64, 64])),
+  )
+  const [first] = [...model.graph.allNodes()].filter((node) => node.is('MatMul'))
+  first!.name = '/layer.0/first'
+  const { notes } = await quantizeWeights(model, { mixedBits: false, eightBitNodes: ['**/first', 'nowhere'] })
+  const bits = [...model.graph.allNodes()]
+    .filter(({ opType }) => opType === 'MatMulNBits')
+    .map((node) => node.int('bits'))
+  expect(bits).toEqual([8, 4])
+  expect(notes.map(({ message }) => message)).toContain('no node of the model is called "nowhere" (eightBitNodes)')
 })

@@ -13,6 +13,8 @@ test.each([
   ['algorithm=hqq&symmetric', 'OPTION_CONFLICT', /cannot be symmetric/],
   ['algorithm=hqq&bits=8', 'OPTION_CONFLICT', /4 bits alone/],
   ['algorithm=hqq&weight_format=qdq', 'OPTION_CONFLICT', /DequantizeLinear does not take/],
+  ['eight_bit_nodes=a&bits=8', 'OPTION_CONFLICT', /for MatMulNBits of 4 bits/],
+  ['eight_bit_nodes=a&weight_format=qdq', 'OPTION_CONFLICT', /for MatMulNBits of 4 bits/],
   ['bits=2&weight_format=qdq', 'OPTION_CONFLICT', /no weights of 2 bits/],
 ])('quantize=weights&%s is an error', (query, code, text) => {
   let error: unknown
