@@ -9,6 +9,7 @@ import type { Value } from '../../../graph/value.ts'
 import { writeModel } from '../../../graph/write.ts'
 import { exposeRounds } from '../../../measure/bodies.ts'
 import { encodeToBytes } from '../../../onnx/encode.ts'
+import { OnnxError } from '../../../onnx/errors.ts'
 import { openSession, type Session, type SessionOptions } from '../../../ort/session.ts'
 import { exposeSummary } from './bodies.ts'
 import type { CalibrationData } from './data/index.ts'
@@ -38,11 +39,15 @@ export interface ObserveOptions {
   limits?: MaskLimits | undefined
   /** Of values in bodies all elements of all rounds are wanted, along one axis, not a summary. Those that cannot be had are left out. */
   rounds?: boolean
-  /** Models of more bytes of weights than this go to ONNX Runtime through files. Default 1 GiB. */
+  /** Models of more bytes of weights than this go to ONNX Runtime through files. Default 32 MiB. */
   inMemory?: number
 }
 
-const IN_MEMORY = 2 ** 30
+/** ONNX Runtime maps files; of weights in memory there are three copies at a time. */
+const IN_MEMORY = 2 ** 25
+
+/** Where no file can be written, up to so many bytes of weights go through memory all the same. */
+const WITHOUT_FILES = 2 ** 30
 
 /** Models of fewer bytes of weights begin with one thread: to wake others takes longer than most of them. */
 const SMALL = 2 ** 22
@@ -79,9 +84,14 @@ export async function observe(
     threads > 1 && opened.weightBytes < Math.min(SMALL, inMemory)
       ? await withOutputs(opened, fresh, async () => encodeToBytes(modelToProto(opened)))
       : undefined
-  let { session, dispose } = bytes
-    ? { session: await openSession(bytes, optionsOf(1)), dispose: () => {} }
+  const {
+    session: first,
+    dispose,
+    path: written,
+  } = bytes
+    ? { session: await openSession(bytes, optionsOf(1)), dispose: () => {}, path: undefined }
     : await withOutputs(opened, fresh, () => openModel(opened, { threads, inMemory }))
+  let session = first
   const seen = values.map((value, i) => ({
     value,
     name: value.name,
@@ -120,6 +130,7 @@ export async function observe(
     },
     watched,
     async file() {
+      if (written !== undefined) return written
       folder ??= mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
       const path = join(folder, 'model.onnx')
       await withOutputs(opened, fresh, () => writeModel(opened, path, { location: 'model.onnx_data' }))
@@ -144,7 +155,14 @@ async function withOutputs<T>({ graph }: Model, values: readonly Value[], use: (
   }
 }
 
-/** Opens a model as it stands, by default without optimizations. `dispose` removes what was written for it. */
+/** A session, the model's file if there is one, and how to remove it when the session is released. */
+export interface OpenedModel {
+  session: Session
+  path: string | undefined
+  dispose(): void
+}
+
+/** Opens a model as it stands, by default without optimizations. */
 export async function openModel(
   model: Model,
   {
@@ -152,18 +170,36 @@ export async function openModel(
     inMemory = IN_MEMORY,
     level = 'disabled',
   }: { threads: number; inMemory?: number; level?: SessionOptions['graphOptimizationLevel'] },
-): Promise<{ session: Session; dispose: () => void }> {
+): Promise<OpenedModel> {
   const options = optionsOf(threads, level)
-  if (model.weightBytes <= inMemory)
-    return { session: await openSession(encodeToBytes(modelToProto(model)), options), dispose: () => {} }
-  const folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
-  const dispose = (): void => rmSync(folder, { recursive: true, force: true })
+  const file = model.weightBytes > inMemory ? await temporaryFile(model) : undefined
+  if (!file) {
+    const session = await openSession(encodeToBytes(modelToProto(model)), options)
+    return { session, path: undefined, dispose() {} }
+  }
   try {
+    return { session: await openSession(file.path, options), ...file }
+  } catch (error) {
+    file.dispose()
+    throw error
+  }
+}
+
+/** Writes a model into a temporary folder. Undefined if that is not possible, and the model goes through memory too. */
+async function temporaryFile(model: Model): Promise<{ path: string; dispose(): void } | undefined> {
+  let folder: string | undefined
+  const dispose = (): void => {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    folder = mkdtempSync(join(tmpdir(), 'unplugin-onnx-'))
     const path = join(folder, 'model.onnx')
     await writeModel(model, path, { external: 'always', location: 'model.onnx_data' })
-    return { session: await openSession(path, options), dispose }
+    return { path, dispose }
   } catch (error) {
     dispose()
+    const isSystems = !(error instanceof OnnxError) && (error as NodeJS.ErrnoException).code?.startsWith('E')
+    if (isSystems && model.weightBytes <= WITHOUT_FILES) return undefined
     throw error
   }
 }

@@ -16,9 +16,11 @@ afterAll(() => {
 })
 
 test.each([
-  ['from memory', Number.POSITIVE_INFINITY],
-  ['from files, which are gone afterwards', 0],
-])('values inside of a model, %s', async (_, inMemory) => {
+  ['from memory', Number.POSITIVE_INFINITY, temporary],
+  ['from files, which are gone afterwards', 0, temporary],
+  ['from memory where no file can be written', 0, join(temporary, 'missing')],
+])('values inside of a model, %s', async (_, inMemory, folder) => {
+  vi.stubEnv('TMPDIR', folder)
   let inner: Value | undefined
   const model = buildModel(17, (graph, input) => {
     const x = input('x', [2])
