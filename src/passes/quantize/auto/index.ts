@@ -36,7 +36,7 @@ export function formulasOf({ formulas, calibration }: AutoOptions, device: strin
 /** Quantization that keeps within a given loss: finds by trials how each weight is quantized, and which stay float. */
 export const autoQuantization: Pass<typeof autoParams> = {
   name: 'quantize-auto',
-  version: 3,
+  version: 4,
   doc: 'Finds out how far weights can be quantized for the loss to stay within `maxLoss`, by trying',
   params: autoParams,
   enabled: ({ quantize }) => quantize === 'auto',
