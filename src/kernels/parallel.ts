@@ -14,8 +14,8 @@ export const BLOCK_COST_NS: Readonly<Record<NonNullable<BlockOptions['method']> 
   minmax: 2,
   bnb4: 3,
   hqq: 20,
-  mse: 25,
-  k_quant: 30,
+  mse: 18,
+  k_quant: 20,
 }
 
 /** Work below this many milliseconds is done on this thread: starting threads takes about as long. */
