@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { copyModel } from '../../../graph/copy.ts'
 import { modelToProto } from '../../../graph/export.ts'
 import type { Model } from '../../../graph/model.ts'
+import { withDeclaredShapes } from '../../../graph/shapes/declared.ts'
 import type { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
 import { writeModel } from '../../../graph/write.ts'
@@ -145,11 +146,12 @@ export async function observe(
 }
 
 /** Does something while values are outputs of the model. */
-async function withOutputs<T>({ graph }: Model, values: readonly Value[], use: () => Promise<T>): Promise<T> {
+async function withOutputs<T>(model: Model, values: readonly Value[], use: () => Promise<T>): Promise<T> {
+  const { graph } = model
   const first = graph.outputs.length
   for (const value of values) graph.addOutput(value)
   try {
-    return await use()
+    return await withDeclaredShapes(model, use)
   } finally {
     for (let i = graph.outputs.length - 1; i >= first; i--) graph.removeOutput(i)
   }
