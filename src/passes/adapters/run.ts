@@ -1,4 +1,5 @@
-import type { Model } from '../../graph/model.ts'
+import { inlineFunctions } from '../../graph/inline-functions.ts'
+import type { LocalFunction, Model } from '../../graph/model.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import type { PassContext, PassResult } from '../pass.ts'
 import { findDeltas } from './delta.ts'
@@ -14,6 +15,8 @@ import { dequantize, dequantizeFactor, dequantizeOperands, floatWeight } from '.
 import { alignRanks } from './ranks.ts'
 import { LayerTaker } from './take.ts'
 
+const PRODUCTS = new Set(['MatMul', 'Gemm', 'MatMulNBits'])
+
 /**
  * Makes inputs of the weights of LoRA, DoRA and LoHa layers, or, where they are to be external, values that are written as
  * initializers with their data in the file of an adapter.
@@ -23,6 +26,8 @@ import { LayerTaker } from './take.ts'
 export async function run(model: Model, options: AdapterOptions, context: PassContext): Promise<PassResult> {
   const { graph } = model
   const place = { file: context.file }
+  // Some exporters write each module of the framework as a function.
+  inlineFunctions(model, { wants: hasProduct })
   const branches = findBranches(graph).map((branch, i) => ({ branch, ...nameBranch(branch, i) }))
   const hadas = findHada(graph)
   const deltas = findDeltas(graph)
@@ -100,6 +105,10 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
     },
     data: { layers: layers.length, adapters: adapters.map(({ name }) => name) },
   }
+}
+
+function hasProduct({ graph }: LocalFunction): boolean {
+  return [...graph.allNodes()].some(({ opType }) => PRODUCTS.has(opType))
 }
 
 /** Before IR version 4 all initializers stood among the inputs: from then on that would let callers replace them. */

@@ -11,6 +11,7 @@ import type { Value } from '../../../src/graph/value.ts'
 import { encodeAdapter } from '../../../src/onnx/adapters/index.ts'
 import { adapters } from '../../../src/passes/adapters/index.ts'
 import type { PassResult } from '../../../src/passes/pass.ts'
+import { addFunction, call } from '../../support/functions.ts'
 import { buildModel, copyOf, difference, passContext, runModel } from '../../support/models.ts'
 import { readTensors } from '../../support/npz.ts'
 import { hasShared, shared } from '../../support/shared.ts'
@@ -149,6 +150,29 @@ test('weights behind Transpose, as exporters write those of layers that they do 
   ])
   const [after] = Object.values(await runModel(written(model, result), { x, ...Object.fromEntries(adapter!.tensors) }))
   expect(difference(after, before!)).toBeLessThan(1e-6)
+})
+
+test('layers that are functions of the model, named by their weights', async () => {
+  const model = buildModel(17, (graph, input) => {
+    const x = input('x', ['n', 8])
+    return ['q', 'v'].map((name, i) => {
+      const weights = [matrix(8, 6, i), matrix(8, 2, 2 + i), matrix(2, 6, 3 + i)].map((tensor, at) =>
+        graph.addInitializer(`${name}.${['base_layer', 'lora_A.sql', 'lora_B.sql'][at]}.weight`, tensor),
+      )
+      return call(graph, 'LoraLinear', `call_${name}`, [x, ...weights])
+    })
+  })
+  addFunction(model, 'LoraLinear', ['x', 'w', 'a', 'b'], (body, [x, w, a, b]) => {
+    const product = (left: Value, right: Value) => body.insert({ op: 'MatMul', inputs: [left, right] }).output()
+    return [body.insert({ op: 'Add', inputs: [product(x!, w!), product(product(x!, a!), b!)] }).output()]
+  })
+  const before = Object.values(await runModel(copyOf(model), { x }))
+  const result = await run(model)
+  expect(result.adapters!.inputs).toEqual(['q', 'v'].flatMap((at) => [`${at}.lora_A.weight`, `${at}.lora_B.weight`]))
+  const { name, tensors } = result.adapters!.adapters[0]!
+  expect(name).toBe('sql')
+  const after = Object.values(await runModel(written(model, result), { x, ...Object.fromEntries(tensors) }))
+  for (const [i, tensor] of before.entries()) expect(difference(after[i], tensor)).toBeLessThan(1e-6)
 })
 
 test('further adapters or a name ask for the pass, `none` does not', () => {
