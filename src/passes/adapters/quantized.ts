@@ -15,7 +15,9 @@ import { dropUnused, type Linear, linearOf, weightOf } from './linear.ts'
  *
  * @returns the product as it is then
  */
-export async function dequantize(linear: Linear, ort: OrtService): Promise<Linear> {
+export async function dequantize(given: Linear, ort: OrtService): Promise<Linear> {
+  // Another product with the same weights may have been first.
+  const linear = linearOf(given.node) ?? given
   const { quantized, node, rows } = linear
   if (!quantized) return linear
   const { graph } = node

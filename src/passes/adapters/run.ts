@@ -34,14 +34,18 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
   const found = [...branches, ...hadas, ...deltas]
   if (!found.length) throw notFound(model, context.file)
   const names = new Set(found.map(({ adapter }) => adapter))
-  const seen = new Set<string>()
-  for (const { layer } of found) {
-    if (seen.has(layer))
+  const seen = new Map<string, Branch | undefined>()
+  for (const { layer, ...one } of found) {
+    const branch = 'branch' in one ? one.branch : undefined
+    const before = seen.get(layer)
+    // A layer that the model calls several times is one.
+    const isTied = branch && before?.a.weight === branch.a.weight && before.b.weight === branch.b.weight
+    if (seen.has(layer) && !isTied)
       throw new OnnxError('ADAPTER_DUPLICATE', `the layer "${layer}" has more than one adapter`, {
         place,
         hint: 'Export the model with one active adapter, and give the others as adapter_files.',
       })
-    seen.add(layer)
+    seen.set(layer, branch)
   }
   const vectors = new Map<Branch, DoraFactors>()
   for (const { branch, layer } of branches) {

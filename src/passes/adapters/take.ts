@@ -10,6 +10,11 @@ import type { Branch } from './find.ts'
 import { dropUnused, setWeight, weightOf } from './linear.ts'
 import { HADA, type Hada } from './loha.ts'
 
+interface Factor {
+  slot: Slot
+  input: Value
+}
+
 /**
  * Makes inputs of the weights of adapter layers. Until the model is written they keep their data as default values, so that
  * passes that run it need not know. The scale of a layer becomes part of one factor, so that adapters of any alpha fit.
@@ -20,8 +25,11 @@ import { HADA, type Hada } from './loha.ts'
 export class LayerTaker {
   readonly #model: Model
   readonly #isExact: boolean
-  /** Branches of several layers may share a weight: it is an input once. */
-  readonly #shared = new Map<Value, Value>()
+  /**
+   * The weights of branches so far: layers that are one have both in common. Where only one is the same, as all B of an adapter that
+   * was never trained are, it is so by chance.
+   */
+  readonly #taken: { a: Value; b: Value; factor: number; slots: readonly [Factor, Factor] }[] = []
 
   constructor(model: Model, { isExact }: { isExact: boolean }) {
     this.#model = model
@@ -33,15 +41,20 @@ export class LayerTaker {
     const { a, b } = branch
     dropRoundings(branch.roundings)
     const scale = this.#scale(branch.scalings, layer)
-    const slotA = this.#factor(`${layer}.lora_A.weight`, 'lora_A', weightOf(a, 1), 1, a.weight)
+    const factor = scale.factor * a.alpha * b.alpha
+    const tied = this.#taken.find((one) => one.a === a.weight && one.b === b.weight && one.factor === factor)
+    const taken = tied ?? {
+      a: a.weight,
+      b: b.weight,
+      factor,
+      slots: [
+        this.#factor(`${layer}.lora_A.weight`, 'lora_A', weightOf(a, 1), 1),
+        this.#factor(`${layer}.lora_B.weight`, 'lora_B', weightOf(b, factor), 0),
+      ] as const,
+    }
+    if (!tied) this.#taken.push(taken)
+    const [slotA, slotB] = taken.slots
     setWeight(a, slotA.input)
-    const slotB = this.#factor(
-      `${layer}.lora_B.weight`,
-      'lora_B',
-      weightOf(b, scale.factor * a.alpha * b.alpha),
-      0,
-      scale.factor * a.alpha * b.alpha === 1 ? b.weight : undefined,
-    )
     setWeight(b, slotB.input)
     return {
       name: layer,
@@ -77,9 +90,8 @@ export class LayerTaker {
     return { name: layer, factors: [], constants: [{ name: input.name, kind: 'delta', like, rankAxis: undefined }] }
   }
 
-  #factor(name: string, kind: string, tensor: Tensor, rankAxis: number, weight?: Value): { slot: Slot; input: Value } {
-    const input = (weight && this.#shared.get(weight)) ?? this.#input(name, tensor, rankAxis)
-    if (weight) this.#shared.set(weight, input)
+  #factor(name: string, kind: string, tensor: Tensor, rankAxis: number): Factor {
+    const input = this.#input(name, tensor, rankAxis)
     return { slot: { name: input.name, kind, like: tensor, rankAxis }, input }
   }
 

@@ -152,6 +152,51 @@ test('weights behind Transpose, as exporters write those of layers that they do 
   expect(difference(after, before!)).toBeLessThan(1e-6)
 })
 
+describe('weights that several layers read', () => {
+  /** Two layers, whose A and B are one initializer or two. */
+  const make = (oneA: boolean, b: Tensor, quantized = false, names = 'qv') =>
+    buildModel(17, (graph, input) => {
+      const value = input('x', ['n', 8])
+      const constant = (tensor: Tensor) => {
+        if (!quantized) return graph.addInitializer('w', tensor)
+        const codes = tensor.toNumbers().map((one) => Math.round(one * 64))
+        const inputs = [
+          graph.addInitializer('codes', Tensor.from('int8', tensor.dims, codes)),
+          graph.addInitializer('step', Tensor.float32([], [1 / 64])),
+        ]
+        return graph.insert({ op: 'DequantizeLinear', inputs, types: [tensorType('float32', tensor.dims)] }).output()
+      }
+      const [first, second] = [matrix(8, 2, 2), matrix(8, 2, 3)].map((tensor) => (oneA ? undefined : constant(tensor)))
+      const [sharedA, sharedB] = [constant(matrix(8, 2, 2)), constant(b)]
+      return [first, second].map((a, i) => {
+        const product = (from: Value, weight: Value, name: string) =>
+          graph.insert({ op: 'MatMul', name: `/${names[i]}/${name}/MatMul`, inputs: [from, weight] }).output()
+        const base = product(value, graph.addInitializer('w', matrix(8, 6, i)), 'base_layer')
+        const branch = product(product(value, a ?? sharedA, 'default'), sharedB, 'default_1')
+        return graph.insert({ op: 'Add', inputs: [base, branch] }).output()
+      })
+    })
+
+  test.each([
+    [false, 'qv'],
+    [true, 'qv'],
+    [false, 'qq'],
+  ])('both: one layer, called twice (quantized: %s, names: %s)', async (quantized, names) => {
+    const model = make(true, matrix(2, 6, 3), quantized, names)
+    const before = Object.values(await runModel(copyOf(model), { x }))
+    const result = await run(model)
+    expect(result.adapters!.inputs).toEqual(['q.lora_A.weight', 'q.lora_B.weight'])
+    const weights = Object.fromEntries(result.adapters!.adapters[0]!.tensors)
+    const after = Object.values(await runModel(written(model, result), { x, ...weights }))
+    for (const [i, tensor] of before.entries()) expect(difference(after[i], tensor)).toBeLessThan(1e-6)
+  })
+
+  test('zeros that were joined: two layers, for which other adapters differ', async () => {
+    const result = await run(make(false, Tensor.float32([2, 6], new Float32Array(12))))
+    expect(result.adapters!.inputs).toEqual(['q', 'v'].flatMap((at) => [`${at}.lora_A.weight`, `${at}.lora_B.weight`]))
+  })
+})
+
 test('layers that are functions of the model, named by their weights', async () => {
   const model = buildModel(17, (graph, input) => {
     const x = input('x', ['n', 8])
