@@ -3,6 +3,7 @@ import type { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
 import { Tensor } from '../../graph/tensor.ts'
 import { blockersOf } from './opset.ts'
+import { type Change, OLD_CHANGES } from './raise-old.ts'
 
 const REDUCTIONS = [
   'ReduceL1',
@@ -16,14 +17,6 @@ const REDUCTIONS = [
   'ReduceSumSquare',
 ]
 
-/** What an operator needs to mean the same from an operator set on. */
-interface Change {
-  since: number
-  /** The change cannot be made for this node. */
-  blocks?(node: Node): boolean
-  convert?(node: Node): void
-}
-
 /** Operators whose form or meaning changed between 12 and 21. New element types, and attributes that default to what was before, are no change. */
 const CHANGES: Readonly<Record<string, readonly Change[]>> = {
   Squeeze: [{ since: 13, convert: (node) => toInput(node, 'axes') }],
@@ -34,9 +27,9 @@ const CHANGES: Readonly<Record<string, readonly Change[]>> = {
     { since: 13, convert: (node) => toInput(node, 'split') },
     { since: 18, convert: countOutputs },
   ],
-  Softmax: [{ since: 13, blocks: isNotAlongLast, convert: alongLast }],
-  LogSoftmax: [{ since: 13, blocks: isNotAlongLast, convert: alongLast }],
-  Hardmax: [{ since: 13, blocks: isNotAlongLast, convert: alongLast }],
+  Softmax: [{ since: 13, convert: alongLast }],
+  LogSoftmax: [{ since: 13, convert: alongLast }],
+  Hardmax: [{ since: 13, convert: alongLast }],
   Dropout: [{ since: 12, convert: (node) => void node.attributes.delete('ratio') }],
   BatchNormalization: [{ since: 14, blocks: (node) => node.outputs.length > 1 }],
   Resize: [{ since: 13, blocks: (node) => node.string('coordinate_transformation_mode') === 'tf_half_pixel_for_nn' }],
@@ -62,11 +55,11 @@ function irVersionOf(opset: number): number {
 export function raiseOpset(model: Model, target: number): string[] {
   const { opset } = model
   if (opset >= target) return []
-  const blockers = new Set(blockersOf(model, target))
+  const blockers = new Set(blockersOf(model, target).filter((op) => !Object.hasOwn(OLD_CHANGES, op)))
   const conversions: (() => void)[] = []
   for (const node of model.allNodes()) {
     if (node.domain !== '' && node.domain !== 'ai.onnx') continue
-    for (const { since, blocks, convert } of CHANGES[node.opType] ?? []) {
+    for (const { since, blocks, convert } of [...(OLD_CHANGES[node.opType] ?? []), ...(CHANGES[node.opType] ?? [])]) {
       if (opset >= since || since > target) continue
       if (blocks?.(node)) blockers.add(node.opType)
       else if (convert) conversions.push(() => convert(node))
@@ -95,13 +88,21 @@ function countOutputs(node: Node): void {
     node.attributes.set('num_outputs', int(node.outputs.length))
 }
 
-/** Before 13 everything from the axis on was one; that is the same for the last axis alone. */
-function isNotAlongLast(node: Node): boolean {
-  const axis = node.int('axis', 1)
-  const rank = node.input(0)?.rank
-  return axis !== -1 && (rank === undefined || axis !== rank - 1)
-}
-
+/**
+ * Before 13 everything from the axis on was one. That is the same for the last axis alone; where the axis is another, or nobody knows
+ * how many there are, the input is made flat for it.
+ */
 function alongLast(node: Node): void {
+  const axis = node.int('axis', 1)
+  const x = node.input(0)!
   node.attributes.set('axis', int(-1))
+  if (axis === -1 || (x.rank !== undefined && axis === x.rank - 1)) return
+  const { graph, opType } = node
+  const before = { before: node }
+  const flat = graph.insert({ op: 'Flatten', inputs: [x], attributes: { axis: int(axis) } }, before)
+  const result = graph.insert({ op: opType, inputs: [flat.output()], attributes: { axis: int(-1) } }, before)
+  const shape = graph.insert({ op: 'Shape', inputs: [x] }, before)
+  node.opType = 'Reshape'
+  node.attributes.clear()
+  node.setInputs([result.output(), shape.output()])
 }

@@ -8,7 +8,7 @@ import { staticParams } from './params.ts'
 /** Static quantization: ranges of activations are found beforehand, by running the model on calibration data. */
 export const staticQuantization: Pass<typeof staticParams> = {
   name: 'quantize-static',
-  version: 6,
+  version: 7,
   doc: 'Quantizes weights and activations, with ranges of activations found on calibration data',
   params: staticParams,
   enabled: ({ quantize }) => quantize === 'static',

@@ -9,7 +9,7 @@ export type WeightOptions = ParamOutput<typeof weightParams>
 /** Quantization of weights alone, in blocks: products stay in float, models shrink to a quarter and less. */
 export const weightQuantization: Pass<typeof weightParams> = {
   name: 'quantize-weights',
-  version: 2,
+  version: 3,
   doc: 'Quantizes weights in blocks to 2, 4 or 8 bits; activations stay float',
   params: weightParams,
   enabled: ({ quantize }) => quantize === 'weights' || quantize === 'bnb4',

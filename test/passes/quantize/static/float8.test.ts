@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { float } from '../../../../src/graph/attributes.ts'
+import { float, string } from '../../../../src/graph/attributes.ts'
 import type { Model } from '../../../../src/graph/model.ts'
 import { Tensor } from '../../../../src/graph/tensor.ts'
 import { compare } from '../../../../src/kernels/index.ts'
@@ -110,8 +110,10 @@ describe('models', () => {
 
   test('where an operator stands against opset 19 the model stays as it is', async () => {
     const model = buildModel(12, (graph, input) => {
-      const soft = graph.insert({ op: 'Softmax', inputs: [input('x', [2, 3, 4])] }).output()
-      return [graph.insert({ op: 'MatMul', inputs: [soft, weight(graph, 'w', 4, 4)] }).output()]
+      const attributes = { coordinate_transformation_mode: string('tf_half_pixel_for_nn') }
+      const inputs = [input('x', [2, 3, 4]), null, graph.addInitializer('scales', Tensor.float32([3], [1, 1, 1]))]
+      const same = graph.insert({ op: 'Resize', inputs, attributes }).output()
+      return [graph.insert({ op: 'MatMul', inputs: [same, weight(graph, 'w', 4, 4)] }).output()]
     })
     const { changes, notes } = await quantizeStatic(model, { ...samplesOf(2, 3, 4), activationType: 'float8e4m3fn' })
     expect([changes, model.opset, notes[0]!.code]).toEqual([0, 12, 'quantize/opset-too-old'])
