@@ -21,14 +21,18 @@ export const entropy: Method = {
     const sums = new Float64Array(bins + 1)
     for (let i = 0; i < bins; i++) sums[i + 1] = sums[i]! + counts[i]!
     const total = sums[bins]!
+    // For every cut, used again and again: there are thousands.
+    const reference = new Float64Array(bins)
+    const spread = new Float64Array(bins)
     for (let i = from; i <= middle; i++) {
       const first = Math.max(0, middle - i)
       const last = Math.min(middle + i + 1, bins)
-      const sliced = counts.subarray(first, last)
-      const reference = sliced.slice()
+      const length = last - first
+      reference.set(counts.subarray(first, last))
       reference[0]! += sums[first]!
-      reference[reference.length - 1]! += total - sums[last]!
-      const divergence = kullbackLeibler(reference, quantized(sliced, reference, quantizedBins))
+      reference[length - 1]! += total - sums[last]!
+      quantize(counts, first, length, reference, quantizedBins, spread)
+      const divergence = kullbackLeibler(reference, spread, length)
       if (divergence < best) {
         best = divergence
         ;[start, end] = [first, last]
@@ -41,43 +45,54 @@ export const entropy: Method = {
   },
 }
 
-/** The slice merged into groups of bins and spread over the non-empty ones again. */
-function quantized(sliced: Float64Array, reference: Float64Array, groups: number): Float64Array {
-  const result = new Float64Array(sliced.length)
-  const width = Math.max(1, Math.floor(sliced.length / groups))
+/** Merges `length` counts from `first` on into groups of bins, and spreads those over the bins again that have something in `reference`. */
+function quantize(
+  counts: Float64Array,
+  first: number,
+  length: number,
+  reference: Float64Array,
+  groups: number,
+  spread: Float64Array,
+): void {
+  const width = Math.max(1, Math.floor(length / groups))
   for (let group = 0; group < groups; group++) {
     const start = group * width
-    const end = group === groups - 1 ? sliced.length : Math.min(sliced.length, start + width)
+    const end = group === groups - 1 ? length : Math.min(length, start + width)
     let sum = 0
     let filled = 0
     for (let i = start; i < end; i++) {
-      sum += sliced[i]!
+      sum += counts[first + i]!
       if (reference[i]! > 0) filled++
     }
-    for (let i = start; i < end; i++) if (reference[i]! > 0) result[i] = sum / filled
+    const each = sum / filled
+    for (let i = start; i < end; i++) spread[i] = reference[i]! > 0 ? each : 0
   }
-  return result
 }
 
-function kullbackLeibler(p: Float64Array, q: Float64Array): number {
-  const [a, b] = [smoothed(p), smoothed(q)]
-  if (!a || !b) return Number.POSITIVE_INFINITY
+/** Of the first `length` counts, which are smoothed. */
+function kullbackLeibler(p: Float64Array, q: Float64Array, length: number): number {
+  const [all, others] = [smooth(p, length), smooth(q, length)]
+  if (all === undefined || others === undefined) return Number.POSITIVE_INFINITY
   let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i]! * Math.log(a[i]! / b[i]!)
+  for (let i = 0; i < length; i++) {
+    const probability = p[i]! / all
+    sum += probability * Math.log(probability / (q[i]! / others))
+  }
   return sum
 }
 
-/** As probabilities, a little of the filled bins' mass moved to the empty ones; undefined where that is more than they have. */
-function smoothed(counts: Float64Array): Float64Array | undefined {
-  const empty = counts.reduce((number, count) => number + (count === 0 ? 1 : 0), 0)
-  const filled = counts.length - empty
-  if (!filled) return undefined
-  const loss = (EPSILON * empty) / filled
+/** Moves a little of the filled bins' mass to the empty ones. Returns the sum of all; undefined where that is more than they have. */
+function smooth(counts: Float64Array, length: number): number | undefined {
+  let empty = 0
+  for (let i = 0; i < length; i++) if (counts[i] === 0) empty++
+  if (empty === length) return undefined
+  const loss = (EPSILON * empty) / (length - empty)
   let sum = 0
-  const result = counts.map((count) => (count === 0 ? EPSILON : count - loss))
-  for (const count of result) {
+  for (let i = 0; i < length; i++) {
+    const count = counts[i] === 0 ? EPSILON : counts[i]! - loss
     if (count <= 0) return undefined
+    counts[i] = count
     sum += count
   }
-  return result.map((count) => count / sum)
+  return sum
 }
