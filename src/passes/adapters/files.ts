@@ -41,6 +41,8 @@ export interface Layer {
   weight?: Tensor
 }
 
+const FROM_PEFT = 'What PEFT saved is read as a folder, or converted by `unplugin-onnx adapters export`.'
+
 /** End of the name of DoRA's vector. */
 export const SHIFT = '.dora_M.weight'
 /** How PEFT names the magnitude vector of DoRA. */
@@ -65,8 +67,10 @@ export async function readAdapterFor(
   const given = await composeDeltas(unpack(read, slots), layers, ort)
   const found = new Map<string, Tensor>()
   const magnitudes = new Set<string>()
+  const some = slots.slice(0, 2).map(({ name }) => name)
   for (const { name: written, dtype, dims, data } of given) {
     const name = written.replace(MAGNITUDE, SHIFT)
+    const isFromPeft = written.startsWith('base_model.model.')
     const exact = slots.filter((slot) => slot.name === name)
     const matches = exact.length ? exact : slots.filter((slot) => endsAlike(slot.name, name))
     const [slot] = matches
@@ -76,10 +80,7 @@ export async function readAdapterFor(
         `the adapter's weight "${written}" ${slot ? 'fits several layers' : 'has no layer in the model'}`,
         {
           place,
-          hint: `The model's adapter has ${slots
-            .slice(0, 2)
-            .map((one) => one.name)
-            .join(', ')}, ...`,
+          hint: `The model's adapter has ${some.join(', ')}, ...${isFromPeft ? ` ${FROM_PEFT}` : ''}`,
         },
       )
     const fits =
@@ -92,7 +93,7 @@ export async function readAdapterFor(
         `the adapter's weight "${written}" is ${dtype} [${dims}], not float [${expected}]`,
         {
           place,
-          hint: 'Is it for another base model? What PEFT saved is read as a folder, or converted by `unplugin-onnx adapters export`.',
+          hint: `Is it for another base model? ${FROM_PEFT}`,
         },
       )
     }

@@ -305,6 +305,7 @@ describe('adapters from files', () => {
 
   test.each([
     ['an unknown layer', ['other.lora_A.weight', matrix(8, 2, 1)], 'no layer'],
+    ['what PEFT saved, as it is', ['base_model.model.q.lora_A.weight', matrix(2, 8, 1)], 'no layer'],
     ['another size', ['block.proj.lora_A.weight', matrix(9, 2, 1)], 'not float [8,r]'],
     ['one factor alone', ['block.proj.lora_A.weight', matrix(8, 2, 1)], 'one is missing'],
   ] as [string, [string, Tensor], string][])('%s is refused', async (_, tensor, why) => {
