@@ -45,7 +45,7 @@ export class OnnxSessionError extends Error {
   readonly code: ErrorCode
 
   constructor(code: ErrorCode, message: string, cause?: unknown) {
-    super(message, cause ? { cause } : {})
+    super(message, { cause })
     this.code = code
   }
 }

@@ -68,7 +68,7 @@ export function createModel(platform: Platform, variants: readonly VariantDefini
     const { target, device, info, url } = variant
     return { target, device, info, url: String(url), bytes: totalBytes(variant) }
   })
-  const { url, info } = described[0]!
+  const [{ url, info }] = described as [(typeof described)[0]]
   const adapters = variants[0]!.adapters?.names ?? []
   const { inputs, outputs } = info
   const model = (options: ModelOptions = {}): Promise<Session> => start(platform, variants, options)
@@ -91,7 +91,7 @@ async function start(
   const attempts = wanted.map((variant) => ({ variant, device: variant.device }))
   // Every build of ONNX Runtime also has the base device: slower, but the model runs.
   if ((options.fallback ?? options.target === undefined) && !wanted.some(({ device }) => device === platform.base))
-    attempts.push({ variant: wanted[wanted.length - 1]!, device: platform.base })
+    attempts.push({ variant: wanted.at(-1)!, device: platform.base })
 
   const files = new Map<string | URL, Promise<ModelFiles>>()
   const skipped: TargetChoice['skipped'] = []
@@ -100,7 +100,7 @@ async function start(
     const { target } = variant
     try {
       const obstacle = device !== platform.base && (await platform.obstacle(variant))
-      if (obstacle) throw new OnnxSessionError('SESSION_FAILED', obstacle)
+      if (obstacle) throw new Error(obstacle)
       const choice = { target, device, skipped }
       const openView: Opener = async (part, add = (files) => files) => {
         const { url, info, media } = part

@@ -64,11 +64,11 @@ export function resolveShapes(inputs: readonly IoInfo[], feeds: ReadonlyMap<stri
     const product = dims.reduce((total, size) => (size < 0 ? total : total * size), 1)
     if (at >= 0) {
       // A single element is taken to mean ones; a dim that stands in a shape twice is left to the user.
-      if (length === 1 && product === 1) return dims.map((size) => Math.abs(size))
+      if (length === 1 && product === 1) return dims.map(Math.abs)
       if (dims.indexOf(-1, at + 1) >= 0 || (!product && !length)) return undefined
       dims[at] = length / product
-    } else if (product === length) return dims
-    if (at >= 0 && Number.isInteger(dims[at])) return dims
+    }
+    if (at < 0 ? product === length : Number.isInteger(dims[at])) return dims
     throw new OnnxSessionError('INPUT_SHAPE', `input "${name}": ${length} elements do not make ${show(shape)}`)
   }
 }

@@ -73,7 +73,7 @@ export class OnnxTensor<T extends DType = DType, D extends Dims = Dims> {
   toFloat32(): Float32Array {
     const { data, type } = this
     if (data instanceof Float32Array) return data
-    return Float32Array.from({ length: data.length }, (_, at) => Number(read(type, data, at)))
+    return Float32Array.from(data as ArrayLike<unknown>, (_, at) => Number(read(type, data, at)))
   }
 
   /** Frees device memory; data in main memory is left to the garbage collector. */

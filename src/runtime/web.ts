@@ -16,7 +16,10 @@ interface Scope {
   document?: { baseURI: string }
   location?: { href: string }
   crossOriginIsolated?: boolean
-  navigator?: { gpu?: { requestAdapter(): Promise<Adapter | null> }; ml?: unknown }
+  navigator?: {
+    gpu?: { requestAdapter(): Promise<Adapter | null> }
+    ml?: { createContext(options: unknown): Promise<{ destroy?(): void }> }
+  }
 }
 const scope = globalThis as Scope
 
@@ -25,11 +28,15 @@ const queues = new WeakMap<Ort, Queue>()
 
 const web: Platform = {
   base: 'wasm',
-  async obstacle({ device, requires = {} }) {
+  async obstacle({ device, requires = {}, sessionOptions }) {
     const { gpu, ml } = scope.navigator ?? {}
-    if (device === 'webnn' && !ml) return 'no WebNN in this browser'
-    if (device !== 'webgpu') return undefined
-    if (!gpu) return 'no WebGPU in this browser'
+    if (ml && device === 'webnn') {
+      // Throws where there is no device of the kind that the provider's options ask for.
+      const context = await ml.createContext(sessionOptions?.executionProviders?.[0])
+      context.destroy?.()
+      return undefined
+    }
+    if (!gpu || device === 'webnn') return `no ${device} in this browser`
     const adapter = await gpu.requestAdapter()
     if (!adapter) return 'no WebGPU adapter'
     for (const [name, least] of Object.entries(requires)) {

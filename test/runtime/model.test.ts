@@ -144,7 +144,7 @@ describe('targets in a browser', () => {
   })
 
   test.each([
-    ['no WebGPU', () => vi.stubGlobal('navigator', {}), 'no WebGPU in this browser'],
+    ['no WebGPU', () => vi.stubGlobal('navigator', {}), 'no webgpu in this browser'],
     ['no adapter', () => withAdapter(undefined), 'no WebGPU adapter'],
     ['no shader-f16', () => withAdapter([]), 'the WebGPU adapter has no shader-f16'],
   ])('%s: the next, without loading ONNX Runtime or the model for WebGPU', async (_, prepare, reason) => {
@@ -178,6 +178,40 @@ describe('targets in a browser', () => {
       code: 'SESSION_FAILED',
       message: expect.stringContaining('maxBufferSize'),
     })
+  })
+
+  test('WebNN: a context of the kind that is asked for, or the next', async () => {
+    const asked: unknown[] = []
+    const give = (context: () => object) =>
+      vi.stubGlobal('navigator', {
+        ml: {
+          createContext: async (options: unknown) => {
+            asked.push(options)
+            return context()
+          },
+        },
+      })
+    const provider = { name: 'webnn', deviceType: 'npu' } as const
+    const sessionOptions = { executionProviders: [provider] }
+    const model = () => {
+      requests.length = 0
+      return defineModel([
+        variant(fakeOrt(['x']), 'npu', 'webnn', { sessionOptions }),
+        variant(fakeOrt(['x']), 'web', 'wasm'),
+      ])()
+    }
+    const destroy = vi.fn()
+    give(() => ({ destroy }))
+    expect(await model()).toMatchObject({ target: 'npu', skipped: [] })
+    expect(asked).toEqual([provider])
+    expect(destroy).toHaveBeenCalledOnce()
+    give(() => {
+      throw new Error('no NPU')
+    })
+    expect(await model()).toMatchObject({ target: 'web', skipped: [{ target: 'npu', reason: 'no NPU' }] })
+    expect(requests).toEqual(['/web.onnx'])
+    vi.stubGlobal('navigator', {})
+    expect(await model()).toMatchObject({ skipped: [{ reason: 'no webnn in this browser' }] })
   })
 
   test('outputs that are kept stay on the device, and only there', async () => {

@@ -90,6 +90,32 @@ test.skipIf(existsSync('/proc/driver/nvidia'))(
   },
 )
 
+test.skipIf(existsSync('/proc/driver/nvidia'))(
+  'several targets: the first that is there, with a reason for each before it',
+  async () => {
+    const info = await readInfo(digits)
+    const url = pathToFileURL(digits).href
+    const ort = () => import('onnxruntime-node')
+    const variants = ['tensorrt', 'cuda', 'qnn', 'cpu'].map((device) => ({
+      target: `my-${device}`,
+      device,
+      info,
+      bytes: 0,
+      url,
+      ort,
+    }))
+    const taken: unknown[] = []
+    await using session = await defineModel(variants)({ onTarget: (choice) => taken.push(choice) })
+    const { target, device, skipped } = session
+    expect(taken).toEqual([{ target, device, skipped }])
+    expect([target, device]).toEqual(['my-cpu', 'cpu'])
+    expect(skipped.map((one) => one.target)).toEqual(['my-tensorrt', 'my-cuda', 'my-qnn'])
+    for (const { reason } of skipped)
+      expect(reason).toMatch(/onnxruntime-node has no \w+ on this platform|shared library/)
+    await expect(defineModel(variants)({ target: 'my-qnn' })).rejects.toMatchObject({ code: 'SESSION_FAILED' })
+  },
+)
+
 test('a missing or damaged model is one error', async () => {
   const info = await readInfo(digits)
   const ort = () => import('onnxruntime-node')

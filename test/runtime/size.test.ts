@@ -18,7 +18,7 @@ test.each([
     const variant = await variantOf(resolve(root, 'fixtures/digits-cnn.onnx'), 'wasm', '"/m.onnx"')
     if (images) variant.info.inputs[0]!.media = { kind: 'image' }
     if (classes) variant.info.result = { kind: 'classes', outputs: { classes: 'classes', scores: 'scores' } }
-    const gpu = { ...variant, target: 'gpu', device: 'webgpu', requires: { 'shader-f16': 1, maxBufferSize: 2 ** 29 } }
+    const gpu = { ...variant, target: 'gpu', device: 'webgpu', requires: { 'shader-f16': 1 } }
     const importRuntime = resolve(root, 'src/runtime/web.ts')
     const contents = generateModule({ as: 'session', runtime: 'web', variants: [gpu, variant], importRuntime })
     const { outputFiles, metafile } = await build({
