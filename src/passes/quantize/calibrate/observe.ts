@@ -14,6 +14,7 @@ import { OnnxError } from '../../../onnx/errors.ts'
 import { openSession, type Session, type SessionOptions } from '../../../ort/session.ts'
 import { exposeSummary } from './bodies.ts'
 import type { CalibrationData } from './data/index.ts'
+import { failedSample } from './failed-sample.ts'
 import { type MaskLimits, NO_MASKS } from './statistics.ts'
 import type { Watched } from './worker.ts'
 
@@ -115,7 +116,9 @@ export async function observe(
       for await (const feeds of data.open()) {
         signal?.throwIfAborted()
         const start = performance.now()
-        const results = await session.run(feeds, outputNames)
+        const results = await session.run(feeds, outputNames).catch((error: unknown) => {
+          throw failedSample(error, samples, feeds, opened.graph.inputs)
+        })
         if (bytes && performance.now() - start > LONG_RUN && ++long === LONG_RUNS) {
           await session.release()
           session = await openSession(bytes, optionsOf(threads))

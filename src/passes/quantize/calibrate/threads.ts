@@ -1,6 +1,7 @@
 import type { Tinypool } from 'tinypool'
 import { OnnxError } from '../../../onnx/errors.ts'
 import type { Feeds } from './data/index.ts'
+import { failedSample } from './failed-sample.ts'
 import { type SampleResult, type SampleTask, toWire } from './worker.ts'
 
 /** Memory that the weights of all threads together may take. */
@@ -50,7 +51,7 @@ export class CalibrationThreads {
     const running: Promise<SampleResult>[] = []
     const next = async (): Promise<void> => {
       const result = await running.shift()!
-      if ('error' in result) throw new OnnxError(result.error.code, result.error.what)
+      if ('error' in result) throw failedSample(new OnnxError(result.error.code, result.error.what))
       see(result)
     }
     try {

@@ -6,6 +6,7 @@ import type { Model } from '../../../../src/graph/model.ts'
 import type { Tensor } from '../../../../src/graph/tensor.ts'
 import type { DType } from '../../../../src/onnx/dtypes.ts'
 import { type DataOptions, type Feeds, openData } from '../../../../src/passes/quantize/calibrate/data/index.ts'
+import { feedOf } from '../../../../src/passes/quantize/calibrate/data/values.ts'
 import { buildModel } from '../../../support/models.ts'
 import { temporaryFolder } from '../../../support/temporary.ts'
 
@@ -178,4 +179,15 @@ describe('refuses', () => {
       /no input "image"/,
     )
   })
+})
+
+test('fractions for an input of whole numbers are told, with what it must hold', () => {
+  const inputs = [{ name: 'ids', dtype: 'int64', shape: [1, 2], optional: false }] as const
+  expect(() => feedOf({ ids: [[1.5, 2]] }, inputs, {}, 'line 1', 'data.jsonl')).toThrowError(
+    expect.objectContaining({
+      code: 'CALIBRATION_DATA',
+      message: expect.stringContaining('input "ids" of line 1: 1.5 is no whole number'),
+      hint: 'It must hold ids (int64 [1, 2]).',
+    }),
+  )
 })

@@ -54,3 +54,24 @@ test.each([
   expect(readdirSync(temporary)).toEqual([])
   expect(Buffer.compare(bytesOf(model), before)).toBe(0)
 })
+
+test('a sample that the model fails at is told, and why that may be', async () => {
+  const model = buildModel(17, (graph, input) => {
+    const [a, b] = [input('a', ['n', 2]), input('b', ['n', 2])]
+    return [graph.insert({ op: 'Add', inputs: [a, b] }).output()]
+  })
+  const zeros = (rows: number): Tensor => Tensor.float32([rows, 2], new Float32Array(rows * 2))
+  const observer = await observe(model, [...model.graph.outputs], { threads: 1 })
+  const data = {
+    async *open() {
+      yield { a: zeros(3), b: zeros(3) }
+      yield { a: zeros(3), b: zeros(4) }
+    },
+  }
+  await expect(observer.run(data, () => {})).rejects.toMatchObject({
+    code: 'ORT_RUN_FAILED',
+    message: expect.stringContaining('the model fails at sample 1 of the calibration data'),
+    hint: '"n" is 3 in a and 4 in b: the model means one size by it.',
+  })
+  await observer.release()
+})

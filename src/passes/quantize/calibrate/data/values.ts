@@ -1,6 +1,6 @@
 import { Tensor } from '../../../../graph/tensor.ts'
 import { DTYPES, type DType } from '../../../../onnx/dtypes.ts'
-import { badData, type Feeds, type InputSpec } from './types.ts'
+import { badData, describeInput, type Feeds, type InputSpec } from './types.ts'
 
 /** Element types by JavaScript array. */
 const ARRAY_TYPES: Readonly<Record<string, DType>> = {
@@ -32,7 +32,12 @@ export function feedOf(
     try {
       feeds[input.name] = tensorOf(value, input)
     } catch (error) {
-      throw badData(`input "${input.name}" of ${what}: ${(error as Error).message}`, path)
+      throw badData(
+        `input "${input.name}" of ${what}: ${reasonOf(error)}`,
+        path,
+        `It must hold ${describeInput(input)}.`,
+        error,
+      )
     }
   }
   return feeds
@@ -93,4 +98,10 @@ function dimsOf(value: unknown): number[] {
   }
   check(value, 0)
   return dims
+}
+
+function reasonOf(error: unknown): string {
+  const { message } = error as Error
+  const number = /The number (\S+) cannot be converted to a BigInt/.exec(message)?.[1]
+  return number === undefined ? message : `${number} is no whole number`
 }
