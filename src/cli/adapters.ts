@@ -1,5 +1,4 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { convertFloats } from '../graph/float-data.ts'
 import { Tensor } from '../graph/tensor.ts'
 import { type AdapterTensor, adapterFormatOf, encodeAdapter, readAdapter } from '../onnx/adapters/index.ts'
@@ -10,6 +9,7 @@ import { readPeftFolder } from '../passes/adapters/peft.ts'
 import { formatBytes } from '../report/index.ts'
 import { columns } from './columns.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
+import { writeWhole } from './write-whole.ts'
 
 type Precision = 'float32' | 'float16'
 
@@ -38,7 +38,7 @@ export async function run({ operands, flags }: Invocation, io: Io): Promise<numb
   }
   const { bytes } = encodeAdapter(format!, tensors)
   const file = resolve(io.cwd, out!)
-  write(file, bytes)
+  await writeWhole(file, bytes)
   if (flags['json']) io.out(JSON.stringify({ file, bytes: bytes.length, weights }, undefined, 2))
   else io.out(`${out}: ${tensors.length} weights, ${formatBytes(bytes.length)}`)
   return EXIT.ok
@@ -54,20 +54,4 @@ function read(path: string, precision: Precision | undefined): AdapterTensor[] {
     if (!precision || !isFloat(dtype) || dtype === precision) return tensor
     return { name, dtype: precision, dims, data: convertFloats(Tensor.of(dtype, dims, data), precision).bytes() }
   })
-}
-
-/** The file appears whole or not at all. */
-function write(file: string, bytes: Uint8Array): void {
-  const temporary = `${file}.${process.pid}.tmp`
-  try {
-    mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(temporary, bytes)
-    renameSync(temporary, file)
-  } catch (cause) {
-    rmSync(temporary, { force: true })
-    throw new OnnxError('OUTPUT_UNWRITABLE', `cannot write the adapter: ${(cause as Error).message}`, {
-      place: { file },
-      cause,
-    })
-  }
 }

@@ -1,13 +1,14 @@
-import { writeFileSync } from 'node:fs'
 import { basename, extname, relative, resolve } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
 import { cacheSettings, resolveRequest } from '../options/index.ts'
 import { encodeTable, type Ranges, type TableFormat } from '../passes/quantize/calibrate/tables/index.ts'
 import { createPipeline } from '../pipeline/index.ts'
+import { noteLines } from '../report/index.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { loadConfig } from './config.ts'
 import { findModels } from './models.ts'
 import { createProgress } from './progress.ts'
+import { writeWhole } from './write-whole.ts'
 
 /** For a table of the model as it is: every tensor that could be quantized, nothing moved between layers. */
 const AS_IS = { optimize: 'none', smoothNorms: false, allOps: true, sparePairs: false, matmulConstOnly: false }
@@ -38,12 +39,15 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
     if (!data || !count)
       throw new OnnxError('NOTHING_CALIBRATED', 'the model has nothing that would be quantized', {
         place: { file: file! },
-        hint: report.notes[0]?.message ?? 'Check ops, nodes and their exclusions.',
+        hint:
+          report.notes.find(({ code }) => code.startsWith('quantize/'))?.message ??
+          'Check ops, nodes and their exclusions.',
       })
-    writeFileSync(
+    await writeWhole(
       out,
       isTable ? encodeTable(format, ranges) : `${JSON.stringify({ model: basename(file!), ...pick(data) }, null, 1)}\n`,
     )
+    for (const line of noteLines([report], 'warn')) io.err(`warning: ${line}`)
     if (flags['json']) io.out(JSON.stringify({ output: out, samples: data.samples, tensors: count }, undefined, 2))
     else io.out(`${relative(io.cwd, out)}: ranges of ${count} tensors from ${data.samples} samples`)
     return EXIT.ok

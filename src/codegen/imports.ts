@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { basename, dirname, relative, resolve, sep } from 'node:path'
 import { glob } from 'tinyglobby'
 
@@ -71,8 +72,19 @@ function locate(specifier: string, source: string, root: string, models: readonl
   if (specifier.startsWith('.')) return among(resolve(dirname(source), specifier))
   if (specifier.startsWith('/'))
     return among(resolve(root, `.${specifier}`)) ?? among(resolve(root, `public${specifier}`))
+  const installed = inPackage(specifier, source)
+  if (installed) return installed
   // An alias: its head stands for a folder that only the bundler knows.
   const tail = specifier.split('/').slice(1).join('/') || basename(specifier)
   const fits = models.filter((model) => `/${relative(root, model).split(sep).join('/')}`.endsWith(`/${tail}`))
   return fits.length === 1 ? resolve(fits[0]!) : undefined
+}
+
+/** The file of an installed package that a bare specifier names. */
+function inPackage(specifier: string, source: string): string | undefined {
+  try {
+    return createRequire(source).resolve(specifier)
+  } catch {
+    return undefined
+  }
 }

@@ -56,6 +56,24 @@ test.each([
   expect(image).toEqual(name === 't.json' ? { min: 0, max: 1 } : { min: -1, max: 1 })
 })
 
+test('the result may go to a new folder; where it cannot be written is an error', async () => {
+  const folder = project()
+  const calibrate = (out: string) => cli(folder, 'calibrate', 'a.onnx', '--calibration', 'data.mjs', '-o', out)
+  expect((await calibrate('new/ranges.json')).code).toBe(0)
+  expect(existsSync(join(folder, 'new/ranges.json'))).toBe(true)
+  const { code, err } = await calibrate('a.onnx/ranges.json')
+  expect([code, err]).toEqual([1, expect.stringContaining('OUTPUT_UNWRITABLE')])
+  expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
+})
+
+test('data that is not finite is told', async () => {
+  const folder = project()
+  const samples = '[{ image: new Float32Array(64).fill(1).fill(NaN, 3, 5) }]'
+  writeFileSync(join(folder, 'data.mjs'), `export default ${samples}`)
+  const { code, err } = await cli(folder, 'calibrate', 'a.onnx', '--calibration', 'data.mjs')
+  expect([code, err]).toEqual([0, expect.stringMatching(/warning: .*"image" has 2 NaN values/)])
+})
+
 test('nothing is written where data is missing', async () => {
   const folder = project()
   const { code, err } = await cli(folder, 'calibrate', 'a.onnx', '--calibration', 'nothing.npz')

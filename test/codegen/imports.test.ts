@@ -1,5 +1,8 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { modelSpecifiers } from '../../src/codegen/imports.ts'
+import { findImports, modelSpecifiers } from '../../src/codegen/imports.ts'
+import { temporaryFolder } from '../support/temporary.ts'
 
 describe('specifiers of models in a source', () => {
   test.each([
@@ -20,4 +23,24 @@ describe('specifiers of models in a source', () => {
   ])('none in %s', (code) => {
     expect(modelSpecifiers(code)).toEqual([])
   })
+})
+
+test('models of the project, of aliased folders and of packages', async () => {
+  const root = temporaryFolder()
+  const packaged = join(root, 'node_modules/some-models')
+  for (const folder of [join(root, 'src/models'), packaged]) mkdirSync(folder, { recursive: true })
+  writeFileSync(join(packaged, 'package.json'), '{ "name": "some-models", "exports": { "./*": "./*" } }')
+  for (const file of ['src/models/a.onnx', 'src/model.onnx', 'node_modules/some-models/model.onnx'])
+    writeFileSync(join(root, file), '')
+  writeFileSync(
+    join(root, 'src/main.ts'),
+    "import a from '@/models/a.onnx'\nimport b from 'some-models/model.onnx?dtype=q8'\nimport c from 'absent/b.onnx'\n",
+  )
+  const { imports, problems } = await findImports(root, [])
+  const importSite = join('src', 'main.ts')
+  expect(imports).toEqual([
+    { file: join(root, 'src/models/a.onnx'), query: '', importSite },
+    { file: join(packaged, 'model.onnx'), query: 'dtype=q8', importSite },
+  ])
+  expect(problems).toEqual([`${importSite} imports 'absent/b.onnx', which is not in the project`])
 })

@@ -12,13 +12,13 @@ export function noteSaturation(plan: Plan, { activationType }: StaticOptions, no
   const [any] = weights
   if (!any) return
   const why = 'x86 CPUs without VNNI add pairs of 8-bit products in 16 bits'
-  const many = `${weights.size} ${weights.size === 1 ? 'weight' : 'weights'} of int8`
+  const many = weights.size === 1 ? '1 weight of int8 has' : `${weights.size} weights of int8 have`
   const kept = [...weights].map((weight) => weight.kept ?? 1)
   const steps = Math.round((127 * kept.reduce((sum, part) => sum + part, 0)) / kept.length)
   const message = {
-    safe: `${many} have as many codes as cannot saturate anywhere (on average ${steps} of 127 steps): ${why}`,
-    reduced: `${many} have 7 bits, which cannot saturate anywhere: ${why}`,
-    full: `${many} have all 8 bits, for ARM and CPUs with VNNI: ${why}, where sums of these saturate`,
+    safe: `${many} as many codes as cannot saturate anywhere (on average ${steps} of 127 steps): ${why}`,
+    reduced: `${many} 7 bits, which cannot saturate anywhere: ${why}`,
+    full: `${many} all 8 bits, for ARM and CPUs with VNNI: ${why}, where sums of these saturate`,
   }[any.request.range]
   note({ level: 'info', code: 'quantize/saturation', message })
 }
