@@ -1,5 +1,4 @@
 import { convertFloats } from '../../graph/float-data.ts'
-import type { Graph } from '../../graph/graph.ts'
 import { Model } from '../../graph/model.ts'
 import type { Node } from '../../graph/node.ts'
 import { Tensor } from '../../graph/tensor.ts'
@@ -26,9 +25,9 @@ export const DELTA = '.delta.weight'
  * Finds layers whose adapter was folded. Two products of one value that are added may be anything: only where the name of one
  * says that PEFT wrapped it is the other an adapter.
  */
-export function findDeltas(graph: Graph): Delta[] {
+export function findDeltas(nodes: Iterable<Node>): Delta[] {
   const layers: Delta[] = []
-  for (const node of graph.nodes()) {
+  for (const node of nodes) {
     const product = isWrapped(node) ? undefined : linearOf(node)
     if (!product) continue
     const roundings: Node[] = []

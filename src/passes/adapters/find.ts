@@ -1,4 +1,3 @@
-import type { Graph } from '../../graph/graph.ts'
 import type { Node } from '../../graph/node.ts'
 import type { Value } from '../../graph/value.ts'
 import { type Dora, fixedOperand } from './dora.ts'
@@ -25,10 +24,10 @@ const PASSING = new Set(['Cast', 'Identity', 'Dropout'])
 /** How far the frozen product may be from where the branch is added. */
 export const REACH = 8
 
-/** Finds the LoRA branches of a graph: by structure, or where that is not enough by the names that PEFT gives nodes. */
-export function findBranches(graph: Graph): Branch[] {
+/** Finds the LoRA branches among nodes: by structure, or where that is not enough by the names that PEFT gives nodes. */
+export function findBranches(nodes: Iterable<Node>): Branch[] {
   const branches: Branch[] = []
-  for (const node of graph.nodes()) {
+  for (const node of nodes) {
     const branch = branchAt(node)
     if (branch) branches.push(branch)
   }

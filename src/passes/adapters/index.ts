@@ -37,7 +37,7 @@ export type AdapterOptions = ParamOutput<typeof params>
 /** Makes one base model out of a model with LoRA, DoRA or LoHa layers, whose weights become inputs, and adapter files to feed it. */
 export const adapters: Pass<typeof params> = {
   name: 'adapters',
-  version: 9,
+  version: 10,
   doc: 'Takes LoRA, DoRA and LoHa weights out of the model, so that one base serves many adapters: `session.withAdapter(name)`',
   params,
   enabled: ({ adapters, adapterFiles, adapterName }) =>

@@ -63,6 +63,14 @@ function blockwise(node: Node): Linear | undefined {
   return { node, input, weight, rows, columns, isTransposed: false, alpha: 1, quantized: node }
 }
 
+/** Whether the constants of two products are one, or equal. */
+export function isSameWeight(one: Linear, other: Linear): boolean {
+  if (one.weight === other.weight) return true
+  const [a, b] = [one.weight.constant!, other.weight.constant!]
+  if (one.isTransposed !== other.isTransposed || a.dtype !== b.dtype || a.dims.join() !== b.dims.join()) return false
+  return Buffer.compare(a.bytes(), b.bytes()) === 0
+}
+
 /** The constant of a product as `[rows, columns]`, times a factor. */
 export function weightOf({ weight, rows, columns, isTransposed }: Linear, factor: number): Tensor {
   const tensor = weight.constant!

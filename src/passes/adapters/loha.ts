@@ -1,4 +1,3 @@
-import type { Graph } from '../../graph/graph.ts'
 import type { Node } from '../../graph/node.ts'
 import { frozenProduct, isPassing, isRounding, isScalingOf, producerOf, REACH, readerOf, sourceOf } from './find.ts'
 import { linearOf } from './linear.ts'
@@ -22,10 +21,10 @@ export interface Hada extends BranchName {
   roundings: Node[]
 }
 
-/** Finds the LoHa layers of a graph: the elementwise product of two products of constants, as the weight of a branch. */
-export function findHada(graph: Graph): Hada[] {
+/** Finds the LoHa layers among nodes: the elementwise product of two products of constants, as the weight of a branch. */
+export function findHada(nodes: Iterable<Node>): Hada[] {
   const layers: Hada[] = []
-  for (const node of graph.nodes()) {
+  for (const node of nodes) {
     const layer = hadaAt(node, layers.length)
     if (layer) layers.push(layer)
   }

@@ -7,7 +7,7 @@ import { type DoraFactors, factorsOf } from './dora.ts'
 import { type Layer, readAdapterFor, slotsOf } from './files.ts'
 import { type Branch, findBranches } from './find.ts'
 import { type AdapterOptions, locate } from './index.ts'
-import { linearOf } from './linear.ts'
+import { isSameWeight, linearOf } from './linear.ts'
 import { findHada } from './loha.ts'
 import { nameBranch } from './names.ts'
 import { packInputs } from './pack.ts'
@@ -24,13 +24,13 @@ const PRODUCTS = new Set(['MatMul', 'Gemm', 'MatMulNBits'])
  * @throws OnnxError `ADAPTER_NOT_FOUND`, `ADAPTER_DUPLICATE`, or what reading further adapters throws
  */
 export async function run(model: Model, options: AdapterOptions, context: PassContext): Promise<PassResult> {
-  const { graph } = model
   const place = { file: context.file }
   // Some exporters write each module of the framework as a function.
   inlineFunctions(model, { wants: hasProduct })
-  const branches = findBranches(graph).map((branch, i) => ({ branch, ...nameBranch(branch, i) }))
-  const hadas = findHada(graph)
-  const deltas = findDeltas(graph)
+  const nodes = [...model.graph.allNodes()]
+  const branches = findBranches(nodes).map((branch, i) => ({ branch, ...nameBranch(branch, i) }))
+  const hadas = findHada(nodes)
+  const deltas = findDeltas(nodes)
   const found = [...branches, ...hadas, ...deltas]
   if (!found.length) throw notFound(model, context.file)
   const names = new Set(found.map(({ adapter }) => adapter))
@@ -38,9 +38,7 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
   for (const { layer, ...one } of found) {
     const branch = 'branch' in one ? one.branch : undefined
     const before = seen.get(layer)
-    // A layer that the model calls several times is one.
-    const isTied = branch && before?.a.weight === branch.a.weight && before.b.weight === branch.b.weight
-    if (seen.has(layer) && !isTied)
+    if (seen.has(layer) && !(branch && before && isSameLayer(branch, before)))
       throw new OnnxError('ADAPTER_DUPLICATE', `the layer "${layer}" has more than one adapter`, {
         place,
         hint: 'Export the model with one active adapter, and give the others as adapter_files.',
@@ -109,6 +107,12 @@ export async function run(model: Model, options: AdapterOptions, context: PassCo
     },
     data: { layers: layers.length, adapters: adapters.map(({ name }) => name) },
   }
+}
+
+/** A layer that the model calls several times is one, as those in both branches of an If are; two adapters of one product are not. */
+function isSameLayer(one: Branch, other: Branch): boolean {
+  const isApart = !one.base || one.base !== other.base
+  return isApart && isSameWeight(one.a, other.a) && isSameWeight(one.b, other.b)
 }
 
 function hasProduct({ graph }: LocalFunction): boolean {

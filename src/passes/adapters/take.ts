@@ -29,7 +29,7 @@ export class LayerTaker {
    * The weights of branches so far: layers that are one have both in common. Where only one is the same, as all B of an adapter that
    * was never trained are, it is so by chance.
    */
-  readonly #taken: { a: Value; b: Value; factor: number; slots: readonly [Factor, Factor] }[] = []
+  readonly #taken: { layer: string; a: Value; b: Value; factor: number; slots: readonly [Factor, Factor] }[] = []
 
   constructor(model: Model, { isExact }: { isExact: boolean }) {
     this.#model = model
@@ -42,8 +42,11 @@ export class LayerTaker {
     dropRoundings(branch.roundings)
     const scale = this.#scale(branch.scalings, layer)
     const factor = scale.factor * a.alpha * b.alpha
-    const tied = this.#taken.find((one) => one.a === a.weight && one.b === b.weight && one.factor === factor)
+    const tied = this.#taken.find(
+      (one) => one.layer === layer || (one.a === a.weight && one.b === b.weight && one.factor === factor),
+    )
     const taken = tied ?? {
+      layer,
       a: a.weight,
       b: b.weight,
       factor,

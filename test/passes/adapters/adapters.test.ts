@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { int } from '../../../src/graph/attributes.ts'
-import type { Graph } from '../../../src/graph/graph.ts'
+import { graph as graphAttribute, int } from '../../../src/graph/attributes.ts'
+import { type Graph, Graph as SubGraph } from '../../../src/graph/graph.ts'
 import { readModel } from '../../../src/graph/import.ts'
 import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
@@ -195,6 +195,48 @@ describe('weights that several layers read', () => {
     const result = await run(make(false, Tensor.float32([2, 6], new Float32Array(12))))
     expect(result.adapters!.inputs).toEqual(['q', 'v'].flatMap((at) => [`${at}.lora_A.weight`, `${at}.lora_B.weight`]))
   })
+})
+
+test.each([true, false])('both branches of an If have the layers (one initializer for both: %s)', async (isShared) => {
+  const make = () =>
+    buildModel(17, (graph, input) => {
+      const value = input('x', ['n', 8])
+      const choice = graph.insert({
+        op: 'If',
+        inputs: [input('c', [], 'bool')],
+        types: [tensorType('float32', ['n', 6])],
+      })
+      const weights = (owner: Graph) =>
+        [matrix(8, 6, 1), matrix(8, 2, 2), matrix(2, 6, 3), Tensor.float32([], [2])].map((tensor) =>
+          owner.addInitializer('w', tensor),
+        )
+      const outer = isShared ? weights(graph) : undefined
+      for (const [name, op] of [
+        ['then_branch', 'Relu'],
+        ['else_branch', 'Neg'],
+      ] as const) {
+        const branch = new SubGraph(graph.model, name, choice)
+        const [w, a, b, s] = (outer ?? weights(branch)) as [Value, Value, Value, Value]
+        const insert = (type: string, inputs: Value[], wish = type) =>
+          branch.insert({ op: type, name: wish, inputs, types: [tensorType('float32', undefined)] }).output()
+        const product = insert('MatMul', [insert('MatMul', [value, a], '/q/default/MatMul'), b], '/q/default_1/MatMul')
+        const sum = insert('Add', [insert('MatMul', [value, w], '/q/base_layer/MatMul'), insert('Mul', [product, s])])
+        branch.addOutput(insert(op, [sum]))
+        choice.attributes.set(name, graphAttribute(branch))
+      }
+      return [choice.output()]
+    })
+  const model = make()
+  const result = await run(model)
+  const { inputs, adapters: found } = result.adapters!
+  expect(inputs).toEqual(['q.lora_A.weight', 'q.lora_B.weight'])
+  const base = written(model, result)
+  for (const c of [true, false]) {
+    const feeds = { x, c: Tensor.from('bool', [], [c ? 1 : 0]) }
+    const [before] = Object.values(await runModel(make(), feeds))
+    const [after] = Object.values(await runModel(base, { ...feeds, ...Object.fromEntries(found[0]!.tensors) }))
+    expect(difference(after, before!)).toBeLessThan(1e-6)
+  }
 })
 
 test('layers that are functions of the model, named by their weights', async () => {
