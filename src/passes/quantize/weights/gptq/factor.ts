@@ -1,9 +1,10 @@
 import { factorRows } from '../../../../kernels/index.ts'
 import type { Hessian } from './hessians.ts'
+import { piece } from './piece.ts'
 import type { Products } from './products.ts'
 
 /** Rows that are worked on at a time. */
-const BLOCK = 64
+const BLOCK = 128
 /** Ten times as much after each failure. */
 const ATTEMPTS = 5
 
@@ -41,18 +42,18 @@ async function factorOf(
     const start = Math.max(0, end - BLOCK)
     const rows = end - start
     // What the rows below do not explain yet: H minus the products of their columns.
-    const rest = sums.slice(start * length, end * length)
+    const rest = piece(sums, length, start, end, 0, end)
     const below = length - end
     if (below > 0) {
       const columns = new Float32Array(rows * below)
       for (let i = 0; i < below; i++)
         for (let r = 0; r < rows; r++) columns[r * below + i] = factor[(end + i) * length + start + r]!
-      const explained = await products.multiply(columns, factor.subarray(end * length), below)
+      const explained = await products.multiply(columns, piece(factor, length, end, length, 0, end), below)
       for (let i = 0; i < rest.length; i++) rest[i]! -= explained[i]!
     }
-    for (let r = 0; r < rows; r++) rest[r * length + start + r]! += damping
-    if (!factorRows(rest, length, start)) return undefined
-    factor.set(rest, start * length)
+    for (let r = 0; r < rows; r++) rest[r * end + start + r]! += damping
+    if (!factorRows(rest, end, start)) return undefined
+    for (let r = 0; r < rows; r++) factor.set(rest.subarray(r * end, (r + 1) * end), (start + r) * length)
   }
   for (let k = 0; k < length; k++) {
     const row = factor.subarray(k * length, k * length + k + 1)

@@ -21,7 +21,11 @@ export async function openProducts(ort: OrtService, threads: number): Promise<Pr
   }
   const open = async ({ model }: { model: Model }, product: Value): Promise<OpenProduct> => {
     model.graph.addOutput(product)
-    const session = await ort.open(model, { intraOpNumThreads: threads })
+    const session = await ort.open(model, {
+      intraOpNumThreads: threads,
+      // between products its threads would only be in the way of this one
+      extra: { session: { intra_op: { allow_spinning: '0' } } },
+    })
     const [output] = session.outputs.map(({ name }) => name)
     return {
       run: async (feeds) => (await session.run(feeds))[output!]!.float32(),

@@ -1,4 +1,5 @@
 import { type BlockOptions, compensate, type LooseBlocks, transpose } from '../../../../kernels/index.ts'
+import { piece } from './piece.ts'
 import type { Products } from './products.ts'
 
 /** Rows that are quantized between two products with all rows before; a multiple of the block size. */
@@ -55,21 +56,6 @@ export async function solve(
   const last = zeroPoints.subarray((blocks - 1) * columns)
   for (let k = length; k < blocks * blockSize; k++) codes.set(last, k * columns)
   return { codes, scales: byColumn(scales, blocks, 4), zeroPoints: byColumn(zeroPoints, blocks, 1), blocks }
-}
-
-/** Rows `top`..`bottom` of a square matrix, of them columns `left`..`right`. */
-function piece(
-  matrix: Float32Array,
-  length: number,
-  top: number,
-  bottom: number,
-  left: number,
-  right: number,
-): Float32Array {
-  const result = new Float32Array((bottom - top) * (right - left))
-  for (let k = top; k < bottom; k++)
-    result.set(matrix.subarray(k * length + left, k * length + right), (k - top) * (right - left))
-  return result
 }
 
 /** A matrix of `rows` rows column by column. */
