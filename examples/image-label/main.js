@@ -10,5 +10,5 @@ const file = await sharp(pixels, { raw: { width: 8, height: 8, channels: 1 } })
   .toBuffer()
 
 const session = await digits()
-const { labels, scores } = await session.run(sharp(file))
-console.log(`this is a ${labels.data[0]}, by ${Math.round(Number(scores.data[0]) * 100)} %`)
+const [best] = await session.predict(file)
+console.log(`this is a ${best?.label}, by ${Math.round((best?.score ?? 0) * 100)} %`)
