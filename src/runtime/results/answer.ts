@@ -37,8 +37,10 @@ export function readAnswer({ open }: TextReader): ReadResult {
   }
 }
 
-/** A token that is no text, or half of a character, is found again within so many characters. */
+/** After a token that is no text, the next is found again within so many characters. */
 const FAR = 64
+/** Bytes of a character, at most. */
+const MOST_BYTES = 4
 
 /** A text without what tokenizers may take from it: case, accents, spaces. */
 function fold(text: string): string {
@@ -63,13 +65,27 @@ function spansOf(
     for (let i = 0; i < piece.length; i++) places.push([offset, offset + character.length])
     offset += character.length
   }
+  const spans: (readonly [number, number] | undefined)[] = []
   let position = 0
-  return ids.map((id) => {
-    const token = tokenizer.decode([id], { skip_special_tokens: false, clean_up_tokenization_spaces: false })
-    const piece = fold(token.replace(/^##(?=.)/, ''))
-    const found = piece && !piece.includes('\uFFFD') ? folded.indexOf(piece, position) : -1
-    if (found < 0 || found > position + FAR) return undefined
-    position = found + piece.length
-    return [places[found]![0], places[position - 1]![1]] as const
-  })
+  while (spans.length < ids.length) {
+    const [piece, count] = pieceAt(tokenizer, ids, spans.length)
+    const found = piece ? folded.indexOf(piece, position) : -1
+    let span: readonly [number, number] | undefined
+    if (found >= 0 && found <= position + FAR) {
+      position = found + piece.length
+      span = [places[found]![0], places[position - 1]![1]]
+    }
+    for (let i = 0; i < count; i++) spans.push(span)
+  }
+  return spans
+}
+
+/** What a token stands for, with those after it that the rest of its last character is in: vocabularies of bytes cut these. */
+function pieceAt(tokenizer: Tokenizer, ids: readonly number[], at: number): [piece: string, count: number] {
+  for (let count = 1; count <= MOST_BYTES && at + count <= ids.length; count++) {
+    const options = { skip_special_tokens: false, clean_up_tokenization_spaces: false }
+    const token = tokenizer.decode(ids.slice(at, at + count), options)
+    if (!token.includes('\uFFFD')) return [fold(token.replace(/^##(?=.)/, '')), count]
+  }
+  return ['', 1]
 }
