@@ -43,12 +43,13 @@ const plain = (red: number, green: number, blue: number, width = 10, height = 12
 })
 
 /** Start and end scores of a question-answering model: those of its own table for each token. */
-function spanModel(table: Readonly<Record<number, readonly [start: number, end: number]>>): Graph {
+function spanModel(
+  table: Readonly<Record<number, readonly [start: number, end: number]>>,
+  names = ['input_ids', 'attention_mask', 'token_type_ids'],
+): Graph {
   return copyOf(
     buildModel(18, (graph, input) => {
-      const [ids] = ['input_ids', 'attention_mask', 'token_type_ids'].map((name) =>
-        input(name, ['batch', 'n'], 'int64'),
-      )
+      const [ids] = names.map((name) => input(name, ['batch', 'n'], 'int64'))
       return [0, 1].map((side) => {
         const scores = Float32Array.from({ length: 11 }, (_, id) => table[id]?.[side] ?? 0)
         const rows = graph.addInitializer(`table${side}`, Tensor.float32([11], scores))
@@ -176,6 +177,20 @@ describe('answers', () => {
     expect(question.textPair.slice(answer.start, answer.end)).toBe('CÁTS')
     expect(answer.score).toBeGreaterThan(0)
     await session.dispose()
+  })
+
+  test('the question, padding and separators are not searched, with and without types', async () => {
+    for (const names of [undefined, ['input_ids', 'attention_mask'], ['input_ids']]) {
+      const model = spanModel({ 5: [5, 5], 3: [9, 9], ...(names?.length === 1 ? {} : { 0: [7, 7] }) }, names)
+      const { session } = await start<Answer>(model, steps)
+      const texts = { text: ['cat', 'a cat a'], textPair: ['the cat on a mat', 'cats'] }
+      const answers = (await session.predict(texts as never)) as unknown as Answer[]
+      expect(answers.map(({ text, start: at }) => [text, at])).toEqual([
+        ['cat', 4],
+        ['cat', 0],
+      ])
+      await session.dispose()
+    }
   })
 
   test('several at once, of several lengths; unknown words in between', async () => {

@@ -4,6 +4,7 @@ import { OnnxError } from '../../onnx/errors.ts'
 import type { Flow, Image } from './flow.ts'
 import type { ImageInput } from './model-input.ts'
 import type { Operators } from './operators.ts'
+import type { Separator } from './tokens.ts'
 
 /** What steps know of each other besides what they hand on. */
 export interface Context {
@@ -19,6 +20,8 @@ export interface Context {
   offset?: Value
   /** Colour planes that do not go through the model. */
   planes?: { cb: Image; cr: Image }
+  /** The token between question and context, where texts go in. */
+  separator?: Separator | undefined
   /** Samples that there must be at least. */
   least?: number
   /** What each step gave so far, by its name in lower case. */

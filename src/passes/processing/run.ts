@@ -38,7 +38,8 @@ export async function run(
   const tokens = pre.find(({ step }) => step === 'tokens')
   const place = { file }
   try {
-    const text = tokens && readTokens(model, tokens, file)
+    const read = tokens && readTokens(model, tokens, file)
+    const text = read && { tokenizer: read.tokenizer, media: read.media }
     if (!inGraph.length && !given.post.length) return { changes: 0, ...text }
     await raise(model, () => ort.inferTypes(model))
     if (given.post.length && model.graph.outputs.some(({ shape, dtype }) => !shape || !dtype))
@@ -48,6 +49,7 @@ export async function run(
       model,
       file,
       ops: new Operators(model.graph, 'preprocess', model.graph.firstNode),
+      separator: read?.separator,
       given: new Map(),
       awaited: awaitedBy([...pre, ...post]),
       shown: [],

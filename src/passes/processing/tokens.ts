@@ -13,6 +13,31 @@ interface TokenizerFile {
   added_tokens?: readonly { id: number; content: string }[]
 }
 
+type Token = string | { content: string }
+interface TokenizerConfig {
+  model_max_length?: number
+  sep_token?: Token
+  eos_token?: Token
+}
+
+/** The token between two texts, and the input that it is in. */
+export interface Separator {
+  ids: Value
+  token: number
+}
+
+/** The token that ends a text, by the configuration or by its usual names. */
+function separatorOf({ added_tokens = [] }: TokenizerFile, config: TokenizerConfig): number | undefined {
+  const named = [config.sep_token, config.eos_token].flatMap((token) =>
+    typeof token === 'object' ? token.content : (token ?? []),
+  )
+  for (const name of [...named, '[SEP]', '</s>']) {
+    const found = added_tokens.find(({ content }) => content === name)
+    if (found) return found.id
+  }
+  return undefined
+}
+
 /**
  * What the wrapper needs for texts: the tokenizer with its configuration, as one file, and the input that takes its ids.
  *
@@ -22,7 +47,7 @@ export function readTokens(
   model: Model,
   { tokenizer, maxLength }: StepValue,
   file: string,
-): { tokenizer: Uint8Array; media: Record<string, Media> } {
+): { tokenizer: Uint8Array; media: Record<string, Media>; separator?: Separator } {
   const path = locate(typeof tokenizer === 'string' ? tokenizer : 'tokenizer.json', file)
   const definition = readJson(path) as TokenizerFile
   const { vocab } = definition.model ?? {}
@@ -31,7 +56,7 @@ export function readTokens(
       hint: 'It takes the tokenizer.json of Hugging Face tokenizers.',
     })
   const beside = join(dirname(path), 'tokenizer_config.json')
-  const config = (existsSync(beside) ? readJson(beside) : {}) as { model_max_length?: number }
+  const config = (existsSync(beside) ? readJson(beside) : {}) as TokenizerConfig
   const input = tokenInput(model)
   const vocabulary = tableSize(input)
   const known = Array.isArray(vocab) ? vocab.map((_, id) => id) : Object.values(vocab as Record<string, number>)
@@ -45,7 +70,9 @@ export function readTokens(
   // Configurations write "no limit" as a huge number.
   const own = config.model_max_length
   const most = (maxLength as number | undefined) ?? (own !== undefined && own < 1e6 ? own : undefined)
+  const separator = separatorOf(definition, config)
   return {
+    ...(separator === undefined ? {} : { separator: { ids: input, token: separator } }),
     tokenizer: new TextEncoder().encode(JSON.stringify({ tokenizer: definition, config })),
     media: {
       [input.name]: {

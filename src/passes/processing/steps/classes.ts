@@ -54,14 +54,34 @@ const topK: Step = ([flow, ...rest], { k, labels, softmax }, context, name) => {
   ]
 }
 
+/** 1 for tokens of the context, 0 for others, as float32 [batch, length]; undefined where that cannot be told. */
+function contextOf({ ops, model, separator }: Context): Value | undefined {
+  const { inputs } = model.graph
+  const types = inputs.find((input) => /(token_type|segment)_ids$/.test(input.name))
+  const mask = inputs.find((input) => /attention_mask$/.test(input.name))
+  const floats = (value: Value) => ops.cast(value, 'float32')
+  if (!separator) return types && floats(types)
+  const { ids, token } = separator
+  const isSeparator = ops.op('Equal', [ids, ops.constant(Tensor.from(ids.dtype ?? 'int64', [], [token]))])
+  // Without types the context is what comes after the first separator, and before padding.
+  const after =
+    types ??
+    ops.op('GreaterOrEqual', [
+      ops.op('CumSum', [floats(isSeparator), ops.constant(Tensor.int64([1], []))]),
+      ops.floats(1),
+    ])
+  const isText = ops.op('Mul', [floats(after), floats(ops.op('Not', [isSeparator]))])
+  return mask && !types ? ops.op('Mul', [isText, floats(mask)]) : isText
+}
+
 /**
  * The span with the largest sum of start and end scores, where the end is not before the start and the span not too long: all
- * pairs are scored at once. Where the model is told which tokens are the question (type 0), it is not searched for the answer.
+ * pairs are scored at once. The question is not searched for the answer, as far as the model can tell which tokens it is.
  */
-const answer: Step = ([starts, ends, ...rest], { maxLength }, { ops, model }, name) => {
+const answer: Step = ([starts, ends, ...rest], { maxLength }, context, name) => {
+  const { ops } = context
   const [start, end] = [expect(name, starts, 'tensor'), expect(name, ends, 'tensor')]
-  const types = model.graph.inputs.find((input) => /(token_type|segment)_ids$/.test(input.name))
-  const isContext = types && ops.cast(types, 'float32')
+  const isContext = contextOf(context)
   const row = (flow: typeof start) => {
     const likely = ops.op('Softmax', [ops.cast(flow.value, 'float32')], { axis: -1 })
     return isContext ? ops.op('Mul', [likely, isContext]) : likely
