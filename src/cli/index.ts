@@ -3,8 +3,12 @@ import { setFlagsFromString } from 'node:v8'
 import { startEarly } from '../pipeline/workers/early.ts'
 import { loadProgram } from '../programs/load.ts'
 
-// A build is over before the code that V8 would like to optimize has run often enough to repay it.
-setFlagsFromString('--interrupt-budget=1000000')
+// A build is over before the code that V8 would like to optimize has run often enough to repay it. V8 counts differently from Node 22 on,
+// and complains about flags that it does not know, so later ones are left as they are.
+const v8 = Number.parseInt(process.versions.v8, 10)
+if (v8 < 12) setFlagsFromString('--interrupt-budget=1000000')
+else if (v8 < 14)
+  for (const flag of ['maglev=4000', 'turbofan=45000']) setFlagsFromString(`--invocation-count-for-${flag}`)
 // Young objects are few beside the weights: the space for them need not grow to many megabytes.
 setFlagsFromString('--semi-space-growth-factor=1')
 if (process.argv[2] === 'build' && process.stderr.isTTY) startEarly()
