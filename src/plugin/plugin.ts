@@ -142,7 +142,11 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
 
   /** What is told and written once a build is done. */
   async function finish(): Promise<void> {
-    const warnings = await writeTypes(models)
+    // Where the sources may not be written (a container, a sandbox) the build itself can be fine.
+    const warnings = await writeTypes(models).catch((error: unknown) => {
+      if (error instanceof OnnxError) return [`no types are written: ${error.what}`]
+      throw error
+    })
     const fresh = models.takeFresh()
     if (models.options.report !== false) report(fresh, models.root, bundler.log)
     for (const warning of warnings) bundler.log.warn(warning)
