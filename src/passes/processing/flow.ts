@@ -37,6 +37,8 @@ export interface Sound extends Common {
 export interface Spectrum extends Common {
   kind: 'spectrum'
   window: number
+  /** Both dimensions, where known for certain. */
+  sizes?: readonly [number | undefined, number | undefined]
 }
 
 /** Any tensor. */

@@ -4,8 +4,9 @@ import type { Value } from '../../graph/value.ts'
 import { OnnxError } from '../../onnx/errors.ts'
 import { nearest } from '../../params/nearest.ts'
 import type { Context } from './context.ts'
-import { channelCount, type Flow, type Image, mismatch } from './flow.ts'
+import { channelCount, type Flow, type Image, mismatch, type Sound } from './flow.ts'
 import { bytes, toChannels, toFloat, toLayout, withBatch } from './steps/pixels.ts'
+import { fitted } from './steps/samples.ts'
 
 /** What an input of a model takes, seen as an image. */
 export interface ImageInput {
@@ -102,19 +103,52 @@ export function fitImage(image: Image, target: Value, context: Context, isOne = 
   return dtype === 'float32' ? toFloat(pixels, context).value : ops.cast(pixels.value, dtype)
 }
 
-/** Hands samples, a spectrogram or any tensor to the model. */
-export function fitTensor(flow: Flow, target: Value, { ops }: Context): Value {
+/**
+ * Hands samples, a spectrogram or any tensor to the model. Samples get the length that the model wants.
+ *
+ * @throws OnnxError `PROCESSING_STEPS` where dimensions or sizes do not fit
+ */
+export function fitTensor(flow: Flow, target: Value, context: Context): Value {
+  const { ops } = context
   const dtype = target.dtype ?? flow.dtype
   let { value } = flow
-  const own = flow.kind === 'sound' ? 1 : flow.kind === 'spectrum' ? 2 : undefined
-  const missing = own === undefined || !target.shape ? 0 : target.shape.length - own
-  if (missing < 0)
-    throw mismatch(
-      flow.by,
-      `gives ${own} dimensions, and the input "${target.name}" of the model is [${shown(target.shape)}]`,
-    )
-  if (missing) value = ops.op('Unsqueeze', [value, Array.from({ length: missing }, (_, i) => i)])
+  if (flow.kind === 'sound')
+    value = withAxes(fitSamples(flow, target, context), target.shape?.length ?? 1, samplesAt(target.shape), 1, ops)
+  else if (flow.kind === 'spectrum') {
+    const { shape } = target
+    const last = shape?.slice(-2)
+    const wrong = flow.sizes?.some((size, i) => size && typeof last?.[i] === 'number' && last[i] !== size)
+    if (wrong || (shape && shape.length < 2)) {
+      const sizes = flow.sizes?.map((size) => size ?? '?').join(', ') ?? '?, ?'
+      throw mismatch(
+        flow.by,
+        `gives [${sizes}], and the input "${target.name}" of the model is [${shown(shape)}]`,
+        'Set the number of bands: mels.',
+      )
+    }
+    const rank = shape?.length ?? 2
+    value = withAxes(value, rank, rank - 2, 2, ops)
+  }
   return dtype === undefined || dtype === flow.dtype ? value : ops.cast(value, dtype)
+}
+
+/** Which dimension of an input holds samples: the last, or the one before a last one of 1. */
+function samplesAt(shape: readonly Dim[] | undefined): number {
+  const rank = shape?.length ?? 1
+  return rank === 3 && shape![2] === 1 && shape![1] !== 1 ? 1 : rank - 1
+}
+
+function fitSamples({ value, length, by }: Sound, target: Value, context: Context): Value {
+  const wanted = target.shape?.[samplesAt(target.shape)]
+  if (typeof wanted !== 'number' || wanted === length) return value
+  if (length === undefined) return fitted(value, wanted, context)
+  throw mismatch(by, `gives ${length} samples, and the input "${target.name}" of the model is [${shown(target.shape)}]`)
+}
+
+/** The value, which has `own` dimensions, with dimensions of 1 around them; the first of its own is to be at `at`. */
+function withAxes(value: Value, rank: number, at: number, own: number, ops: Context['ops']): Value {
+  const axes = Array.from({ length: rank }, (_, i) => i).filter((i) => i < at || i >= at + own)
+  return axes.length ? ops.op('Unsqueeze', [value, axes]) : value
 }
 
 export function shown(shape: readonly Dim[] | undefined): string {

@@ -114,6 +114,45 @@ test('audio: normalized, then padded', async () => {
   expect(apart(y!.toNumbers(), expected)).toBeLessThan(1e-5)
 })
 
+test.each([
+  [
+    [1, 6],
+    [1, 6],
+  ],
+  [
+    ['n', 6, 1],
+    [1, 6, 1],
+  ],
+  [
+    [1, 1, 6],
+    [1, 1, 6],
+  ],
+  [
+    ['n', 'samples', 1],
+    [1, 4, 1],
+  ],
+  [['samples'], [4]],
+] as const)('samples for an input %j', async (dims, wanted) => {
+  const model = passingOn(dims)
+  await process(model, { preprocess: 'audio' })
+  const { y } = await evaluate(model, { x: Tensor.float32([4], [1, 2, 3, 6]) })
+  expect(y!.dims).toEqual(wanted)
+  expect(y!.toNumbers().slice(0, 4)).toEqual([1, 2, 3, 6])
+})
+
+test.each([
+  ['audio(5)', [1, 6], 'gives 5 samples'],
+  ['whisper', [1, 128, 3000], 'gives [80, 3000]'],
+  ['whisper', [1, 80, 1500], 'gives [80, 3000]'],
+  ['fbank(mels:40)', [1, 1024, 128], 'gives [?, 40]'],
+  ['logMel', [80], 'gives [80, ?]'],
+] as const)('%s for an input %j is refused', async (preprocess, dims, text) => {
+  await expect(process(passingOn(dims), { preprocess })).rejects.toMatchObject({
+    code: 'PROCESSING_STEPS',
+    message: expect.stringContaining(text),
+  })
+})
+
 test('sound for a model that takes images is refused', async () => {
   await expect(process(passingOn([1, 3, 8, 8]), { preprocess: 'whisper' })).rejects.toMatchObject({
     code: 'PROCESSING_INPUT',

@@ -2,15 +2,10 @@ import { Tensor } from '../../../graph/tensor.ts'
 import type { Value } from '../../../graph/value.ts'
 import { type Context, numbersOf, type Step } from '../context.ts'
 import { expect, mismatch, type Sound } from '../flow.ts'
+import { fitted } from './samples.ts'
 
 /** Samples that Whisper takes: 30 seconds at 16 kHz. */
 const WHISPER_SAMPLES = 480_000
-
-/** Zeros at the end, or less of it. */
-function fitted(value: Value, samples: number, { ops }: Context): Value {
-  const missing = ops.op('Sub', [ops.ints([samples]), ops.op('Shape', [value])])
-  return ops.op('Pad', [value, ops.op('Concat', [ops.ints([0]), missing], { axis: 0 })])
-}
 
 const list = (length: number): number[] => Array.from({ length }, (_, i) => i)
 
@@ -148,7 +143,8 @@ const fbank: Step = ([flow, ...rest], args, context, name) => {
       throw mismatch(name, `has ${numbers.length} numbers for ${mels} bands`)
   if (mean) value = ops.op('Sub', [value, ops.floats(mean)])
   if (std) value = ops.op('Div', [value, ops.floats(std)])
-  return [{ kind: 'spectrum', value, dtype: 'float32', window, by: name }, ...rest]
+  const sizes = [args['frames'] as number | undefined, mels] as const
+  return [{ kind: 'spectrum', value, dtype: 'float32', window, sizes, by: name }, ...rest]
 }
 
 const audio: Step = ([flow, ...rest], { samples, normalize }, context, name) => {
@@ -166,14 +162,17 @@ const audio: Step = ([flow, ...rest], { samples, normalize }, context, name) => 
 
 const logMel: Step = ([flow, ...rest], { mels, sampleRate, window, hop }, context, name) => {
   const { ops } = context
-  const spectrum = power(expect(name, flow, 'sound'), window as number, hop as number, context, name)
+  const sound = expect(name, flow, 'sound')
+  const spectrum = power(sound, window as number, hop as number, context, name)
   // The window after the last sample is left out.
   const whole = ops.slice(spectrum, 1, [0], [-1])
   const mel = bands(whole, window as number, mels as number, sampleRate as number, context)
   const log = ops.op('Div', [ops.op('Log', [ops.op('Max', [mel, ops.floats(1e-10)])]), ops.floats(Math.LN10)])
   const floor = ops.op('Sub', [ops.op('ReduceMax', [log]), ops.floats(8)])
   const scaled = ops.op('Div', [ops.op('Add', [ops.op('Max', [log, floor]), ops.floats(4)]), ops.floats(4)])
-  return [{ kind: 'spectrum', value: scaled, dtype: 'float32', window: window as number, by: name }, ...rest]
+  const frames = sound.length === undefined ? undefined : Math.floor(sound.length / (hop as number))
+  const sizes = [mels as number, frames] as const
+  return [{ kind: 'spectrum', value: scaled, dtype: 'float32', window: window as number, sizes, by: name }, ...rest]
 }
 
 export const soundSteps: Readonly<Record<string, Step>> = {
@@ -193,6 +192,7 @@ export const soundSteps: Readonly<Record<string, Step>> = {
       {
         ...expect(name, flow, 'spectrum'),
         value: bands(value, window, mels as number, sampleRate as number, context),
+        sizes: [mels as number, undefined],
         by: name,
       },
       ...rest,
