@@ -5,6 +5,7 @@ const SETTINGS = [
   { name: 'q4, ranges', ours: ['--dtype', 'q4', '--algorithm', 'rtn'], peers: { onnxruntime: ['q4'] } },
   // The peer's HQQ takes PyTorch, which its requirements do not have.
   { name: 'q4, HQQ', ours: ['--dtype', 'q4', '--no-symmetric', '--algorithm', 'hqq'], peers: {} },
+  { name: 'bnb4', ours: ['--quantize', 'bnb4'], peers: { onnxruntime: ['bnb4'] } },
   { name: 'default', ours: ['--quantize', 'weights'], peers: { 'onnxruntime (q4)': ['q4'] } },
 ]
 

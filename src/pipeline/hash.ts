@@ -92,7 +92,7 @@ async function hashLarge(path: string, onProgress?: (fraction: number) => void):
 }
 
 /** From this size on pieces are hashed at the same time: each is copied for that, which small files do not pay back. */
-const LARGE = 1 << 26
+const LARGE = 1 << 27
 
 async function digest(handle: FileHandle, size: number, onProgress?: (fraction: number) => void): Promise<string> {
   const hash = new ContentHash()
