@@ -28,8 +28,9 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   for (const candidate of candidates) {
     const other = foldCase(candidate)
     const prefix = wanted.length >= 3 && (other.startsWith(wanted) || (other.length >= 3 && wanted.startsWith(other)))
-    const distance = prefix ? 1 : editDistance(wanted, other)
-    const allowed = prefix ? 1 : Math.max(1, Math.floor(Math.max(wanted.length, other.length) / 3))
+    // Of two beginnings the longer one is meant.
+    const distance = prefix ? 1 + Math.abs(other.length - wanted.length) / 1000 : editDistance(wanted, other)
+    const allowed = prefix ? 2 : Math.max(1, Math.floor(Math.max(wanted.length, other.length) / 3))
     if (distance <= allowed && (best === undefined || distance < best.distance)) best = { candidate, distance }
   }
   return best?.candidate

@@ -31,6 +31,11 @@ describe.each(BUNDLERS)('%s', (name) => {
     expect(fileURLToPath(url).slice(folder.length + 1)).toMatch(asset)
   })
 
+  test('a key of a query that comes several times is a list', async () => {
+    const { info } = await load<{ info: { ops: object } }>(await output(name, { entry: 'repeated.js' }))
+    expect(info.ops).toMatchObject({ ConvInteger: 6, MatMulInteger: 1 })
+  })
+
   test('every form of one model is one asset', async () => {
     const folder = await output(name, { entry: 'forms.js' })
     const forms = await load<Record<'url' | 'viaNew', string> & { bytes(): Promise<Uint8Array>; info: object }>(folder)

@@ -13,13 +13,14 @@ test.each([
   expect(editDistance(b, a)).toBe(distance)
 })
 
-const KEYS = ['quantize', 'perChannel', 'reduceRange', 'dtype', 'device', 'as']
+const KEYS = ['quantize', 'perChannel', 'reduceRange', 'dtype', 'device', 'as', 'verify', 'verifyCosine']
 test.each([
   ['qunatize', 'quantize'],
   ['PER_CHANEL', 'perChannel'],
   ['quant', 'quantize'],
   ['dtypes', 'dtype'],
   ['devise', 'device'],
+  ['verifyCosin', 'verifyCosine'],
   ['x', undefined],
   ['fusion', undefined],
 ])('nearest to %s is %s', (word, key) => {

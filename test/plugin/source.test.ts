@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { OnnxError } from '../../src/onnx/errors.ts'
-import { rewriteSource } from '../../src/plugin/source/index.ts'
+import { mergeAttributes, rewriteSource } from '../../src/plugin/source/index.ts'
 
 const rewrite = (code: string, id = '/app/main.ts') => rewriteSource(code, id, { isVite: false })?.code
 
@@ -46,6 +46,14 @@ describe('import attributes', () => {
     )
     expect(rewrite("await import('./m.onnx', { with: { dtype: 'q8' } })")).toBe('await import("./m.onnx?dtype=q8")')
     expect(rewrite("import('./m.onnx', { with: { dtype: 'q8' } }).then(f)")).toBe('import("./m.onnx?dtype=q8").then(f)')
+  })
+  test('leave keys that come several times', () => {
+    const id = { file: './m.onnx', query: 'ops=Conv&ops=Gemm&per_channel&float16=' }
+    expect(mergeAttributes(id, {}, '')).toEqual(id)
+    expect(mergeAttributes(id, { type: 'onnx', quantize: 'dynamic', per_channel: '' }, '')).toEqual({
+      file: './m.onnx',
+      query: `${id.query}&quantize=dynamic`,
+    })
   })
   test('of other files stay', () =>
     expect(rewrite("import a from './a.json' with { type: 'json' } // .onnx")).toBeUndefined())

@@ -13,19 +13,23 @@ export function mergeAttributes(
   attributes: Readonly<Record<string, Static>>,
   importSite: string,
 ): ModelId {
-  const query = new Map(id.query.split('&').flatMap((pair) => (pair ? [cut(pair, '=')] : [])))
+  // As it is written: a key may come several times, and types are found by this text.
+  const pairs = id.query.split('&').filter(Boolean)
+  const given = new Map(pairs.map((pair) => cut(pair, '=')))
   for (const [key, value] of Object.entries(attributes)) {
     if (key === 'type') continue
     const text = String(value)
-    if (query.has(key) && query.get(key) !== text)
+    const known = given.get(key)
+    if (known === text) continue
+    if (known !== undefined)
       throw new OnnxError(
         'IMPORT_ATTRIBUTES_CONFLICT',
-        `\`${key}\` is \`${query.get(key)}\` in the query and \`${text}\` in the import attributes`,
+        `\`${key}\` is \`${known}\` in the query and \`${text}\` in the import attributes`,
         { hint: 'Write each option once; the query works in every bundler.', place: { importSite } },
       )
-    query.set(key, text)
+    pairs.push(text ? `${key}=${text}` : key)
   }
-  return { file: id.file, query: [...query].map(([key, value]) => (value ? `${key}=${value}` : key)).join('&') }
+  return { file: id.file, query: pairs.join('&') }
 }
 
 /**

@@ -1,0 +1,3 @@
+import info from '../../../fixtures/digits-cnn.onnx?quantize=dynamic&ops=Conv&ops=Gemm&as=info'
+
+export { info }
