@@ -17,12 +17,12 @@ export function kindOf(target: TargetOptions): EnvironmentKind {
 }
 
 /** The options of a target by name. The user's own come before the built-in ones. */
-export function findTarget(name: string, targets: PluginOptions['targets'] = {}): TargetOptions {
+export function findTarget(name: string, targets: PluginOptions['targets'] = {}, where = ''): TargetOptions {
   if (Object.hasOwn(targets, name)) return targets[name]!
   if (Object.hasOwn(BUILT_IN_TARGETS, name)) return BUILT_IN_TARGETS[name]!
   const names = [...new Set([...Object.keys(targets), ...Object.keys(BUILT_IN_TARGETS)])]
   const near = nearest(name, names)
-  throw new OnnxError('TARGET_UNKNOWN', `there is no target '${name}'`, {
+  throw new OnnxError('TARGET_UNKNOWN', `there is no target '${name}'${where && ` (in ${where})`}`, {
     hint: `${near ? `Did you mean '${near}'? ` : ''}Targets are ${orList(names)}.`,
   })
 }
@@ -53,8 +53,9 @@ export function defaultTargets(
   const named = namedTargets(plugin.target, environment)
   if (named.length > 0) return named
   const fromVariable = (variable ?? '').split(',').map((name) => name.trim())
-  if (fromVariable.some(Boolean)) return fromVariable.filter(Boolean)
   const { device, targets = {} } = plugin
+  for (const name of fromVariable) if (name) findTarget(name, targets, 'ONNX_TARGET')
+  if (fromVariable.some(Boolean)) return fromVariable.filter(Boolean)
   if (device) return [targetOfDevice(device, targets)]
   const own = Object.keys(targets).find((name) => !environment || kindOf(targets[name]!) === environment.kind)
   return [own ?? (environment?.kind === 'server' ? 'node' : 'web')]

@@ -1,4 +1,5 @@
 import { enabledPasses } from '../options/index.ts'
+import { allPasses } from '../passes/index.ts'
 import type { AnyOptions, AnyPass } from '../passes/pass.ts'
 import type { ResolvedOptions } from './types.ts'
 
@@ -16,6 +17,13 @@ export function planBuild(options: ResolvedOptions, passes: readonly AnyPass[]):
   const filled = { ...options, params: Object.assign({}, options.params, ...own.values()) }
   const steps = enabledPasses(filled, passes).map((pass) => ({ pass, params: own.get(pass)! }))
   return { options: filled, steps }
+}
+
+/** Files besides the model that the passes of these options read, whether they are there or not. */
+export async function dependenciesOf(params: AnyOptions, file: string): Promise<string[]> {
+  const { steps } = planBuild({ device: 'cpu', params }, allPasses)
+  const files = await Promise.all(steps.map(({ pass, params: own }) => pass.dependencies?.(own, file) ?? []))
+  return files.flat()
 }
 
 /** The parameters of one pass out of all: own keys only, defaults filled in, unset ones left out. */

@@ -20,6 +20,7 @@ import {
   type BuildProgress,
   cacheFolders,
   createPipeline,
+  dependenciesOf,
   filesOf,
   type Pipeline,
   type ResolvedOptions,
@@ -48,6 +49,8 @@ export class Models {
   readonly #artifacts = new Set<string>()
   readonly #own: PluginOptions
   readonly #file = new OptionsFile()
+  /** What imports needed when they were built last, or should have been. */
+  readonly #needs = new Map<string, readonly string[] | undefined>()
   /** What imports came to when they were built last; none for those that failed. */
   readonly #requests = new Map<string, ResolvedRequest>()
   /** Told how far builds are. */
@@ -88,6 +91,39 @@ export class Models {
     this.#requests.set(key, request)
     this.#fresh.push(built)
     return built
+  }
+
+  /** Files that an import needs besides its model, as far as its options tell; none where one of them is missing. */
+  async needs(id: ModelId, environment: Environment | undefined): Promise<readonly string[]> {
+    const needs = await this.#needsOf(id, environment).catch(() => undefined)
+    this.#needs.set(keyOf(id, environment), needs)
+    return needs ?? []
+  }
+
+  async #needsOf(id: ModelId, environment: Environment | undefined): Promise<string[]> {
+    await this.refresh()
+    const { targets } = this.#resolve(id, environment, {})
+    const files = targets.map(async ({ params, sessionPreset }) => [
+      ...(sessionPreset ? [sessionPreset] : []),
+      ...(await dependenciesOf(params, id.file)),
+    ])
+    return [...new Set((await Promise.all(files)).flat())]
+  }
+
+  /** True if an import could not be built. */
+  hasFailed(id: ModelId, environment: Environment | undefined): boolean {
+    return !this.#requests.has(keyOf(id, environment))
+  }
+
+  /** True if an import has to be built again since a file appeared, went, or (where the build failed) was mended. */
+  async dependsOn(id: ModelId, environment: Environment | undefined, file: string): Promise<boolean> {
+    const key = keyOf(id, environment)
+    if (!this.#needs.has(key)) return false
+    const before = this.#needs.get(key)
+    if (this.hasFailed(id, environment) && before?.includes(file)) return true
+    // Of a folder all files count.
+    const now = await this.needs(id, environment)
+    return !isDeepStrictEqual(before ?? [], now)
   }
 
   /** The file of options: an absolute path; undefined where there is none. */

@@ -84,14 +84,17 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
         const model = splitModelId(id)
         if (!model || models.isArtifact(model.file)) return undefined
         const importSite = importers.get(id)
+        const environment = environmentOf(this, bundler.environment())
+        const watched = bundler.watches()
+        const watch = (file: string) => {
+          if (watched && !(file === model.file && bundler.watchesModel?.(file))) this.addWatchFile(file)
+        }
         try {
-          const watched = bundler.watches()
-          const watch = (file: string) => {
-            if (watched && !(file === model.file && bundler.watchesModel?.(file))) this.addWatchFile(file)
-          }
           watch(model.file)
+          // Told before it is built: whatever keeps it from that may be mended.
+          if (watched) (await models.needs(model, environment)).forEach(watch)
           if (models.optionsFile) watch(models.optionsFile)
-          const built = await models.build(model, environmentOf(this, bundler.environment()), importSite)
+          const built = await models.build(model, environment, importSite)
           for (const { options, artifact } of built.variants) {
             const preset = options.sessionPreset ?? sessionPresetFile(model.file)
             if (existsSync(preset)) watch(preset)

@@ -115,6 +115,8 @@ describe('choice of targets', () => {
     vi.stubEnv('ONNX_TARGET', 'gpu, browser')
     expect(names({ targets })).toEqual(['gpu:webgpu', 'browser:wasm'])
     expect(names({ targets, target: 'server' })).toEqual(['server:cpu'])
+    vi.stubEnv('ONNX_TARGET', 'gpuu')
+    expect(() => names({ targets })).toThrow(/there is no target 'gpuu' \(in ONNX_TARGET\)[\s\S]*'gpu'/)
   })
   test('a target of the user replaces the built-in one of its name', () => {
     expect(only({ targets: { web: { device: 'webgpu' } } }, '', 'client').device).toBe('webgpu')

@@ -31,18 +31,32 @@ export function vite(models: Models, finish: () => Promise<void>): Bundler {
       server.middlewares.use(devMiddleware(served, server.config.base))
       models.onProgress = progressLines(server.config.logger)
     },
-    async hotUpdate({ file }) {
-      if (!models.isOptionsFile(file)) return undefined
-      // A mistake is told where the models are loaded again.
-      const isBroken = await models.refresh().then(
-        () => false,
-        () => true,
-      )
+    async hotUpdate({ file, modules }) {
+      const { moduleGraph, hot } = this.environment
       const environment = environmentOf(this as unknown as Hook, undefined)
-      return [...this.environment.moduleGraph.idToModuleMap.values()].filter(({ id }) => {
-        const model = id ? splitModelId(id) : undefined
-        return model && !models.isArtifact(model.file) && (isBroken || models.isOutdated(model, environment))
+      const imports = [...moduleGraph.idToModuleMap.values()].flatMap((module) => {
+        const model = module.id ? splitModelId(module.id) : undefined
+        return model && !models.isArtifact(model.file) ? { module, model } : []
       })
+      const isOptionsFile = models.isOptionsFile(file)
+      // A mistake is told where the models are loaded again.
+      const isBroken = isOptionsFile && (await isRejected(models.refresh()))
+      const isTouched = await Promise.all(
+        imports.map(({ module, model }) =>
+          isOptionsFile
+            ? isBroken || models.isOutdated(model, environment)
+            : modules.includes(module) || models.dependsOn(model, environment, file),
+        ),
+      )
+      const touched = imports.filter((_, i) => isTouched[i])
+      // Vite takes a module that has never been loaded for one that nobody waits for.
+      if (
+        touched.some(
+          ({ module, model }) => module.isSelfAccepting === undefined && models.hasFailed(model, environment),
+        )
+      )
+        hot.send({ type: 'full-reload' })
+      return [...new Set([...modules, ...touched.map(({ module }) => module)])]
     },
     resolveFileUrl: {
       order: 'pre',
@@ -81,6 +95,13 @@ export function vite(models: Models, finish: () => Promise<void>): Bundler {
     },
     hooks: { vite: plugin },
   }
+}
+
+function isRejected(promise: Promise<unknown>): Promise<boolean> {
+  return promise.then(
+    () => false,
+    () => true,
+  )
 }
 
 type Middleware = ReturnType<typeof sirv>
