@@ -1,10 +1,10 @@
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type BlockOptions, quantizeBlocks } from '../../src/kernels/index.ts'
+import { type BlockOptions, quantizeBlocks, quantizeBnb4 } from '../../src/kernels/index.ts'
 import { blockPool } from '../../src/kernels/parallel.ts'
 import { mergeSlices, sliceLayout } from '../../src/kernels/slices.ts'
 import { weights } from './data.ts'
@@ -81,6 +81,57 @@ describe('a pool', () => {
     expect(one.scales).toEqual(expected.scales)
     expect(one.floatZeroPoints).toEqual(expected.floatZeroPoints)
     expect(Buffer.from(two.codes.buffer).equals(Buffer.from(expected.codes.buffer))).toBe(true)
+  })
+
+  test('reads weights from their file, from any place in it, and codes them for bitsandbytes too', async () => {
+    const w = weights(300 * 64, 3)
+    const file = join(folder, 'weights.bin')
+    writeFileSync(file, Buffer.concat([Buffer.alloc(7), Buffer.from(w.buffer)]))
+    const refuse = (): never => {
+      throw new Error('threads read for themselves')
+    }
+    const bytes = { byteLength: w.byteLength, file: { path: file, offset: 7 }, read: refuse }
+    const data = { dtype: 'float32', bytes } as const
+    const [matrix, own] = [{ outer: 1, length: 300, inner: 64 }, { bits: 4, blockSize: 16 } as const]
+    const pool = blockPool({ threads: 3, worker })
+    // more tasks than threads have in hand
+    const all = await Promise.all(Array.from({ length: 20 }, () => pool.quantizeBlocks(data, matrix, own)))
+    const bnb4 = await pool.quantizeBnb4(data, matrix, 'nf4', 64)
+    await pool.close()
+    for (const found of all) expect(found).toEqual(quantizeBlocks(w, matrix, own))
+    expect(bnb4).toEqual(quantizeBnb4(w, matrix, 'nf4', 64))
+  })
+
+  test('a thread that dies fails its task or leaves it to others, and nothing waits for it', async () => {
+    const dead = join(folder, 'dead.cjs')
+    writeFileSync(dead, 'process.exit(3)')
+    const pool = blockPool({ threads: 3, worker: pathToFileURL(dead) })
+    const w = weights(64 * 64, 3)
+    const matrix = { outer: 1, length: 64, inner: 64 }
+    const found = await pool.quantizeBlocks(w, matrix, { bits: 4, blockSize: 16 })
+    expect(found).toEqual(quantizeBlocks(w, matrix, { bits: 4, blockSize: 16 }))
+    await pool.close()
+  })
+
+  test.each([
+    ['rows', { outer: 1, length: 40, inner: 20 }],
+    ['columns', { outer: 20, length: 40, inner: 1 }],
+  ])('values that are not finite are told of, wherever they are: %s', (_, matrix) => {
+    const w = weights(800, 3)
+    expect(quantizeBlocks(w, matrix, { bits: 4, blockSize: 16 }).finite).toBe(true)
+    for (const [place, value] of [
+      [0, Number.NaN],
+      [799, Number.POSITIVE_INFINITY],
+      [419, Number.NEGATIVE_INFINITY],
+    ] as const) {
+      const broken = w.slice()
+      broken[place] = value
+      for (const method of ['minmax', 'mse', 'hqq'] as const)
+        expect(quantizeBlocks(broken, matrix, { bits: 4, blockSize: 16, method }).finite).toBe(false)
+      expect(quantizeBnb4(broken, matrix, 'fp4', 16).finite).toBe(false)
+      // it is not remembered
+      expect(quantizeBlocks(w, matrix, { bits: 4, blockSize: 16 }).finite).toBe(true)
+    }
   })
 
   test('passes errors on and stops when told to', async () => {
