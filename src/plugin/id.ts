@@ -36,6 +36,16 @@ export function withParameter(query: string, key: string, value: string): string
   return [...kept, `${key}=${value}`].join('&')
 }
 
+/** `a=1&b=2&a=3` -> `a=1,3&b=2`. */
+export function joinRepeated(query: string): string {
+  const values = new Map<string, string[]>()
+  for (const pair of query.split('&')) {
+    const [key, value] = cut(pair, '=')
+    values.set(key, [...(values.get(key) ?? []), ...(pair.includes('=') ? [value] : [])])
+  }
+  return [...values].map(([key, all]) => (all.length ? `${key}=${all.join(',')}` : key)).join('&')
+}
+
 /** The text before and after the first `separator`. */
 export function cut(text: string, separator: string): [string, string] {
   const at = text.indexOf(separator)

@@ -8,7 +8,7 @@ import { sessionPresetFile } from '../pipeline/session-preset.ts'
 import { bundlerOf } from './bundlers/index.ts'
 import type { Hook } from './emit/emitter.ts'
 import { environmentOf, type Framework, isRollupFamily } from './environment.ts'
-import { joinModelId, MODEL_ID, RESOLVE_MARK, splitModelId } from './id.ts'
+import { joinModelId, joinRepeated, MODEL_ID, RESOLVE_MARK, splitModelId } from './id.ts'
 import { asOnnxError, Models } from './models.ts'
 import { moduleOf } from './module.ts'
 import { report } from './report.ts'
@@ -67,7 +67,9 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
           const merged = mergeAttributes(asked, attributes, importSite ?? '')
           const file = await resolve(this, merged.file, importer)
           if (!file || !splitModelId(file)) return undefined
-          const id = joinModelId({ file, query: merged.query }, bundler.virtualIds)
+          // Farm has one value for each key.
+          const query = framework === 'farm' ? joinRepeated(merged.query) : merged.query
+          const id = joinModelId({ file, query }, bundler.virtualIds)
           if (importSite) importers.set(id, importSite)
           return id
         } catch (error) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { joinModelId, splitModelId, withParameter } from '../../src/plugin/id.ts'
+import { joinModelId, joinRepeated, splitModelId, withParameter } from '../../src/plugin/id.ts'
 
 test.each([
   ['./a.onnx', { file: './a.onnx', query: '' }],
@@ -19,4 +19,10 @@ test('ids come together again', () => {
 test('a parameter replaces what was there', () => {
   expect(withParameter('as=bytes&dtype=q8', 'as', 'url')).toBe('dtype=q8&as=url')
   expect(withParameter('', 'as', 'url')).toBe('as=url')
+})
+
+test('keys that come several times, joined', () => {
+  expect(joinRepeated('ops=Conv&per_channel&ops=Gemm')).toBe('ops=Conv,Gemm&per_channel')
+  expect(joinRepeated('dtype=q8')).toBe('dtype=q8')
+  expect(joinRepeated('')).toBe('')
 })
