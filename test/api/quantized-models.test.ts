@@ -36,7 +36,7 @@ describe.skipIf(!hasShared)('models from public repositories and bug reports, as
   let optimizer: Optimizer | undefined
   afterAll(() => optimizer?.close())
 
-  test.each(files)('%s: dynamic, static on made-up data, and 4 bits', { timeout: 60_000 }, async (name) => {
+  test.each(files)('%s: dynamic, static on made-up data, and 4 bits', { timeout: 240_000 }, async (name) => {
     optimizer ??= createOptimizer({ cache: { dir: temporaryFolder() } })
     const file = shared(name)
     const ort = new IsolatedOrt()

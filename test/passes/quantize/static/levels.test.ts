@@ -107,7 +107,7 @@ async function atAllLevels(
 }
 
 describe("every combination of types and forms gives the same at each of ONNX Runtime's graph levels, or is refused", () => {
-  test.each(Object.keys(MODELS))('%s', { timeout: 120_000 }, async (name) => {
+  test.each(Object.keys(MODELS))('%s', { timeout: 300_000 }, async (name) => {
     const { make, input, dims, more } = MODELS[name]!
     const samples = Array.from({ length: 4 }, () => randomTensor(...dims))
     const lines = samples.map((x) => JSON.stringify({ [input]: { dims, data: x.toNumbers() } }))
