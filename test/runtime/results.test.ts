@@ -258,4 +258,31 @@ describe.skipIf(!chromiumPath)('in Chromium', () => {
       })
     })
   })
+
+  test.each([false, true])('labels and boxes, WebGPU in software: %s', async (webgpu) => {
+    const row = [32, 32, 16, 8, 1, 0.2, 0.9]
+    const model = copyOf(
+      buildModel(18, (graph, input) => {
+        const sum = graph.insert({ op: 'ReduceSum', inputs: [input('x', [1, 3, 64, 64])] }).output()
+        const zero = graph.addInitializer('z', Tensor.float32([], [0]))
+        const none = graph.insert({ op: 'Mul', inputs: [sum, zero] }).output()
+        const one = graph.addInitializer('one', Tensor.int64([1, 1, 1]))
+        const flat = graph.insert({ op: 'Reshape', inputs: [none, one] }).output()
+        const table = graph.addInitializer('boxes', Tensor.float32([1, 1, row.length], row))
+        return [graph.insert({ op: 'Add', inputs: [table, flat], outputs: ['y'] }).output()]
+      }),
+    )
+    writeFileSync(join(folder, 'two.txt'), 'one\ntwo\n')
+    const steps = { preprocess: 'yolo', postprocess: 'detections(format:yolov5,labels:two.txt)' }
+    const module = await emitSteps(folder, model, steps, 'web')
+    const app = `globalThis.predict = async () => {
+      const session = await model({ target: ${webgpu ? "'gpu'" : "'wasm'"} })
+      return { device: session.device, found: await session.predict(new ImageData(128, 64)) }
+    }`
+    await withPage({ folder, module, app, webgpu }, async (page) => {
+      const { device, found } = (await page.evaluate(() => predict())) as { device: string; found: Detection[] }
+      expect(device).toBe(webgpu ? 'webgpu' : 'wasm')
+      expect(found).toMatchObject([{ label: 'two', class: 1, x: 48, y: 24, width: 32, height: 16 }])
+    })
+  })
 })
