@@ -162,19 +162,20 @@ function readersOf(variant: VariantInput): string[] {
   return [...text, ...mediaReaders(variant).toSorted()]
 }
 
-/** What reads images or sound, and one of them. */
+/** What reads images or sound: all of them, and one of each kind. */
 function mediaReaders({ info }: VariantInput): string[] {
   const found = info.inputs.flatMap(({ media }) => media ?? [])
   const image = found.find(({ kind }) => kind === 'image')
-  if (image) return ['sizes' in image ? 'readImages' : 'readMedia', 'readImage']
-  return found.some(({ kind }) => kind === 'sound') ? ['readMedia', 'readSound'] : []
+  const one = [...(image ? ['readImage'] : []), ...(found.some(({ kind }) => kind === 'sound') ? ['readSound'] : [])]
+  return one.length ? [image && 'sizes' in image ? 'readImages' : 'readMedia', ...one] : []
 }
 
 /** The expression that reads images, sound or text. */
 function mediaOf(variant: VariantInput, textName: (text: string) => string): string | undefined {
   const readers = readersOf(variant)
-  const [all, one] = mediaReaders(variant)
-  const other = all && `${all}(${one})`
+  const [all, one, sound] = mediaReaders(variant)
+  const either = `(...given) => (given[2].kind === 'image' ? ${one} : ${sound})(...given)`
+  const other = all && `${all}(${sound ? either : one})`
   if (!readers.includes('readText')) return other
   const { urlExpression, bytes } = variant.tokenizer!
   const load = `() => loadBytes(String(${urlExpression}), ${bytes})`

@@ -66,10 +66,10 @@ export function readImages(read: ReadOne): MediaReader {
         data.set(image.data, offset)
         offset += image.data.length
       }
-      feeds[name] = data
+      feeds[name] = { data, dims: [offset] }
       feeds[sizes] = images.map(({ dims }) => dims)
     }
-    return feeds
+    return readMedia(read)(feeds, inputs)
   }
 }
 

@@ -5,6 +5,7 @@ import { imagenet, picture } from '../../bench/support/pixels.mjs'
 import type { Model, Session } from '../../src/runtime/types.ts'
 import { apart, passingOn } from '../passes/processing/support.ts'
 import { chromiumPath } from '../support/chromium.ts'
+import { buildModel, copyOf } from '../support/models.ts'
 import { projectFolder } from './support/emitted.ts'
 import { emitSteps, loadEmitted, withPage } from './support/steps.ts'
 
@@ -25,6 +26,34 @@ function emitSeveral(runtime: 'web' | 'node', preprocess = 'imagenet(batch:true)
   return emitSteps(folder, passingOn(['batch', 3, 224, 224]), { preprocess }, runtime)
 }
 const second = picture(97, 211)
+
+test('images and sound for inputs of their own', async () => {
+  const graph = copyOf(
+    buildModel(18, (body, input) => {
+      const [left, right] = ['left', 'right'].map((name) => input(name, [1, 3, 8, 8]))
+      const same = body.insert({ op: 'Identity', inputs: [input('wave', [1, 'n'])], outputs: ['sound'] }).output()
+      return [body.insert({ op: 'Sub', inputs: [left!, right!], outputs: ['difference'] }).output(), same]
+    }),
+  )
+  const preprocess = 'image(input:left),image(input:right,fit:stretch),audio(input:wave,normalize:true)'
+  const model = await loadEmitted<Model>(folder, await emitSteps(folder, graph, { preprocess }, 'node'))
+  expect(model.inputs.map(({ name, media }) => [name, media?.kind])).toEqual([
+    ['left', 'image'],
+    ['right', 'image'],
+    ['wave', 'sound'],
+  ])
+  const session = await model()
+  const even = (value: number) => ({ data: new Uint8Array(10 * 12 * 3).fill(value), width: 10, height: 12 })
+  const y = await session.run({ left: even(200), right: even(73), wave: Float32Array.of(1, 2, 3, 6) } as never)
+  expect(apart(y['difference']!.data as Float32Array, new Float32Array(192).fill(127 / 255))).toBeLessThan(1e-6)
+  expect(
+    apart(
+      y['sound']!.data as Float32Array,
+      [-2, -1, 0, 3].map((value) => value / Math.sqrt(3.5)),
+    ),
+  ).toBeLessThan(1e-5)
+  await session.dispose()
+})
 
 describe('several images in Node', () => {
   let model: Model

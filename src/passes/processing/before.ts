@@ -15,8 +15,35 @@ import { SOUND_STEPS } from './steps/index.ts'
 const SMALLEST = 3
 const SAMPLE_RATE = 16_000
 
-/** Puts the steps before the model, whose input then takes pixels or samples under the same name. */
+/**
+ * Puts the steps before the model, whose inputs then take pixels or samples under the same names. A step with another `input` than
+ * those before it begins anew, for that one; steps after the model know the first image.
+ */
 export function addBefore(list: readonly StepValue[], context: Context): Record<string, Media> {
+  const [first, ...others] = byInput(list)
+  const { ops, model, file, given, awaited, shown } = context
+  return Object.assign(
+    stepsBefore(first!, context),
+    ...others.map((steps) => stepsBefore(steps, { ops, model, file, given, awaited, shown })),
+  )
+}
+
+/** The steps of each input, in order. */
+function byInput(list: readonly StepValue[]): StepValue[][] {
+  const groups: { steps: StepValue[]; input?: unknown }[] = [{ steps: [] }]
+  for (const step of list) {
+    const { input } = step
+    const last = groups.at(-1)!
+    if (input !== undefined && last.input !== undefined && input !== last.input) groups.push({ steps: [step], input })
+    else {
+      last.steps.push(step)
+      last.input ??= input
+    }
+  }
+  return groups.map(({ steps }) => steps)
+}
+
+function stepsBefore(list: readonly StepValue[], context: Context): Record<string, Media> {
   const isSound = SOUND_STEPS.has(list[0]!.step)
   const name = list.map((step) => step['input']).find((input) => input !== undefined)
   const target = findInput(context.model, name, isSound ? 'sound' : 'image')

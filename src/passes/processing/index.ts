@@ -133,7 +133,7 @@ export function stepsOf(options: ProcessingOptions): {
  */
 export const processing: Pass<typeof params> = {
   name: 'processing',
-  version: 7,
+  version: 8,
   doc: 'Puts the steps before and after the model into it: image, sound or text in, labels or boxes out',
   params,
   enabled: ({ preprocess, postprocess, toolCommand, toolCommandArgs }) =>
