@@ -95,8 +95,12 @@ describe('several images in Node', () => {
   test.each([
     ['image(batch:true)', [1, 3, 8, 8], 'takes one at once'],
     ['imageBytesToFloat,image(batch:true),audio', ['n', 3, 8, 8], 'takes samples of sound'],
-  ] as const)('%s on %j is refused', async (preprocess, dims, text) => {
-    await expect(emitSteps(folder, passingOn(dims), { preprocess }, 'node')).rejects.toMatchObject({
+    ['image(batch:true),debug', ['n', 3, 8, 8], 'shows nothing'],
+    ['image(batch:true)', ['n', 3, 8, 8], 'takes what comes of one image', 'toImage'],
+    ['image(batch:true)', ['n', 3, 8, 8], 'takes what comes of one image', 'detections'],
+  ] as const)('%s on %j is refused', async (preprocess, dims, text, postprocess?: string) => {
+    const steps = { preprocess, ...(postprocess ? { postprocess } : {}) }
+    await expect(emitSteps(folder, passingOn(dims), steps, 'node')).rejects.toMatchObject({
       code: 'PROCESSING_STEPS',
       message: expect.stringContaining(text),
     })

@@ -115,12 +115,14 @@ function imagesBefore(list: readonly StepValue[], target: Value, context: Contex
   const shape = inner.op('Where', [inner.op('Greater', [size, [0]]), size, least])
   const end = inner.op('Add', [offset, inner.op('ReduceProd', [shape], { keepdims: 1 })])
   const pixels = inner.op('Reshape', [inner.op('Slice', [input, offset, end, [0]]), shape])
-  const each: Context = { ...context, ops: inner, given: new Map() }
+  context.several = true
+  const each: Context = { ...context, ops: inner, given: new Map(), shown: [] }
   const [result, ...others] = chain(list, [imageOf(pixels)], each)
   if (result?.kind !== 'image' || others.length)
     throw mismatch(list.at(-1)!.step, 'has to give one image, where several are read')
   if (!result.height || !result.width)
     throw mismatch(result.by, 'gives images of several sizes, and the model takes one size for all', 'Set a size.')
+  if (each.shown.length) throw mismatch('debug', 'shows nothing where several images are read', 'Leave out batch.')
   body.addOutput(end)
   body.addOutput(fitImage(result, target, each, true))
   target.replaceUses(scan.outputs[1]!)

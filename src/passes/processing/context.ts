@@ -1,7 +1,7 @@
 import type { Model } from '../../graph/model.ts'
 import type { Value } from '../../graph/value.ts'
 import { OnnxError } from '../../onnx/errors.ts'
-import type { Flow, Image } from './flow.ts'
+import { type Flow, type Image, mismatch } from './flow.ts'
 import type { ImageInput } from './model-input.ts'
 import type { Operators } from './operators.ts'
 import type { Separator } from './tokens.ts'
@@ -22,6 +22,8 @@ export interface Context {
   planes?: { cb: Image; cr: Image }
   /** The token between question and context, where texts go in. */
   separator?: Separator | undefined
+  /** Whether several images go in at once. */
+  several?: boolean
   /** Samples that there must be at least. */
   least?: number
   /** What each step gave so far, by its name in lower case. */
@@ -37,6 +39,11 @@ export type Arguments = Readonly<Record<string, unknown>>
 
 /** Adds one step. What it does not take of the flows it hands on. */
 export type Step = (flows: readonly Flow[], args: Arguments, context: Context, name: string) => readonly Flow[]
+
+/** @throws OnnxError `PROCESSING_STEPS` where several images go in, of which a step takes one */
+export function needsOne(step: string, { several }: Context): void {
+  if (several) throw mismatch(step, 'takes what comes of one image, and several go in', 'Leave out batch.')
+}
 
 /** One number or two as [height, width]. */
 export function sizeOf(step: string, argument: string, value: unknown): readonly [number, number] | undefined {

@@ -1,6 +1,6 @@
 import type { Dim } from '../../../graph/types.ts'
 import type { Value } from '../../../graph/value.ts'
-import type { Arguments, Context, Step } from '../context.ts'
+import { type Arguments, type Context, needsOne, type Step } from '../context.ts'
 import { type Detections, expect, type Flow, type Image, mismatch, type Plain } from '../flow.ts'
 import type { Operators } from '../operators.ts'
 import { labelsOf } from './classes.ts'
@@ -158,6 +158,7 @@ function columns(flow: Detections, { labels, classes, points }: Columns, context
 }
 
 const detections: Step = ([flow, ...rest], args, context, name) => {
+  needsOne(name, context)
   const { value, shape, dtype } = expect(name, flow, 'tensor')
   const { ops } = context
   if (shape && shape.length !== 3) throw mismatch(name, `takes [1, ..., ...], and '${flow!.by}' gives [${shape}]`)

@@ -1,4 +1,4 @@
-import { type Arguments, type Context, numbersOf, type Step, sizeOf } from '../context.ts'
+import { type Arguments, type Context, needsOne, numbersOf, type Step, sizeOf } from '../context.ts'
 import { channelCount, expect, type Flow, type Image, mismatch } from '../flow.ts'
 import type { ImageInput } from '../model-input.ts'
 import { cropped, type Interpolation, letterBoxed, type Policy, resized, resizedTo, type Sampling } from './geometry.ts'
@@ -145,6 +145,7 @@ export const imageSteps: Readonly<Record<string, Step>> = {
     return { ...pixels, value: ops.op('Clip', [ops.round(pixels.value), ops.floats(0), ops.floats(255)]) }
   }),
   toImage: ([flow, ...rest], { scale, mean, std, channels }, context, name) => {
+    needsOne(name, context)
     const given = asImage(name, flow, context)
     const [factors, shifts] = [numbersOf(std) ?? [1], numbersOf(mean) ?? [0]]
     // (x * std + mean) * scale, as the inverse of what `normalize` does.
