@@ -67,8 +67,8 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
           const merged = mergeAttributes(asked, attributes, importSite ?? '')
           const file = await resolve(this, merged.file, importer)
           if (!file || !splitModelId(file)) return undefined
-          // Farm has one value for each key.
-          const query = framework === 'farm' ? joinRepeated(merged.query) : merged.query
+          // Farm has one value for each key, which it decodes.
+          const query = framework === 'farm' ? joinRepeated(merged.query).replaceAll('%', '%25') : merged.query
           const id = joinModelId({ file, query }, bundler.virtualIds)
           if (importSite) importers.set(id, importSite)
           return id

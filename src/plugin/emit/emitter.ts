@@ -39,6 +39,14 @@ export function folderOf(files: readonly EmitFile[]): string {
   return `${files[0]!.name.replace(/\.[^.]*$/, '')}-${content.digest('hex').slice(0, 8)}`
 }
 
+/** What has a meaning in URLs, in names of files; a query cannot be told from a name here. */
+export const URL_CHARACTERS: RegExp = /[%#]/g
+
+/** A path in a URL: names of files may hold what has a meaning there. */
+export function urlPath(path: string): string {
+  return path.replace(URL_CHARACTERS, encodeURIComponent)
+}
+
 /** Files that we put into the output ourselves: by their path below the folder in which the bundler puts assets. */
 export type Beside = Map<string, EmitFile>
 
@@ -53,6 +61,6 @@ export function setBeside(files: readonly EmitFile[], url: string, beside: Besid
   return files.map((file) => {
     const path = `${folder}/${file.name}`
     beside.set(path, file)
-    return `new URL(${JSON.stringify(path)}, ${url}).href`
+    return `new URL(${JSON.stringify(urlPath(path))}, ${url}).href`
   })
 }

@@ -1,8 +1,8 @@
 import { copyFile, mkdir, readFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { BuildOptions, OutputFile, PluginBuild } from 'esbuild'
 import { EMITTED } from '../id.ts'
-import { type Beside, type EmitFile, type EmittedUrl, type Emitter, setBeside } from './emitter.ts'
+import { type Beside, type EmitFile, type EmittedUrl, type Emitter, setBeside, URL_CHARACTERS } from './emitter.ts'
 
 /**
  * esbuild: its own `file` loader hashes a file, puts it where `assetNames` says and gives the path relative to the chunk that
@@ -18,7 +18,8 @@ export class EsbuildAssets {
     const emit = (file: EmitFile, name: string): EmittedUrl => {
       this.#files.set(file.file, file)
       const setup = `import ${name} from ${JSON.stringify(`${EMITTED}:${file.file}`)}`
-      return { setup: `${setup}\nconst ${name}_url = ${absolute(name, options)}`, url: `${name}_url` }
+      const isOdd = basename(file.file).search(URL_CHARACTERS) >= 0
+      return { setup: `${setup}\nconst ${name}_url = ${absolute(name, options, isOdd)}`, url: `${name}_url` }
     }
     return {
       emit: (_hook, files, { together, local }) => {
@@ -78,10 +79,15 @@ async function put({ file, hash }: EmitFile, target: string, outputFiles: Output
   else outputFiles[given] = output
 }
 
-/** An expression for the absolute URL of a path that is relative to the file that it runs in. */
-function absolute(path: string, { format, platform }: BuildOptions): string {
-  if (format === 'esm' || (!format && platform === 'neutral')) return `new URL(${path}, import.meta.url).href`
+/**
+ * An expression for the absolute URL of a path that is relative to the file that it runs in.
+ *
+ * @param isOdd the name of the file holds what has a meaning in URLs
+ */
+function absolute(path: string, { format, platform }: BuildOptions, isOdd: boolean): string {
+  const escaped = isOdd ? `${path}.replace(${URL_CHARACTERS}, encodeURIComponent)` : path
+  if (format === 'esm' || (!format && platform === 'neutral')) return `new URL(${escaped}, import.meta.url).href`
   if (platform === 'node' || platform === 'neutral' || format === 'cjs')
     return `require('node:url').pathToFileURL(require('node:path').resolve(__dirname, ${path})).href`
-  return `new URL(${path}, document.currentScript?.src || document.baseURI).href`
+  return `new URL(${escaped}, document.currentScript?.src || document.baseURI).href`
 }

@@ -1,6 +1,6 @@
 import { copyFile, readFile, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
-import { type EmitFile, type Emitter, folderOf, type Hook } from './emitter.ts'
+import { type EmitFile, type Emitter, folderOf, type Hook, urlPath } from './emitter.ts'
 
 interface Compilation {
   hooks: {
@@ -55,7 +55,8 @@ export class WebpackAssets {
       return files.map((file) => {
         const name = folder ? folder + file.name : this.#nameOf(hook, file)
         const setup = `/*! unplugin-onnx ${encodeURIComponent(name)} ${encodeURIComponent(file.file)} */`
-        return { setup, url: `new URL(__webpack_public_path__ + ${JSON.stringify(name)}, __webpack_base_uri__).href` }
+        const path = JSON.stringify(urlPath(name))
+        return { setup, url: `new URL(__webpack_public_path__ + ${path}, __webpack_base_uri__).href` }
       })
     },
   }
@@ -100,7 +101,7 @@ export class WebpackAssets {
     const { outputPath, outputFileSystem } = this.#compiler!
     const target = join(outputPath, name)
     const written = await stat(target).catch(() => undefined)
-    if (written?.size === standIn(name).length) {
+    if (written?.size === Buffer.byteLength(standIn(name))) {
       await copyFile(file, target)
     } else if (!written && outputFileSystem) {
       // The output of a dev server lies in memory.
