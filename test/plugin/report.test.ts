@@ -16,3 +16,8 @@ test.each([
 })
 
 test('servers load nothing', () => expect(firstLoadOf('cpu', artifact, import.meta.dirname)).toBeUndefined())
+
+test('an import that gives no session needs the model alone, or nothing', () => {
+  for (const as of ['url', 'bytes'] as const) expect(firstLoadOf('wasm', artifact, import.meta.dirname, as)).toBe(1020)
+  expect(firstLoadOf('wasm', artifact, import.meta.dirname, 'info')).toBeUndefined()
+})
