@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { float, graph as graphAttribute, int } from '../../../../src/graph/attributes.ts'
+import { float, graph as graphAttribute, int, string } from '../../../../src/graph/attributes.ts'
 import { Graph } from '../../../../src/graph/graph.ts'
 import type { Model } from '../../../../src/graph/model.ts'
 import { Tensor } from '../../../../src/graph/tensor.ts'
@@ -80,12 +80,14 @@ describe('the operator set is raised', () => {
     const original = buildModel(11, (graph, input) => {
       const w = graph.addInitializer('w', Tensor.float32([96, 6], noise(576, 9)))
       const product = graph.insert({ op: 'MatMul', inputs: [input('x', [3, 96]), w] }).output()
-      return [graph.insert({ op: 'Softmax', inputs: [product], attributes: { axis: int(0) } }).output()]
+      const scales = graph.addInitializer('scales', Tensor.float32([2], [1, 1]))
+      const attributes = { coordinate_transformation_mode: string('tf_half_pixel_for_nn') }
+      return [graph.insert({ op: 'Resize', inputs: [product, null, scales], attributes }).output()]
     })
     const before = bytesOf(original)
     const { changes, notes } = await quantizeWeights(original, { weightFormat: 'qdq' })
     expect(changes).toBe(0)
-    expect(notes[0]!.message).toContain('Softmax of opset 11 cannot be raised')
+    expect(notes[0]!.message).toContain('Resize of opset 11 cannot be raised')
     expect(Buffer.compare(bytesOf(original), before)).toBe(0)
   })
 })
