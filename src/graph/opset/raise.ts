@@ -1,9 +1,9 @@
-import { int } from '../../graph/attributes.ts'
-import type { Model } from '../../graph/model.ts'
-import type { Node } from '../../graph/node.ts'
-import { Tensor } from '../../graph/tensor.ts'
-import { blockersOf } from './opset.ts'
-import { type Change, OLD_CHANGES } from './raise-old.ts'
+import { int } from '../attributes.ts'
+import type { Model } from '../model.ts'
+import type { Node } from '../node.ts'
+import { Tensor } from '../tensor.ts'
+import { blockersOf } from './blockers.ts'
+import { type Change, OLD_CHANGES } from './older.ts'
 
 const REDUCTIONS = [
   'ReduceL1',

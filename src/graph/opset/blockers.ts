@@ -1,5 +1,5 @@
-import type { Model } from '../../graph/model.ts'
-import type { Node } from '../../graph/node.ts'
+import type { Model } from '../model.ts'
+import type { Node } from '../node.ts'
 
 type Check = boolean | ((node: Node) => boolean)
 

@@ -1,7 +1,7 @@
-import { string } from '../../graph/attributes.ts'
-import type { Node } from '../../graph/node.ts'
-import { Tensor } from '../../graph/tensor.ts'
-import type { Value } from '../../graph/value.ts'
+import { string } from '../attributes.ts'
+import type { Node } from '../node.ts'
+import { Tensor } from '../tensor.ts'
+import type { Value } from '../value.ts'
 
 /** What an operator needs to mean the same from an operator set on. */
 export interface Change {

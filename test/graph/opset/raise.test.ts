@@ -2,10 +2,10 @@ import { describe, expect, test } from 'vitest'
 import { type Attributes, float, int, ints, string } from '../../../src/graph/attributes.ts'
 import type { Graph } from '../../../src/graph/graph.ts'
 import type { Model } from '../../../src/graph/model.ts'
+import { raiseOpset } from '../../../src/graph/opset/raise.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
 import type { Value } from '../../../src/graph/value.ts'
 import { createOrtService } from '../../../src/ort/service.ts'
-import { raiseOpset } from '../../../src/passes/quantize/raise-opset.ts'
 import { buildModel, copyOf } from '../../support/models.ts'
 
 const x = Tensor.float32(
