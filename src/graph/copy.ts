@@ -2,6 +2,7 @@ import type { AttributeValue } from './attributes.ts'
 import { Graph } from './graph.ts'
 import { Model } from './model.ts'
 import type { Node } from './node.ts'
+import { CONTROL_FLOW } from './unshadow.ts'
 import { Value } from './value.ts'
 
 export interface CopyOptions {
@@ -59,11 +60,20 @@ function copyAttribute(value: AttributeValue, owner: Node, options: CopyOptions)
         values.set(initializer, copy.addInitializer(prefix + initializer.name, initializer.tensor))
     copyNodes(body, copy, { ...options, before: undefined })
     for (const output of body.outputs) copy.addOutput(values.get(output) ?? output)
+    if (!CONTROL_FLOW.has(owner.opType)) keepEnds(body, values)
     return copy
   }
   if (value.kind === 'graph') return { kind: 'graph', value: copyGraph(value.value) }
   if (value.kind === 'graphs') return { kind: 'graphs', value: value.value.map(copyGraph) }
   return value
+}
+
+/** Operators like BeamSearch know what their bodies take and give by name. */
+function keepEnds(body: Graph, values: ReadonlyMap<Value, Value | null>): void {
+  for (const end of [...body.inputs, ...body.outputs]) {
+    const copy = end.graph === body && values.get(end)
+    if (copy) copy.name = end.name
+  }
 }
 
 /** A copy of a model, and what became of its nodes and values. Weights are shared. */
@@ -93,6 +103,12 @@ export function copyModel(original: Model): ModelCopy {
   }
   copyNodes(original.graph, graph, { prefix: '', values })
   for (const value of original.graph.outputs) graph.addOutput(values.get(value)!)
+  // Names that several bodies use are as right in the copy as in the original.
+  for (const [value, copy] of values) {
+    if (!copy) continue
+    model.names.reserve(value.name)
+    copy.name = value.name
+  }
   const copies = [...graph.allNodes()]
   return { model, nodes: new Map([...original.graph.allNodes()].map((node, i) => [node, copies[i]!])), values }
 }

@@ -2,7 +2,8 @@ import type { Graph } from './graph.ts'
 import type { Model } from './model.ts'
 import type { Value } from './value.ts'
 
-const CONTROL_FLOW = new Set(['If', 'Loop', 'Scan'])
+/** Operators whose bodies take and give values by position; others may go by name. */
+export const CONTROL_FLOW: ReadonlySet<string> = new Set(['If', 'Loop', 'Scan'])
 
 /**
  * Renames values of If, Loop and Scan bodies that have the name of a value further out. Such names are allowed as long as the
