@@ -15,8 +15,21 @@ if (process.argv[2] === 'build' && process.stderr.isTTY) startEarly()
 
 // `unplugin-onnx inspect m.onnx | head`: a reader that has seen enough is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit()
+  if (error.code === 'EPIPE') {
+    isDone = true
+    process.exit()
+  }
   throw error
+})
+
+// Node ends when nothing is left to wait for, or when code of the user's says so: never as if all were well.
+let isDone = false
+process.on('exit', () => {
+  if (isDone) return
+  process.stderr.write(
+    'the program ended before its work was done: a module it runs calls process.exit, or never resolves\n',
+  )
+  process.exitCode = 1
 })
 
 const { exports, keep } = loadProgram<typeof import('./main.ts')>('main.cjs')
@@ -29,6 +42,7 @@ void exports
     cwd: process.cwd(),
   })
   .then((code) => {
+    isDone = true
     process.exitCode = code
     if (code === 0) keep([args[0] ?? ''])
     // Nothing is left to do but to take everything apart, which ends with the process anyway; what was printed goes out first.

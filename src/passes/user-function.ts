@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { OnnxError } from '../onnx/errors.ts'
+import { withoutExit } from './without-exit.ts'
 
 /** What a module of the user's must be. */
 export interface Wanted {
@@ -28,7 +29,8 @@ export async function loadFunction<T>(file: string, { code, purpose, example }: 
   if (!found) throw invalid(`there is no module that ${purpose}`)
   let loaded: { default?: unknown }
   try {
-    loaded = await import(/* @vite-ignore */ `${pathToFileURL(file).href}?changed=${found.mtimeMs}`)
+    const url = `${pathToFileURL(file).href}?changed=${found.mtimeMs}`
+    loaded = await withoutExit(() => import(/* @vite-ignore */ url))
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause)
     throw invalid(`the module that ${purpose} fails: ${message}`, cause)

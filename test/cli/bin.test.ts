@@ -1,8 +1,9 @@
 import { execFile, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { temporaryFolder } from '../support/temporary.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const bin = resolve(root, 'dist/cli.cjs')
@@ -27,6 +28,19 @@ describe.skipIf(!existsSync(bin))('the built program', () => {
     const { stderr, status } = spawnSync(process.execPath, [bin, ...args])
     expect(stderr.toString()).toMatch(/^\[NPY_INVALID\]/)
     expect(stderr.toString()).not.toContain('INTERNAL')
+    expect(status).toBe(1)
+  })
+
+  test.each([
+    ['export default () => process.exit(0)', /^\[CALIBRATION_\w+\] .*calls process.exit\(0\)/],
+    ['export default () => new Promise(() => {})', /^the program ended before its work was done/],
+  ])('a calibration module that ends everything is an error: %s', (code, message) => {
+    const folder = temporaryFolder()
+    const calibration = join(folder, 'c.mjs')
+    writeFileSync(calibration, code)
+    const args = ['build', digits, '--quantize', 'static', '--calibration', calibration, '-o', folder, '--no-cache']
+    const { stderr, status } = spawnSync(process.execPath, [bin, ...args])
+    expect(stderr.toString()).toMatch(message)
     expect(status).toBe(1)
   })
 

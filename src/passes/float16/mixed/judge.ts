@@ -5,6 +5,7 @@ import { type Bars, difference, isWithin } from '../../../measure/metrics.ts'
 import { feedsOf } from '../../../measure/versus.ts'
 import { OnnxError } from '../../../onnx/errors.ts'
 import { loadFunction } from '../../user-function.ts'
+import { withoutExit } from '../../without-exit.ts'
 
 /** Outputs of one run by name. */
 export type Outputs = Readonly<Record<string, Tensor>>
@@ -66,7 +67,7 @@ export class Judge {
     const { validate } = this.#bars
     if (!validate) return true
     try {
-      return (await validate(expected.map(plain), found.map(plain))) === true
+      return (await withoutExit(() => validate(expected.map(plain), found.map(plain)))) === true
     } catch (cause) {
       throw new OnnxError('VALIDATE_THREW', `the function that validates outputs failed: ${(cause as Error).message}`, {
         cause,

@@ -2,6 +2,7 @@ import type { Tensor } from '../../../graph/tensor.ts'
 import { OnnxError } from '../../../onnx/errors.ts'
 import type { Session } from '../../../ort/session.ts'
 import { loadFunction } from '../../user-function.ts'
+import { withoutExit } from '../../without-exit.ts'
 import type { InputSpec } from '../calibrate/data/index.ts'
 import { feedOf } from '../calibrate/data/values.ts'
 import type { Judge } from './loss.ts'
@@ -45,7 +46,7 @@ export async function judgeByScore(
     }
     let score: unknown
     try {
-      score = await evaluate({ run })
+      score = await withoutExit(() => evaluate({ run }))
     } catch (cause) {
       if (cause instanceof OnnxError) throw cause.at({ file })
       const message = cause instanceof Error ? cause.message : String(cause)

@@ -71,6 +71,8 @@ test('what a module imports may change while the process lives', async () => {
   await expect(read()).rejects.toThrow(/failed at sample 1: disk gone/)
   write('rows.mjs', `export const rows = []\nthrow new Error('no network')`)
   await expect(read()).rejects.toThrow(/no network/)
+  write('rows.mjs', `export const rows = []\nprocess.exit(0) // in a thread of its own by now`)
+  await expect(read()).rejects.toThrow(/process\.exit\(0\)/)
 })
 
 test('texts that are no files change nothing', () => {

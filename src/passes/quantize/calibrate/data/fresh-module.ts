@@ -64,7 +64,12 @@ interface Message {
 export async function freshIterator(url: string): Promise<AsyncIterator<unknown>> {
   const worker = new Worker(CODE, { eval: true, workerData: url, execArgv: [] })
   const answer = async (): Promise<Message> => {
-    const [message] = (await once(worker, 'message')) as [Message]
+    const heard = new AbortController()
+    const ended = once(worker, 'exit', heard).then(([code]) => {
+      throw new Error(`it calls process.exit(${code})`)
+    })
+    const [message] = (await Promise.race([once(worker, 'message', heard), ended])) as [Message]
+    heard.abort()
     if (message.error === undefined) return message
     await worker.terminate()
     throw new Error(message.error)

@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import { Tensor } from '../../../../graph/tensor.ts'
 import { OnnxError } from '../../../../onnx/errors.ts'
+import { withoutExit } from '../../../without-exit.ts'
 import { freshIterator, isStale } from './fresh-module.ts'
 import { badData, type CalibrationData, type DataRequest, type Feeds } from './types.ts'
 import { feedOf } from './values.ts'
@@ -17,7 +18,9 @@ export function moduleData({ path, inputs, sources }: DataRequest): CalibrationD
       const url = `${pathToFileURL(path).href}?calibration=${opened++}`
       let iterator: AsyncIterator<unknown> | Iterator<unknown>
       try {
-        iterator = isStale(path) ? await freshIterator(pathToFileURL(path).href) : await iteratorHere(url)
+        iterator = isStale(path)
+          ? await freshIterator(pathToFileURL(path).href)
+          : await withoutExit(() => iteratorHere(url))
       } catch (error) {
         throw failed(error, path)
       }
@@ -25,7 +28,7 @@ export function moduleData({ path, inputs, sources }: DataRequest): CalibrationD
         for (let i = 0; ; i++) {
           let item: IteratorResult<unknown>
           try {
-            item = await iterator.next()
+            item = await withoutExit(() => iterator.next())
           } catch (error) {
             throw failed(error, path, i)
           }
