@@ -83,7 +83,7 @@ const oneRuntime = {
           const installed = createRequire(import.meta.url)
           const file = installed.resolve('onnxruntime-node')
           if (installed.cache[file] || installed('onnxruntime-node/package.json').version !== '${version}') return installed(file)
-          const exports = require('${main}')
+          const exports = require(${JSON.stringify(main)})
           // For calibration modules and the like.
           installed.cache[file] = Object.assign(new (require('node:module'))(file), { filename: file, loaded: true, exports })
           return exports
@@ -185,8 +185,8 @@ await build({
 })
 
 for (const name of BUNDLED) copyFileSync(path(`node_modules/${name}/LICENSE`), join(out, `${name}.LICENSE.txt`))
-// ONNX Runtime's packages name their licence without its text: this is that text, of the same owner.
-copyFileSync(path('node_modules/@types/node/LICENSE'), join(out, 'onnxruntime.LICENSE.txt'))
+// ONNX Runtime's packages name their licence and owner, and come without the text.
+copyFileSync(path('scripts/licenses/onnxruntime.txt'), join(out, 'onnxruntime.LICENSE.txt'))
 copyFileSync(kernels, join(out, basename(kernels)))
 // Node starts it as it is, in a process of its own.
 copyFileSync(path('src/measure/child.mjs'), join(out, 'child.mjs'))

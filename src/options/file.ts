@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { OnnxError } from '../onnx/errors.ts'
@@ -43,9 +44,7 @@ export async function readOptionsFile(file: string): Promise<PluginOptions> {
   const place = { file }
   let options: unknown
   try {
-    options = file.endsWith('.json')
-      ? JSON.parse(readFileSync(file, 'utf8'))
-      : ((await import(`${pathToFileURL(file).href}?${optionsFileHash(file)}`)) as { default?: unknown }).default
+    options = file.endsWith('.json') ? JSON.parse(readFileSync(file, 'utf8')) : await importNow(file)
   } catch (cause) {
     throw new OnnxError('CONFIG_UNREADABLE', `cannot load the options: ${(cause as Error).message}`, {
       place,
@@ -64,6 +63,13 @@ export async function readOptionsFile(file: string): Promise<PluginOptions> {
         hint: "Set it in the bundler's configuration, or on the command line.",
       })
   return options
+}
+
+async function importNow(file: string): Promise<unknown> {
+  // Node finds CommonJS by its path alone, whatever follows it.
+  delete createRequire(file).cache[realpathSync(file)]
+  const module = (await import(`${pathToFileURL(file).href}?${optionsFileHash(file)}`)) as { default?: unknown }
+  return module.default
 }
 
 /** Options of a file with those of the bundler's configuration over them; targets, globs and presets are joined by name. */

@@ -22,7 +22,11 @@ export async function copy(from: string, to: string): Promise<void> {
     () => false,
   )
   if (isShared) return allowWriting(to, mode)
-  const [source, target] = await Promise.all([open(from, 'r'), open(to, 'w')])
+  const source = await open(from, 'r')
+  const target = await open(to, 'w').catch(async (error: unknown) => {
+    await source.close()
+    throw error
+  })
   let writing: Promise<void> = Promise.resolve()
   try {
     const { size } = await source.stat()

@@ -1,5 +1,16 @@
-import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createHash, randomUUID } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { cachedDataVersionTag } from 'node:v8'
 
@@ -26,18 +37,21 @@ const STALE_MS = 24 * 60 * 60 * 1000
  *
  * The name has the version of V8, its flags and the processor's features in it, as V8 takes back only what it would make itself.
  *
- * @param hash of the program's text
+ * A folder of `NODE_COMPILE_CACHE` may be everyone's: there each user has files of their own.
+ *
+ * @param version tells the texts of the program apart
  */
 export function codeFile(
   program: string,
-  hash: string,
+  version: string,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): string | undefined {
   if (env['NODE_DISABLE_COMPILE_CACHE'] || env['NODE_V8_COVERAGE']) return undefined
   const given = env['NODE_COMPILE_CACHE']
   const folder = given ? join(given, 'unplugin-onnx') : installedCache(dirname(program))
-  const tag = `${process.arch}-${cachedDataVersionTag().toString(16)}`
-  return folder && join(folder, `${basename(program)}-${tag}-${hash}`)
+  const user = given && process.getuid ? `-${process.getuid()}` : ''
+  const tag = `${process.arch}-${cachedDataVersionTag().toString(16)}${user}`
+  return folder && join(folder, `${basename(program)}-${tag}-${version}`)
 }
 
 /** The nearest `node_modules` that the program is in, or else that of the package it is part of. */
@@ -66,17 +80,22 @@ export function readCode(file: string): KeptCode | undefined {
   }
 }
 
-/** Writes the file in one step, so that nobody reads half of it. Where that is not possible there is none. */
-export function writeCode(file: string, { code, kinds }: KeptCode): void {
-  const about = Buffer.from(JSON.stringify(kinds))
-  const length = Buffer.alloc(4)
-  length.writeUInt32LE(about.length)
-  // The code comes first: V8 wants it aligned.
-  const bytes = Buffer.concat([code, about, length])
-  const unfinished = `${file}.${process.pid}.${Date.now()}`
+/**
+ * Writes the file in one step, so that nobody reads half of it. Where that is not possible there is none.
+ *
+ * @param make gives the code; called only where it can be written, as it takes its time
+ */
+export function writeCode(file: string, kinds: readonly string[], make: () => Buffer): void {
+  // Threads of one process may write at the same moment.
+  const unfinished = `${file}.${randomUUID()}`
   try {
     mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(unfinished, Buffer.concat([bytes, digestOf(bytes)]))
+    const fd = openSync(unfinished, 'wx')
+    try {
+      writeFileSync(fd, withDigest(make(), kinds))
+    } finally {
+      closeSync(fd)
+    }
     renameSync(unfinished, file)
     sweep(file)
   } catch {
@@ -86,6 +105,15 @@ export function writeCode(file: string, { code, kinds }: KeptCode): void {
       // There is no such folder.
     }
   }
+}
+
+function withDigest(code: Buffer, kinds: readonly string[]): Buffer {
+  const about = Buffer.from(JSON.stringify(kinds))
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(about.length)
+  // The code comes first: V8 wants it aligned.
+  const bytes = Buffer.concat([code, about, length])
+  return Buffer.concat([bytes, digestOf(bytes)])
 }
 
 function digestOf(bytes: Uint8Array): Buffer {

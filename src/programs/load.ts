@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { createRequire, Module } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -37,7 +37,8 @@ export function loadProgram<T>(name: string): Program<T> {
   if (known) return known as Program<T>
   const file = fileURLToPath(new URL(`./${name}`, import.meta.url))
   const hash = PROGRAM_HASHES?.[name]
-  const cache = hash === undefined ? undefined : codeFile(file, hash)
+  // V8 itself compares lengths alone, and whoever patches the program leaves the build's hash as it was.
+  const cache = hash === undefined ? undefined : codeFile(file, `${hash}-${Math.trunc(statSync(file).mtimeMs)}`)
   const program = cache === undefined ? requireProgram<T>(file) : compileProgram<T>(file, cache)
   programs.set(name, program)
   return program
@@ -57,14 +58,20 @@ function compileProgram<T>(file: string, cache: string): Program<T> {
   module.filename = file
   require.cache[file] = module
   const run = script.runInThisContext() as (...args: unknown[]) => void
-  run.call(module.exports, module.exports, require, module, file, dirname(file))
+  try {
+    run.call(module.exports, module.exports, require, module, file, dirname(file))
+  } catch (error) {
+    // Whoever asks again must not get half of it.
+    delete require.cache[file]
+    throw error
+  }
   module.loaded = true
   return {
     exports: module.exports as T,
     keep(kinds) {
       if (kinds.every((kind) => known.has(kind))) return
       for (const kind of kinds) known.add(kind)
-      writeCode(cache, { code: script.createCachedData(), kinds: [...known] })
+      writeCode(cache, [...known], () => script.createCachedData())
     },
   }
 }

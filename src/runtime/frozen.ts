@@ -23,7 +23,13 @@ export function frozen(sizes: readonly FrozenSize[]): NonNullable<VariantDefinit
   return async (variant, open) => {
     const { info, media } = variant
     const opened = new Map<FrozenSize, Promise<Session>>()
+    let disposal: Promise<void> | undefined
+    // Asked whenever a size is about to be opened, as nobody would close it.
+    const assertOpen = () => {
+      if (disposal) throw new OnnxSessionError('SESSION_DISPOSED', 'the session has been disposed')
+    }
     const sessionOf = (size: FrozenSize) => {
+      assertOpen()
       const known = opened.get(size)
       if (known) return known
       const { external: _, media: __, ...rest } = variant
@@ -34,7 +40,6 @@ export function frozen(sizes: readonly FrozenSize[]): NonNullable<VariantDefinit
     }
     const first = await sessionOf(sizes[0]!)
     const names = Object.keys(sizes[0]!.dims)
-    let disposal: Promise<void> | undefined
     const dispose = () => {
       disposal ??= Promise.all([...opened.values()].map(async (one) => (await one).dispose())).then(() => {})
       return disposal
@@ -51,8 +56,10 @@ export function frozen(sizes: readonly FrozenSize[]): NonNullable<VariantDefinit
         await first.withAdapter(name)
         return view(name)
       },
-      async run(feeds: AnyFeeds, options: RunOptions<string> = {}) {
-        if (disposal) throw new OnnxSessionError('SESSION_DISPOSED', 'the session has been disposed')
+      async run(given: AnyFeeds, options: RunOptions<string> = {}) {
+        assertOpen()
+        // Without inputs the error is that of the first that is missing.
+        const feeds = given ?? {}
         const read = readFeeds(info.inputs, media ? await media(feeds, info.inputs) : feeds, true)
         const actual = sizesOf(info.inputs, read, names)
         const size = smallest(sizes, actual)

@@ -54,7 +54,7 @@ export function readImages(read: ReadOne): MediaReader {
     const feeds = byName(given, inputs)
     for (const { name, media } of inputs) {
       const { sizes } = (media ?? {}) as { sizes?: string }
-      if (!sizes || feeds[sizes]) continue
+      if (!sizes || feeds[sizes] || feeds[name] === undefined) continue
       const images = (await Promise.all([feeds[name]].flat().map((image) => read(name, image as Source, media!)))) as {
         data: Uint8Array
         dims: number[]
@@ -78,7 +78,7 @@ export function imageReader(decode: (source: never) => Promise<Pixels>): ReadOne
   return async (input, source) => {
     const fail = (why: string, cause?: unknown) =>
       new OnnxSessionError('INPUT_IMAGE', `input "${input}": ${why}`, cause)
-    const read = source.data
+    const read = source?.data
       ? source
       : await decode(source as never).catch((error: unknown) => {
           throw fail(`no image: ${reasonOf(error)}`, error)

@@ -19,11 +19,14 @@ test('JSON and modules, read anew after a change', async () => {
   const folder = temporaryFolder()
   const json = join(folder, 'a.json')
   const module = join(folder, 'a.mjs')
+  const commonJs = join(folder, 'a.cjs')
   for (const dtype of ['q8', 'fp16']) {
     writeFileSync(json, JSON.stringify({ dtype }))
     writeFileSync(module, `export default { dtype: '${dtype}' }`)
     expect(await readOptionsFile(json)).toEqual({ dtype })
+    writeFileSync(commonJs, `module.exports = { dtype: '${dtype}' }`)
     expect(await readOptionsFile(module)).toEqual({ dtype })
+    expect(await readOptionsFile(commonJs)).toEqual({ dtype })
   }
   rmSync(json)
   await expect(readOptionsFile(json)).rejects.toMatchObject({ code: 'CONFIG_UNREADABLE', place: { file: json } })

@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { codeFile, readCode, writeCode } from '../../src/programs/code-cache.ts'
 
 let folder: string
@@ -38,6 +38,16 @@ describe('the file', () => {
     expect(codeFile(program, 'abc', { NODE_COMPILE_CACHE: folder })).toContain(join(folder, 'unplugin-onnx'))
   })
 
+  test.skipIf(!process.getuid)('is that of one user in a folder that may be shared', () => {
+    const user = vi.spyOn(process as Required<typeof process>, 'getuid')
+    const fileOf = (id: number) => {
+      user.mockReturnValue(id)
+      return codeFile(program, 'abc', { NODE_COMPILE_CACHE: folder })
+    }
+    expect(fileOf(1)).not.toBe(fileOf(2))
+    user.mockRestore()
+  })
+
   test.each(['NODE_DISABLE_COMPILE_CACHE', 'NODE_V8_COVERAGE'])('is none with %s', (name) => {
     expect(codeFile(program, 'abc', { [name]: '1', NODE_COMPILE_CACHE: folder })).toBeUndefined()
   })
@@ -52,7 +62,7 @@ describe('kept code', () => {
 
   test('is read as it was written', () => {
     const file = join(folder, 'deep/er/builds.cjs-x64-1-2')
-    writeCode(file, kept)
+    writeCode(file, kept.kinds, () => kept.code)
     expect(readCode(file)).toEqual(kept)
     expect(readdirSync(join(folder, 'deep/er'))).toHaveLength(1)
   })
@@ -62,15 +72,17 @@ describe('kept code', () => {
     expect(readCode(file)).toBeUndefined()
     writeFileSync(file, '')
     expect(readCode(file)).toBeUndefined()
-    writeCode(file, kept)
+    writeCode(file, kept.kinds, () => kept.code)
     truncateSync(file, readFileSync(file).length - 3)
     expect(readCode(file)).toBeUndefined()
   })
 
   test('is not written where that is impossible', () => {
     writeFileSync(join(folder, 'file'), '')
-    writeCode(join(folder, 'file/builds.cjs-x64-1-2'), kept)
+    const make = vi.fn(() => kept.code)
+    writeCode(join(folder, 'file/builds.cjs-x64-1-2'), kept.kinds, make)
     expect(readdirSync(folder)).toEqual(['file'])
+    expect(make).not.toHaveBeenCalled()
   })
 
   test('takes the place of what older versions of the same program left', () => {
@@ -83,7 +95,7 @@ describe('kept code', () => {
       writeFileSync(name(program, hash), '')
       if (hash === 'old') utimesSync(name(program, hash), 1, 1)
     }
-    writeCode(name('builds.cjs', 'new'), kept)
+    writeCode(name('builds.cjs', 'new'), kept.kinds, () => kept.code)
     expect(existsSync(name('builds.cjs', 'old'))).toBe(false)
     expect(existsSync(name('builds.cjs', 'recent'))).toBe(true)
     expect(existsSync(name('main.cjs', 'old'))).toBe(true)

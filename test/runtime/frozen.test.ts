@@ -90,6 +90,39 @@ test('without a mask a sequence is not padded, a batch is; sizes are opened when
   await run(sequence, { x: [[1, 2], [3, 4]] }) // biome-ignore format: rows
 })
 
+test('what was disposed of opens no further size', async () => {
+  const { fake, session } = await twoSizes(mask('mask', 'int64'), () => [])
+  await session.dispose()
+  await expect(session.warmup({ sequence: 4 })).rejects.toMatchObject({ code: 'SESSION_DISPOSED' })
+  expect(fake.created.map(({ model }) => model)).toEqual(['/2'])
+})
+
+test('a run without inputs says which is missing', async () => {
+  const { session } = await twoSizes(mask('mask', 'int64'), () => [])
+  await expect((session.run as () => Promise<unknown>)()).rejects.toMatchObject({ code: 'INPUT_MISSING' })
+})
+
+test('sizes are not opened for media that were read while the session was disposed of', async () => {
+  const fake = fakeOrt(['x'])
+  const at = (size: number | string) => infoOf([io('x', 'float32', [size, 2])], [io('y', 'float32', [])])
+  const sizes = [2, 4].map((size) => ({ dims: { batch: size }, info: at(size), url: `/m${size}`, bytes: 1 }))
+  let resolve = () => {}
+  const reading = new Promise<void>((done) => {
+    resolve = done
+  })
+  const variant = { target: 'cpu', device: 'cpu', info: at('batch'), url: '/m2', bytes: 1, ort: async () => fake }
+  const media = async () => {
+    await reading
+    return { x: { data: new Float32Array(8), dims: [4, 2] } }
+  }
+  const session = await defineModel([{ ...variant, media, frozen: frozen(sizes) }])()
+  const running = run(session, {})
+  await session.dispose()
+  resolve()
+  await expect(running).rejects.toMatchObject({ code: 'SESSION_DISPOSED' })
+  expect(fake.created.map(({ model }) => model)).toEqual(['/m2'])
+})
+
 /** A model of 2 and 4 of `sequence` that gives zeros of its declared shape, on the device if `location` says so. */
 async function twoSizes(mask: IoInfo, output: (size: number) => Dims, location = 'cpu') {
   const at = (size: number) =>

@@ -260,3 +260,13 @@ describe.skipIf(!chromiumPath)('in Chromium', () => {
     })
   })
 })
+
+test('several images that are none, or not there, are told by name', async () => {
+  const model = await loadEmitted<Model>(folder, await emitSeveral('node'))
+  const session = await model()
+  const { name } = model.inputs[0]!
+  const run = session.run as (feeds: object) => Promise<unknown>
+  await expect(run({})).rejects.toMatchObject({ code: 'INPUT_MISSING', message: expect.stringContaining(name) })
+  await expect(run({ [name]: [null] })).rejects.toMatchObject({ code: 'INPUT_IMAGE' })
+  await session.dispose()
+})
