@@ -20,6 +20,7 @@ import {
   deliver,
   filesOf,
   huggingFacePath,
+  leftNote,
   type ModelInfo,
 } from './pipeline/index.ts'
 import { type Inspection, inspectModel } from './report/inspect.ts'
@@ -114,14 +115,16 @@ export function createOptimizer({ onProgress, ...plugin }: OptimizerOptions = {}
           hint: 'Transform the model once for each size.',
         })
       const artifact = await pipeline.build({ file, options: targets[0]!, ...(signal ? { signal } : {}) })
+      const onLeft = (left: string): void => void artifact.report.notes.push(leftNote(left))
       const files =
         output === undefined
           ? filesOf(artifact).map((part) => part.file)
           : emit === 'huggingface'
             ? await deliver(artifact, join(resolve(root, output), huggingFacePath(basename(file), targets[0]!)), {
                 ownData: true,
+                onLeft,
               })
-            : await deliver(artifact, resolve(root, output))
+            : await deliver(artifact, resolve(root, output), { onLeft })
       if (output !== undefined && emit === 'huggingface') await copyCompanions(file, resolve(root, output))
       const { info, report, external } = artifact
       const adapterFiles = files.slice(1 + external.length)

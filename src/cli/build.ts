@@ -2,7 +2,7 @@ import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import pc from 'picocolors'
 import { OnnxError } from '../onnx/errors.ts'
 import { cacheSettings, type ResolvedOptions, resolveRequest } from '../options/index.ts'
-import { copyCompanions, createPipeline, deliver, huggingFacePath } from '../pipeline/index.ts'
+import { copyCompanions, createPipeline, deliver, huggingFacePath, leftNote } from '../pipeline/index.ts'
 import { buildJson, buildLine, buildTable, formatBytes, noteLines, type ReportRow } from '../report/index.ts'
 import { EXIT, type Invocation, type Io } from './command.ts'
 import { loadConfig } from './config.ts'
@@ -46,7 +46,9 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
       jobs.map(async ({ file, options, target }, i) => {
         try {
           const artifact = await pipeline.build({ file, options })
-          const delivery = written.then(() => deliver(artifact, target, { taken, ownData: huggingFace }))
+          const { notes } = artifact.report
+          const onLeft = (left: string): void => void notes.push(leftNote(relative(io.cwd, left)))
+          const delivery = written.then(() => deliver(artifact, target, { taken, ownData: huggingFace, onLeft }))
           written = delivery.catch(() => {})
           const paths = (await delivery).slice(1 + artifact.external.length)
           const adapters = artifact.adapters.map(({ adapter, bytes, hash }, at) => ({
@@ -100,7 +102,7 @@ export async function run({ operands, flags, params }: Invocation, io: Io): Prom
 
 /** Adapters that were written, and what was found out by running the model: people who ask for that want to know. */
 function details({ report }: ReportRow, cwd: string): string[] {
-  const notes = report.notes.filter(({ level, code }) => level === 'info' && /^(mixed|verify|auto)\//.test(code))
+  const notes = report.notes.filter(({ level, code }) => level === 'info' && /^(mixed|verify|auto|output)\//.test(code))
   const adapters = (report.adapters ?? []).map(
     ({ name, file, bytes, hash }) =>
       `  - adapter "${name}": ${relative(cwd, file)}, ${formatBytes(bytes)}, sha256 ${hash.slice(0, 16)}`,

@@ -1,8 +1,19 @@
+import { existsSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { OnnxError } from '../onnx/errors.ts'
+import type { Note } from '../passes/pass.ts'
 import { copy } from './copy.ts'
 import { mkdir, realpath, remove, rename } from './quick-files.ts'
 import type { Artifact } from './types.ts'
+
+export interface DeliverOptions {
+  /** Data files that this run has written already: others get a name of their own. */
+  taken?: Set<string>
+  /** Name data files after the model in any case. */
+  ownData?: boolean
+  /** Told of a data file that the replaced model named, which nothing seems to need any more, but which may not be ours to remove. */
+  onLeft?: ((file: string) => void) | undefined
+}
 
 /**
  * Copies an artifact out of the cache to `target`, its data files beside it. Each file appears whole, the model last, so
@@ -11,15 +22,15 @@ import type { Artifact } from './types.ts'
  * Under another name than its source the model gets data files named after it (`<target>_data`), as several variants of
  * one model are kept in one folder. Adapters and a tokenizer keep what follows the model's name in theirs.
  *
- * @param options.taken data files that this run has written already: others get a name of their own
- * @param options.ownData name data files after the model in any case
+ * Data files of the model that is replaced, if there is one, go with it.
+ *
  * @returns absolute paths of the files, the model first
  * @throws OnnxError `OUTPUT_IS_INPUT` if a source would be overwritten, `OUTPUT_UNWRITABLE`
  */
 export async function deliver(
   artifact: Artifact,
   target: string,
-  { taken = new Set(), ownData = false }: { taken?: Set<string>; ownData?: boolean } = {},
+  { taken = new Set(), ownData = false, onLeft }: DeliverOptions = {},
 ): Promise<string[]> {
   const folder = dirname(target)
   const name = target.slice(folder.length).replace(/^[\\/]/, '')
@@ -40,6 +51,9 @@ export async function deliver(
   if (first?.location) locations.set(first.location, basename(adapters[0]!))
   const outputs = [target, ...artifact.external.map((data) => join(folder, locations.get(data.name)!)), ...adapters]
   await refuseSources(outputs, artifact.sources)
+  // Rare, too.
+  const orphans = existsSync(target) ? await import('./orphans.ts') : undefined
+  const before = (await orphans?.dataBeside(target)) ?? []
   const temporary: string[] = []
   try {
     const moves: [string, string][] = []
@@ -57,6 +71,11 @@ export async function deliver(
     )
     for (const [from, to] of [...moves, [model, target] as const]) await rename(from, to)
     for (const output of outputs) taken.add(resolve(output))
+    if (before.length > 0) {
+      const sources = await Promise.all(artifact.sources.map((source) => realpath(source).catch(() => resolve(source))))
+      const left = await orphans!.removeOrphans(target, before, new Set([...taken, ...sources]))
+      for (const file of left) onLeft?.(file)
+    }
   } catch (error) {
     if (error instanceof OnnxError) throw error
     const isFolder = (error as NodeJS.ErrnoException).code === 'EISDIR'
@@ -70,6 +89,12 @@ export async function deliver(
     await Promise.all(temporary.map((file) => remove(file)))
   }
   return outputs.map((output) => resolve(output))
+}
+
+/** What to tell of a file that was left. */
+export function leftNote(file: string): Note {
+  const message = `${file} is left: the model that was replaced had its data there, and nothing seems to need it any more`
+  return { level: 'info', code: 'output/left', message }
 }
 
 async function stage(target: string, temporary: string[], write: (file: string) => unknown): Promise<string> {

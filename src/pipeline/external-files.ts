@@ -14,11 +14,15 @@ export async function externalFiles(file: string): Promise<ExternalFile[]> {
   return mayNameFiles(file) ? (await import('./external-tensors.ts')).externalTensorFiles(file) : []
 }
 
-/** False only if no tensor can be external: each of those has an entry with this key. */
-function mayNameFiles(file: string): boolean {
+/**
+ * False only if no tensor can be external: each of those has an entry with this key.
+ *
+ * @param text what else tells: the name of one data file
+ */
+export function mayNameFiles(file: string, text = 'location'): boolean {
   const fd = openSync(file, 'r')
   try {
-    return readSkeleton(fd, file, fstatSync(fd).size).bytes.includes('location')
+    return readSkeleton(fd, file, fstatSync(fd).size).bytes.includes(text)
   } catch {
     // Decoding tells better what is wrong with the file.
     return true

@@ -1,7 +1,7 @@
 export { filesOf, SIDECAR } from './cache/entry.ts'
 export { type PruneOptions, type PruneResult, Store, type StoredEntry } from './cache/store.ts'
 export { type CacheConfig, DEFAULT_LIMITS, type PipelineConfig } from './config.ts'
-export { deliver } from './deliver.ts'
+export { deliver, leftNote } from './deliver.ts'
 export { cacheFolders } from './folders.ts'
 export { copyCompanions, huggingFacePath } from './huggingface.ts'
 export { createPipeline, type Pipeline } from './pipeline.ts'

@@ -106,6 +106,31 @@ test('external data goes along, and under another name is named after the model'
   expect(w!.tensor!.toNumbers()).toEqual(new Array(512).fill(2))
 })
 
+test('data of the model that is replaced goes with it, if it is surely ours and nobody needs it', async () => {
+  const folder = project('plain.onnx')
+  const out = join(folder, 'out')
+  await writeExternalModel(folder, 'm.onnx', 2, 'weights.bin')
+  await build(folder, 'm.onnx', '-o', 'out/n.onnx')
+  expect(list(out)).toEqual(['n.onnx', 'n.onnx_data'])
+  expect((await build(folder, 'plain.onnx', '-o', 'out/n.onnx')).code).toBe(0)
+  expect(list(out)).toEqual(['n.onnx'])
+
+  await build(folder, 'm.onnx', '-o', 'out/n.onnx')
+  copyFileSync(join(out, 'n.onnx'), join(out, 'second.onnx'))
+  await build(folder, 'plain.onnx', '-o', 'out/n.onnx')
+  expect(list(out)).toEqual(['n.onnx', 'n.onnx_data', 'second.onnx'])
+
+  await build(folder, 'm.onnx', '-o', 'out/m.onnx')
+  const { reports } = await build(folder, 'plain.onnx', '-o', 'out/m.onnx')
+  expect(list(out)).toContain('weights.bin')
+  expect(reports[0]!.notes).toContainEqual(
+    expect.objectContaining({
+      code: 'output/left',
+      message: expect.stringContaining(`${join('out', 'weights.bin')} is left`),
+    }),
+  )
+})
+
 test('two models whose data files have one name keep their own data', async () => {
   const folder = project()
   for (const [name, value] of [
