@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { OnnxError } from '../onnx/errors.ts'
+import { importAnew } from '../passes/import-anew.ts'
 import type { PluginOptions } from './types.ts'
 
 /** Names that a file of options has where nobody names one, the first that is there. */
@@ -44,7 +43,9 @@ export async function readOptionsFile(file: string): Promise<PluginOptions> {
   const place = { file }
   let options: unknown
   try {
-    options = file.endsWith('.json') ? JSON.parse(readFileSync(file, 'utf8')) : await importNow(file)
+    options = file.endsWith('.json')
+      ? JSON.parse(readFileSync(file, 'utf8'))
+      : await importAnew(file, `${optionsFileHash(file)}`)
   } catch (cause) {
     throw new OnnxError('CONFIG_UNREADABLE', `cannot load the options: ${(cause as Error).message}`, {
       place,
@@ -63,13 +64,6 @@ export async function readOptionsFile(file: string): Promise<PluginOptions> {
         hint: "Set it in the bundler's configuration, or on the command line.",
       })
   return options
-}
-
-async function importNow(file: string): Promise<unknown> {
-  // Node finds CommonJS by its path alone, whatever follows it.
-  delete createRequire(file).cache[realpathSync(file)]
-  const module = (await import(`${pathToFileURL(file).href}?${optionsFileHash(file)}`)) as { default?: unknown }
-  return module.default
 }
 
 /** Options of a file with those of the bundler's configuration over them; targets, globs and presets are joined by name. */

@@ -85,6 +85,7 @@ function unpacked(value: unknown): unknown {
   return { of: side, index: Number(index ?? 0), dim: Number(rest['dim_index'] ?? 0) }
 }
 
+/** True for an argument that stands for the size of a dim of the model. */
 export function isModelDim(value: unknown): value is ModelDim {
   return typeof value === 'object' && value !== null && 'of' in value && 'dim' in value
 }

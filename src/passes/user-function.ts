@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
-import { pathToFileURL } from 'node:url'
 import { OnnxError } from '../onnx/errors.ts'
+import { importAnew } from './import-anew.ts'
 import { withoutExit } from './without-exit.ts'
 
 /** What a module of the user's must be. */
@@ -27,15 +27,13 @@ export async function loadFunction<T>(file: string, { code, purpose, example }: 
     })
   const found = statSync(file, { throwIfNoEntry: false })
   if (!found) throw invalid(`there is no module that ${purpose}`)
-  let loaded: { default?: unknown }
+  let loaded: unknown
   try {
-    const url = `${pathToFileURL(file).href}?changed=${found.mtimeMs}`
-    loaded = await withoutExit(() => import(/* @vite-ignore */ url))
+    loaded = await withoutExit(() => importAnew(file, `changed=${found.mtimeMs}`))
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause)
     throw invalid(`the module that ${purpose} fails: ${message}`, cause)
   }
-  if (typeof loaded.default !== 'function')
-    throw invalid(`the default export of the module that ${purpose} is no function`)
-  return loaded.default as T
+  if (typeof loaded !== 'function') throw invalid(`the default export of the module that ${purpose} is no function`)
+  return loaded as T
 }

@@ -37,6 +37,7 @@ export async function stampFile(path: string): Promise<FileStamp> {
   return stampOf(await stat(path, { bigint: true }))
 }
 
+/** True if nothing tells that a file has changed between two stamps. */
 export function sameStamp(a: FileStamp, b: FileStamp): boolean {
   return a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs && a.ino === b.ino
 }

@@ -1,5 +1,4 @@
 import {
-  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -39,7 +38,8 @@ export const writeFile: typeof promises.writeFile = quick(writeFileSync)
 
 /** As `rm` of `node:fs/promises` with `force`; at once where there is nothing to remove. */
 export async function remove(path: string, { recursive = false }: { recursive?: boolean } = {}): Promise<void> {
-  if (!existsSync(path)) return
+  // Links that lead nowhere are something, too.
+  if (!lstatSync(path, { throwIfNoEntry: false })) return
   const { rm } = await import('node:fs/promises')
   await rm(path, { recursive, force: true })
 }

@@ -13,7 +13,7 @@ import type { Models } from './models.ts'
 const BLOCK = /^declare module '(.+)' \{\n[\s\S]*?^\}\n/gm
 
 /** Where the types go: undefined where nobody wants them. */
-export function typesFile({ options, root }: Models): string | undefined {
+function typesFile({ options, root }: Models): string | undefined {
   const { dts = existsSync(join(root, 'tsconfig.json')) } = options
   return dts ? resolve(root, dts === true ? 'onnx-models.d.ts' : dts) : undefined
 }

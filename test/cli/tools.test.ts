@@ -7,6 +7,7 @@ import { Tensor } from '../../src/graph/tensor.ts'
 import { createOrtService } from '../../src/ort/service.ts'
 import type { BuildReport } from '../../src/pipeline/types.ts'
 import { passingOn, pixels } from '../passes/processing/support.ts'
+import { boxesModel } from '../support/boxes-model.ts'
 import { buildModel, bytesOf, copyOf } from '../support/models.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 import { writeTokenizer } from '../support/tokenizer.ts'
@@ -26,21 +27,11 @@ function scores(): Model {
   )
 }
 
-/** Two rows of boxes as yolov5 has them, whatever goes in. */
-function boxes(): Model {
-  return copyOf(
-    buildModel(18, (graph, input) => {
-      const sum = graph.insert({ op: 'ReduceSum', inputs: [input('x', [1, 3, 64, 64])] }).output()
-      const zero = graph.addInitializer('z', Tensor.float32([], [0]))
-      const none = graph.insert({ op: 'Mul', inputs: [sum, zero] }).output()
-      const one = graph.addInitializer('one', Tensor.int64([1, 1, 1]))
-      const flat = graph.insert({ op: 'Reshape', inputs: [none, one] }).output()
-      const rows = [32, 32, 8, 8, 1, 0.9, 0.1, 32, 32, 8, 8, 1, 0.3, 0.1]
-      const table = graph.addInitializer('boxes', Tensor.float32([1, 2, 7], rows))
-      return [graph.insert({ op: 'Add', inputs: [table, flat], outputs: ['y'] }).output()]
-    }),
-  )
-}
+/** Two boxes as yolov5 has them. */
+const BOXES = [
+  [32, 32, 8, 8, 1, 0.9, 0.1],
+  [32, 32, 8, 8, 1, 0.3, 0.1],
+]
 
 /** Outputs of a model of text, each a row of numbers per token or per text. */
 function text(outputs: readonly string[]): Model {
@@ -101,7 +92,7 @@ describe('tools by name', () => {
 
   test.each(['yolo', 'yolo_detection'])('%s', async (name) => {
     const args = 'format:yolov5,input_shape:64x64,score_threshold:0.5,nms_threshold:0.4,draw:true'
-    const { evaluate } = await build(boxes(), ...tool(name, args))
+    const { evaluate } = await build(boxesModel(BOXES), ...tool(name, args))
     const y = await evaluate({ x: photo })
     expect(Object.keys(y)).toEqual(['boxes', 'scores', 'classes', 'image'])
     expect(y['boxes']!.toNumbers().map((value) => Math.round(value * 100) / 100)).toEqual([52.5, 37.5, 67.5, 52.5])

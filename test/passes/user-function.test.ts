@@ -23,11 +23,14 @@ test.each([
   })
 })
 
-test('a module that has changed is loaded again', async () => {
-  const file = join(temporaryFolder(), 'count.mjs')
-  writeFileSync(file, 'export default () => 1')
+test.each([
+  ['count.mjs', 'export default'],
+  ['count.cjs', 'module.exports ='],
+])('%s is loaded again when it has changed', async (name, start) => {
+  const file = join(temporaryFolder(), name)
+  writeFileSync(file, `${start} () => 1`)
   expect((await loadFunction<() => number>(file, WANTED))()).toBe(1)
-  writeFileSync(file, 'export default () => 2')
+  writeFileSync(file, `${start} () => 2`)
   const later = new Date(Date.now() + 5000)
   utimesSync(file, later, later)
   expect((await loadFunction<() => number>(file, WANTED))()).toBe(2)

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -23,5 +23,11 @@ test('what is not there is removed, and so are folders with all that is in them'
   writeFileSync(join(folder, 'a/b/c'), '')
   await remove(join(folder, 'a'), { recursive: true })
   await remove(join(folder, 'nothing'))
+  expect(readdirSync(folder)).toEqual([])
+})
+
+test('links that lead nowhere are removed too', async () => {
+  symlinkSync(join(folder, 'nothing'), join(folder, 'link'), 'junction')
+  await remove(join(folder, 'link'))
   expect(readdirSync(folder)).toEqual([])
 })

@@ -8,6 +8,7 @@ import { Tensor } from '../../src/graph/tensor.ts'
 import { toRgba } from '../../src/runtime/results/picture.ts'
 import type { Answer, Classification, Detection, PredictingModel, RawImage } from '../../src/runtime/types.ts'
 import { passingOn } from '../passes/processing/support.ts'
+import { boxesModel } from '../support/boxes-model.ts'
 import { chromiumPath } from '../support/chromium.ts'
 import { buildModel, copyOf } from '../support/models.ts'
 import { writeTokenizer } from '../support/tokenizer.ts'
@@ -108,17 +109,7 @@ describe('in Node', () => {
 
   test('boxes come out as objects, with key points', async () => {
     const row = [32, 32, 16, 8, 1, 0.2, 0.9, 30, 20, 0.5]
-    const model = copyOf(
-      buildModel(18, (graph, input) => {
-        const sum = graph.insert({ op: 'ReduceSum', inputs: [input('x', [1, 3, 64, 64])] }).output()
-        const zero = graph.addInitializer('z', Tensor.float32([], [0]))
-        const none = graph.insert({ op: 'Mul', inputs: [sum, zero] }).output()
-        const one = graph.addInitializer('one', Tensor.int64([1, 1, 1]))
-        const flat = graph.insert({ op: 'Reshape', inputs: [none, one] }).output()
-        const table = graph.addInitializer('boxes', Tensor.float32([1, 1, row.length], row))
-        return [graph.insert({ op: 'Add', inputs: [table, flat], outputs: ['y'] }).output()]
-      }),
-    )
+    const model = boxesModel([row])
     const { session } = await start<Detection[]>(model, {
       preprocess: 'yolo',
       postprocess: 'detections(format:yolov5,keyPoints:1)',
@@ -261,17 +252,7 @@ describe.skipIf(!chromiumPath)('in Chromium', () => {
 
   test.each([false, true])('labels and boxes, WebGPU in software: %s', async (webgpu) => {
     const row = [32, 32, 16, 8, 1, 0.2, 0.9]
-    const model = copyOf(
-      buildModel(18, (graph, input) => {
-        const sum = graph.insert({ op: 'ReduceSum', inputs: [input('x', [1, 3, 64, 64])] }).output()
-        const zero = graph.addInitializer('z', Tensor.float32([], [0]))
-        const none = graph.insert({ op: 'Mul', inputs: [sum, zero] }).output()
-        const one = graph.addInitializer('one', Tensor.int64([1, 1, 1]))
-        const flat = graph.insert({ op: 'Reshape', inputs: [none, one] }).output()
-        const table = graph.addInitializer('boxes', Tensor.float32([1, 1, row.length], row))
-        return [graph.insert({ op: 'Add', inputs: [table, flat], outputs: ['y'] }).output()]
-      }),
-    )
+    const model = boxesModel([row])
     writeFileSync(join(folder, 'two.txt'), 'one\ntwo\n')
     const steps = { preprocess: 'yolo', postprocess: 'detections(format:yolov5,labels:two.txt)' }
     const module = await emitSteps(folder, model, steps, 'web')

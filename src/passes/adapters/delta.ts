@@ -72,7 +72,7 @@ export async function composeDeltas(
           return layer !== undefined && isMatrix && (layer === name || endsAlike(layer, name))
         }),
       )
-      if (!factors.every((factor) => factor !== undefined) || !fit(factors)) continue
+      if (!factors.every((factor) => factor !== undefined) || !areFactors(factors)) continue
       for (const factor of factors) rest.delete(factor)
       const matrix = await multiply(factors, ort)
       composed.push({ name: `${name}${DELTA}`, dtype: matrix.dtype!, dims: matrix.dims, data: matrix.bytes() })
@@ -89,7 +89,7 @@ function isDelta({ kind }: Slot): boolean {
 }
 
 /** Whether matrices can be multiplied two by two, with equal results. */
-function fit(factors: readonly AdapterTensor[]): boolean {
+function areFactors(factors: readonly AdapterTensor[]): boolean {
   const sizes = new Set<string>()
   for (let at = 0; at < factors.length; at += 2) {
     const [a, b] = [factors[at]!.dims, factors[at + 1]!.dims]

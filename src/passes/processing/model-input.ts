@@ -151,6 +151,7 @@ function withAxes(value: Value, rank: number, at: number, own: number, ops: Cont
   return axes.length ? ops.op('Unsqueeze', [value, axes]) : value
 }
 
+/** A shape for messages: `1, ?, width`. */
 export function shown(shape: readonly Dim[] | undefined): string {
   return shape ? shape.map((dim) => dim ?? '?').join(', ') : '...'
 }

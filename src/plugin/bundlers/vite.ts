@@ -107,7 +107,7 @@ function isRejected(promise: Promise<unknown>): Promise<boolean> {
 type Middleware = ReturnType<typeof sirv>
 
 /** Serves files of builds where they are, by ranges and with revalidation. */
-export function devMiddleware(served: DevFiles, base: string): Middleware {
+function devMiddleware(served: DevFiles, base: string): Middleware {
   const folders = new Map<string, Middleware>()
   const prefix = base.replace(/\/$/, '') + DEV_PREFIX
   return (request, response, next) => {

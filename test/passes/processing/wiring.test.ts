@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { picture } from '../../../bench/support/pixels.mjs'
 import { Tensor } from '../../../src/graph/tensor.ts'
+import { boxesModel } from '../../support/boxes-model.ts'
 import { buildModel, copyOf } from '../../support/models.ts'
 import { apart, evaluate, passingOn, pixels, process } from './support.ts'
 
@@ -52,20 +53,6 @@ describe('steps that name where their inputs come from', () => {
     expect(apart(a['image']!.toNumbers(), b['image']!.toNumbers())).toBeLessThanOrEqual(1)
   })
 
-  /** Gives [1, 3, width] of boxes for an image of 64 x 64: box, confidence, two classes, then key points. */
-  function boxes(rows: readonly (readonly number[])[]) {
-    return copyOf(
-      buildModel(18, (graph, input) => {
-        const sum = graph.insert({ op: 'ReduceSum', inputs: [input('x', [1, 3, 64, 64])] }).output()
-        const zero = graph.addInitializer('z', Tensor.float32([], [0]))
-        const none = graph.insert({ op: 'Mul', inputs: [sum, zero] }).output()
-        const one = graph.addInitializer('one', Tensor.int64([1, 1, 1]))
-        const flat = graph.insert({ op: 'Reshape', inputs: [none, one] }).output()
-        const table = graph.addInitializer('boxes', Tensor.float32([1, rows.length, rows[0]!.length], rows.flat()))
-        return [graph.insert({ op: 'Add', inputs: [table, flat], outputs: ['y'] }).output()]
-      }),
-    )
-  }
   // 120 x 90 becomes 64 x 48, with 8 rows above.
   const rows = [
     [16, 32, 16, 8, 1, 0.9, 0.1, 16, 20, 0.5, 24, 30, 0.75],
@@ -89,7 +76,7 @@ describe('steps that name where their inputs come from', () => {
   }
 
   test('boxes are scaled by the images that are named, and drawn on one of them', async () => {
-    const model = boxes(rows.map((row) => row.slice(0, 7)))
+    const model = boxesModel(rows.map((row) => row.slice(0, 7)))
     await process(model, {
       preprocess: before,
       postprocess: [
@@ -111,7 +98,7 @@ describe('steps that name where their inputs come from', () => {
     })
     const y = await evaluate(model, { x: pixels(photo) })
     expect(y['image']!.dims).toEqual([90, 120, 3])
-    const own = boxes(rows.map((row) => row.slice(0, 7)))
+    const own = boxesModel(rows.map((row) => row.slice(0, 7)))
     await process(own, {
       preprocess: 'yolo',
       postprocess: 'detections(format:yolov5,draw:true,scoreThreshold:0.3,iouThreshold:0.5)',
@@ -136,7 +123,7 @@ describe('steps that name where their inputs come from', () => {
 
   test.each(['yolov5', 'yolov8'])('key points of %s go with their boxes, in pixels of the original', async (format) => {
     const flat = format === 'yolov5' ? rows : rows.map(([x, y, w, h, , ...rest]) => [x!, y!, w!, h!, ...rest])
-    const model = boxes(format === 'yolov5' ? flat : flat[0]!.map((_, i) => flat.map((row) => row[i]!)))
+    const model = boxesModel(format === 'yolov5' ? flat : flat[0]!.map((_, i) => flat.map((row) => row[i]!)))
     await process(model, {
       preprocess: 'yolo',
       postprocess: `detections(format:${format},keyPoints:2,scoreThreshold:0.3)`,
@@ -150,14 +137,14 @@ describe('steps that name where their inputs come from', () => {
   })
 
   test('no box, no key points', async () => {
-    const model = boxes(rows)
+    const model = boxesModel(rows)
     await process(model, { preprocess: 'yolo', postprocess: 'detections(format:yolov5,keyPoints:2,scoreThreshold:1)' })
     const y = await evaluate(model, { x: pixels(photo) })
     expect(y['keypoints']!.dims).toEqual([0, 2, 3])
   })
 
   test('the same one by one: numbers behind scores stay with their box', async () => {
-    const model = boxes(rows)
+    const model = boxesModel(rows)
     await process(model, {
       preprocess: before,
       postprocess: [
@@ -176,7 +163,7 @@ describe('steps that name where their inputs come from', () => {
   })
 
   test('boxes that the model has already chosen: corners, score, class', async () => {
-    const model = boxes([
+    const model = boxesModel([
       [8, 28, 24, 36, 0.4, 1],
       [44, 24, 52, 36, 0.9, 0],
       [0, 0, 9, 9, 0.1, 0],

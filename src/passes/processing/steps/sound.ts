@@ -55,7 +55,7 @@ const toMel = (hertz: number) => (hertz < 1000 ? (3 * hertz) / 200 : 15 + (27 * 
 const toHertz = (mel: number) => (mel < 15 ? (200 * mel) / 3 : 1000 * Math.exp(((mel - 15) * Math.log(6.4)) / 27))
 
 /** Triangles over frequencies, [mels, frequencies], each of the same area (Slaney). */
-export function melFilters(mels: number, frequencies: number, sampleRate: number): Float32Array {
+function melFilters(mels: number, frequencies: number, sampleRate: number): Float32Array {
   const top = toMel(sampleRate / 2)
   const edges = Array.from({ length: mels + 2 }, (_, i) => toHertz((top * i) / (mels + 1)))
   const filters = new Float32Array(mels * frequencies)
@@ -86,7 +86,7 @@ const WINDOWS: Readonly<Record<string, (turn: number) => number>> = {
 const KALDI_FLOOR = 2 ** -23
 
 /** Triangles over frequencies on Kaldi's mel scale, [mels, frequencies], each of height 1. */
-export function kaldiFilters(mels: number, size: number, sampleRate: number, lowest: number): Float32Array {
+function kaldiFilters(mels: number, size: number, sampleRate: number, lowest: number): Float32Array {
   const mel = (hertz: number) => 1127 * Math.log(1 + hertz / 700)
   const [from, to] = [mel(lowest), mel(sampleRate / 2)]
   const step = (to - from) / (mels + 1)

@@ -45,6 +45,7 @@ export interface Unit {
   weight: Value
 }
 
+/** A name that is the same in copies of the model: that of the first output. */
 export function idOf(node: Node): string {
   return node.outputs.find((value) => value)?.name ?? ''
 }

@@ -19,6 +19,7 @@ export interface MaskLimits {
   high: number
 }
 
+/** What masks of models are made of. */
 export const MASKS: MaskLimits = { low: -9999, high: 1e30 }
 /** Every finite value is a number. */
 export const NO_MASKS: MaskLimits = { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY }
@@ -47,6 +48,7 @@ export interface Statistics {
   samples: number
 }
 
+/** What is known of a tensor before any sample. */
 export function emptyStatistics(): Statistics {
   return {
     min: Number.NaN,

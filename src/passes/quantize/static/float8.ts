@@ -7,7 +7,7 @@ export type Float8 = 'float8e4m3fn'
 /** What tensors are rounded to. */
 export type CodeType = QuantizedType | Float8
 
-export const FLOAT8 = 'float8e4m3fn'
+const FLOAT8 = 'float8e4m3fn'
 /** Its largest value. */
 export const FLOAT8_MAX = 448
 /** The exponent of its smallest normal value, and bits of the mantissa. */

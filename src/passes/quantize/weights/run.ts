@@ -194,7 +194,7 @@ function hasHighRank(node: Node): boolean {
 }
 
 /** Tables that a Gather reads by rows and a product reads transposed. */
-export function tiedTables(candidates: Iterable<Node>): Set<Value> {
+function tiedTables(candidates: Iterable<Node>): Set<Value> {
   const gathered = new Set<Value>()
   const multiplied = new Set<Value>()
   for (const node of candidates) {

@@ -63,13 +63,16 @@ interface Message {
 /** Iterates over what a module exports, in a thread of its own, which imports everything anew. */
 export async function freshIterator(url: string): Promise<AsyncIterator<unknown>> {
   const worker = new Worker(CODE, { eval: true, workerData: url, execArgv: [] })
+  // It may fail while nobody waits for an answer.
+  const ended = new Promise<never>((_resolve, reject) => {
+    worker.once('error', reject)
+    worker.once('exit', (code) => reject(new Error(`it calls process.exit(${code})`)))
+  })
+  ended.catch(() => {})
   const answer = async (): Promise<Message> => {
     const heard = new AbortController()
-    const ended = once(worker, 'exit', heard).then(([code]) => {
-      throw new Error(`it calls process.exit(${code})`)
-    })
-    const [message] = (await Promise.race([once(worker, 'message', heard), ended])) as [Message]
-    heard.abort()
+    const answered = once(worker, 'message', heard) as Promise<[Message]>
+    const [message] = await Promise.race([answered, ended]).finally(() => heard.abort())
     if (message.error === undefined) return message
     await worker.terminate()
     throw new Error(message.error)

@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import { Tensor } from '../../../../graph/tensor.ts'
 import { OnnxError } from '../../../../onnx/errors.ts'
+import { importAnew } from '../../../import-anew.ts'
 import { withoutExit } from '../../../without-exit.ts'
 import { freshIterator, isStale } from './fresh-module.ts'
 import { badData, type CalibrationData, type DataRequest, type Feeds } from './types.ts'
@@ -15,12 +16,11 @@ let opened = 0
 export function moduleData({ path, inputs, sources }: DataRequest): CalibrationData {
   return {
     async *open(): AsyncGenerator<Feeds> {
-      const url = `${pathToFileURL(path).href}?calibration=${opened++}`
       let iterator: AsyncIterator<unknown> | Iterator<unknown>
       try {
         iterator = isStale(path)
           ? await freshIterator(pathToFileURL(path).href)
-          : await withoutExit(() => iteratorHere(url))
+          : await withoutExit(() => iteratorHere(path))
       } catch (error) {
         throw failed(error, path)
       }
@@ -44,9 +44,9 @@ export function moduleData({ path, inputs, sources }: DataRequest): CalibrationD
   }
 }
 
-/** Iterates in this thread. A module is evaluated once per URL: a fresh one makes exported generators start again. */
-async function iteratorHere(url: string): Promise<AsyncIterator<unknown> | Iterator<unknown>> {
-  const exported = ((await import(/* @vite-ignore */ url)) as { default?: unknown }).default
+/** Iterates in this thread, over a module evaluated anew: so exported generators start again. */
+async function iteratorHere(path: string): Promise<AsyncIterator<unknown> | Iterator<unknown>> {
+  const exported = await importAnew(path, `calibration=${opened++}`)
   return iteratorOf(typeof exported === 'function' ? await (exported as () => unknown)() : exported)
 }
 

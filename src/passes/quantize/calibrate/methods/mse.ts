@@ -46,7 +46,7 @@ function narrowest(error: (part: number) => number): number {
 }
 
 /** Expected squared error of one value that is quantized in `from`..`to`. */
-export function clippingError({ counts, low, high }: Histogram, from: number, to: number, levels: number): number {
+function clippingError({ counts, low, high }: Histogram, from: number, to: number, levels: number): number {
   const width = (high - low) / counts.length
   const rounding = ((to - from) / levels) ** 2 / 12
   let sum = 0

@@ -7,7 +7,7 @@ import type { Products } from './products.ts'
 import { solve } from './solve.ts'
 
 /** What is added to the diagonal of a matrix, relative to its mean, where the data cannot tell: the usual value of GPTQ. */
-export const USUAL_DAMPING = 0.01
+const USUAL_DAMPING = 0.01
 /** What is tried. The best value is flat: a factor of three costs next to nothing. */
 const CANDIDATES: readonly number[] = [USUAL_DAMPING, 0.1, 0.3, 1]
 /** Weights that are tried, and columns of each. */

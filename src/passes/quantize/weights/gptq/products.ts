@@ -13,6 +13,7 @@ export interface Products {
   release(): Promise<void>
 }
 
+/** Opens the sessions that multiply. Release them when done. */
 export async function openProducts(ort: OrtService, threads: number): Promise<Products> {
   const matrices = (count: number): { model: Model; inputs: Value[] } => {
     const model = new Model({ opset: 17 })
