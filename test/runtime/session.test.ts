@@ -16,7 +16,10 @@ async function open(): Promise<{ ort: FakeOrt; session: Session }> {
   const ort = fakeOrt(['x', 'fail'])
   const raw = await ort.InferenceSession.create(new Uint8Array() as never, { executionProviders: ['cpu'] })
   const choice = { target: 'web', device: 'wasm', skipped: [] }
-  return { ort, session: wrapSession({ ort, raw, queue: serialQueue() }, infoOf(inputs, outputs), choice)() }
+  return {
+    ort,
+    session: wrapSession({ ort, raw, queue: serialQueue(), name: 'm.onnx' }, infoOf(inputs, outputs), choice)(),
+  }
 }
 const feeds = { x: [[1, 2]] } as never
 
@@ -43,7 +46,11 @@ test('a run that fails says so and leaves the session usable', async () => {
   const { session } = await open()
   const failing = session.run({ x: [[1, 2]], fail: 1 } as never)
   const next = session.run(feeds)
-  await expect(failing).rejects.toMatchObject({ code: 'RUN_FAILED', cause: { message: 'no kernel' } })
+  await expect(failing).rejects.toMatchObject({
+    code: 'RUN_FAILED',
+    message: 'the run of m.onnx failed: no kernel, given x [1,2],fail []',
+    cause: { message: 'no kernel' },
+  })
   expect((await next)['y']?.item()).toBe(7)
 })
 
