@@ -28,11 +28,11 @@ export class Contents {
       case 'Reshape':
         return first
       case 'Gather': {
-        const indices = this.#at.integers(1, '')
-        return first && indices?.map((index) => first.at(index) ?? null)
+        const [list, indices] = [this.#at.listOf(0), this.#at.integers(1, '')]
+        return list && indices?.map((index) => list.at(index) ?? null)
       }
       case 'Concat': {
-        const parts = node.inputs.map((_, i) => this.#at.contentsOf(i))
+        const parts = node.inputs.map((_, i) => this.#at.listOf(i))
         return parts.every((part) => part !== undefined) ? parts.flat() : undefined
       }
       case 'Slice': {
@@ -41,8 +41,9 @@ export class Contents {
           this.#at.integers(2, 'ends'),
           this.#at.integers(4, 'steps'),
         ]
-        if (!first || start?.length !== 1 || end?.length !== 1 || (step && step[0] !== 1)) return undefined
-        return first.slice(start[0], end[0])
+        const list = this.#at.listOf(0)
+        if (!list || start?.length !== 1 || end?.length !== 1 || (step && step[0] !== 1)) return undefined
+        return list.slice(start[0], end[0])
       }
       case 'ConstantOfShape': {
         const count = first?.length === 1 ? first[0] : undefined
@@ -52,11 +53,11 @@ export class Contents {
           : undefined
       }
       case 'Where': {
-        const [yes, no] = [this.#at.contentsOf(1), this.#at.contentsOf(2)]
-        if (!first || !yes || !no) return undefined
+        const [choice, yes, no] = [0, 1, 2].map((i) => this.#at.listOf(i))
+        if (!choice || !yes || !no) return undefined
         return zip(
-          zip(first, yes, (c, y) => (c === 0 ? 0 : (c && y) || null)),
-          zip(first, no, (c, n) => (c === 0 ? n : 0)),
+          zip(choice, yes, (c, y) => (c === 0 ? 0 : (c && y) || null)),
+          zip(choice, no, (c, n) => (c === 0 ? n : 0)),
           (a, b) => (a === 0 ? b : a),
         )
       }
@@ -97,7 +98,8 @@ export class Contents {
         })
       case 'Mod':
         return this.#combine((a, b) => {
-          if (a === null || typeof b !== 'number' || b <= 0) return null
+          // Below zero it depends on `fmod`.
+          if (a === null || isNegative(a) || typeof b !== 'number' || b <= 0) return null
           return typeof a === 'number' ? a % b : this.#at.derived(`${a}%${b}`)
         })
       default:
@@ -125,7 +127,7 @@ export class Contents {
   }
 
   #combine(merge: (a: Dim, b: Dim) => Dim): readonly Dim[] | undefined {
-    const [a, b] = [this.#at.contentsOf(0), this.#at.contentsOf(1)]
+    const [a, b] = [this.#at.listOf(0), this.#at.listOf(1)]
     return a && b && zip(a, b, merge)
   }
 }

@@ -50,6 +50,12 @@ export class Operands {
     return numbers.every(Number.isInteger) ? numbers : undefined
   }
 
+  /** As `contentsOf`, of a list or single number: of what has more dimensions, elements do not stand where they seem to. */
+  listOf(index: number): readonly Dim[] | undefined {
+    const rank = this.shapeOf(index)?.length ?? this.node.input(index)?.constant?.dims.length ?? 1
+    return rank > 1 ? undefined : this.contentsOf(index)
+  }
+
   /** An attribute that became an input: whole numbers, all known. */
   integers(index: number, attribute: string): number[] | undefined {
     const list = this.node.ints(attribute) ?? this.contentsOf(index)

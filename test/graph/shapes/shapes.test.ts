@@ -22,6 +22,20 @@ describe('dimensions by name', () => {
     expect(addDims(null, 1)).toBe(null)
   })
 
+  test('rows of tables are not taken for their elements', async () => {
+    const model = await draw(({ op, input, constant }) => {
+      const table = constant(Tensor.int64([3, 2, 2, 3], [2, 2]))
+      const rows = op.Reshape(op.Gather(table, [1]), [-1])
+      const columns = op.Reshape(op.Slice(table, [1], [2], [1]), [-1])
+      const x = input('x', [6])
+      return [op.Neg(op.Reshape(x, rows)), op.Neg(op.Reshape(x, columns))]
+    })
+    // Without what ONNX Runtime finds.
+    for (const node of model.graph.nodes()) node.output().type = { kind: 'tensor', dtype: node.output().dtype }
+    propagateShapes(model)
+    expect(model.graph.outputs.map((output) => output.producer!.input(0)!.shape)).toEqual([undefined, undefined])
+  })
+
   test('slices reach no further than what they are cut from', () => {
     const end = 2 ** 63
     expect([sliceLength(9, -9, end), sliceLength(5, -9, end), sliceLength(5, 7, end)]).toEqual([9, 5, 0])
