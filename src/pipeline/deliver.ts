@@ -6,6 +6,7 @@ import { copy } from './copy.ts'
 import { mkdir, realpath, remove, rename } from './quick-files.ts'
 import type { Artifact } from './types.ts'
 
+/** Settings of `deliver`. */
 export interface DeliverOptions {
   /** Data files that this run has written already: others get a name of their own. */
   taken?: Set<string>

@@ -57,7 +57,11 @@ async function isNamedElsewhere(file: string, model: string): Promise<boolean> {
   for (const name of await readdir(folder)) {
     const other = join(folder, name)
     if (!name.endsWith('.onnx') || other === model) continue
-    if (mayNameFiles(other, basename(file))) return true
+    try {
+      if (mayNameFiles(other, basename(file))) return true
+    } catch {
+      return true
+    }
   }
   return false
 }
