@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
 import { corrected, covers, type KernelList, kernelList, kernelTypes, readKernel } from '../rules/legality/kernels.ts'
+import { installedKernels } from './web-runtime.ts'
 
 /** Which operators a device has kernels for, by the version of the operator set. */
 export interface OperatorTable {
@@ -11,12 +10,6 @@ export interface OperatorTable {
   types(domain: string, op: string, opset: number): readonly string[] | undefined
   /** Where it comes from, e.g. `onnxruntime-web 1.30.0`. */
   source: string
-}
-
-/** Tables that `onnxruntime-web` ships, by device. */
-const FILES: Readonly<Record<string, string>> = {
-  webgpu: 'webgpu-operators.md',
-  webnn: 'webnn-operators.md',
 }
 
 /**
@@ -32,22 +25,10 @@ export function operatorTable(device: string, from: string): OperatorTable | und
 }
 
 function installedList(device: string, from: string): KernelList | undefined {
-  const name = FILES[device]
-  if (!name) return undefined
-  for (const base of [join(from, 'package.json'), import.meta.url]) {
-    try {
-      let folder = dirname(createRequire(base).resolve('onnxruntime-web'))
-      for (; folder !== dirname(folder); folder = dirname(folder)) {
-        const text = readIfThere(join(folder, 'docs', name))
-        if (text === undefined) continue
-        const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }
-        return corrected(parseList(text, device, `onnxruntime-web ${version}`))
-      }
-    } catch {
-      // Not installed here: look from the next place.
-    }
-  }
-  return undefined
+  const installed = installedKernels(device, from)
+  if (!installed) return undefined
+  const text = readFileSync(installed.file, 'utf8')
+  return corrected(parseList(text, device, `onnxruntime-web ${installed.version}`))
 }
 
 /** Reads lines like `| Gemm | ai.onnx(7-8,9-10,13+) | ... |`. */
@@ -72,13 +53,5 @@ function tableOf(list: KernelList): OperatorTable {
     source: list.source,
     has: (domain, op, opset, dtype) => covers(list, qualified(domain, op), domain ? 1 : opset, dtype),
     types: (domain, op, opset) => kernelTypes(list, qualified(domain, op), domain ? 1 : opset),
-  }
-}
-
-function readIfThere(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    return undefined
   }
 }

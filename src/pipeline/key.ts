@@ -26,6 +26,8 @@ export interface KeyParts {
   ortVersion?: string
   /** What tells this processor from others; asked for only if a pass of the plan depends on it. */
   cpu?: () => string
+  /** Version of the `onnxruntime-web` whose kernels the notes of a build for browsers tell of. */
+  webKernels?: string | undefined
 }
 
 /**
@@ -38,6 +40,7 @@ export function cacheKey({
   plan,
   ortVersion = installedOrtVersion(),
   cpu = cpuIdentity,
+  webKernels,
 }: KeyParts): string {
   const { device, passes } = cacheOptions(
     plan.options,
@@ -50,6 +53,7 @@ export function cacheKey({
     device: passes.length > 0 ? device : undefined,
     passes,
     onnxruntime: ortVersion,
+    webKernels: passes.length > 0 ? webKernels : undefined,
     cpu: plan.steps.some(({ pass, params }) => pass.hardwareDependent?.(params)) ? cpu() : undefined,
   })
   return createHash('sha256').update(text).digest('hex')

@@ -1,5 +1,6 @@
 import { availableParallelism, freemem } from 'node:os'
-import { basename, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
+import { installedKernels } from '../lint/web-runtime.ts'
 import { OnnxError } from '../onnx/errors.ts'
 import { ownersOf } from '../options/index.ts'
 import type { AnyPass, Note } from '../passes/pass.ts'
@@ -154,6 +155,7 @@ class CachedPipeline implements Pipeline {
           dependencies: dependencies.map(({ hash }) => hash),
         },
         plan,
+        webKernels: installedKernels(plan.options.device, dirname(file))?.version,
       })
       const paths = [file, ...model.external.map((data) => data.file), ...dependencies.map((data) => data.file)]
       const described = { sources: paths, cache: this.#config.cache === false ? 'off' : 'hit' } as const

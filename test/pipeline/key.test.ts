@@ -28,6 +28,7 @@ test.each<[string, Partial<KeyParts>]>([
   ['the passes', { plan: plan({ stamp: 'a', include: 'a' }) }],
   ['the version of a pass', { plan: plan({ stamp: 'a' }, 'cpu', [{ ...stamp, version: 2 }]) }],
   ['the version of ONNX Runtime', { ortVersion: '2' }],
+  ['the version of the kernels that notes tell of', { webKernels: '1' }],
 ])('%s decides', (_, parts) => expect(key(parts)).not.toBe(key()))
 
 test('the processor decides where a pass says so, and nowhere else', () => {
