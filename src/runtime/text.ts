@@ -15,7 +15,7 @@ interface Library {
 /** What the emitted file of a tokenizer holds. */
 interface Definition {
   tokenizer: object
-  config: { pad_token?: string | { content: string }; padding_side?: string }
+  config: { pad_token?: string | { content: string } | null; padding_side?: string }
 }
 
 type Texts = string | readonly string[]
@@ -49,7 +49,7 @@ export function readText(
     const { tokenizer: definition, config } = JSON.parse(new TextDecoder().decode(bytes)) as Definition
     const tokenizer = new Tokenizer(definition, config)
     const { pad_token: pad, padding_side: side } = config
-    const fill = tokenizer.token_to_id(typeof pad === 'object' ? pad.content : (pad ?? '')) ?? 0
+    const fill = tokenizer.token_to_id((typeof pad === 'string' ? pad : pad?.content) ?? '') ?? 0
     return { tokenizer, fill, left: side === 'left' }
   }
   const open = () => {

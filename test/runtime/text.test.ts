@@ -45,6 +45,14 @@ describe('texts as tokens', () => {
     expect(await read({ input_ids: 'cat' })).toEqual(await read('cat'))
   })
 
+  test('configurations say by null what a tokenizer does not have', async () => {
+    writeTokenizer(folder, { pad_token: null, sep_token: null, eos_token: null, model_max_length: null })
+    const { read, media } = await reader(embeddings(11))
+    writeTokenizer(folder)
+    expect(media).toEqual({ input_ids: { kind: 'text', vocabulary: 11 } })
+    expect((await read(['cat', 'the mat']))['input_ids']).toEqual({ data: [2, 5, 3, 0, 2, 4, 8, 3], dims: [2, 4] })
+  })
+
   test('long texts are cut, the last special token stays', async () => {
     const { read } = await reader(embeddings(11), 'tokens(maxLength:4)')
     expect((await read('the cat sat on the mat'))['input_ids']).toEqual({ data: [2, 4, 5, 3], dims: [1, 4] })

@@ -13,9 +13,10 @@ interface TokenizerFile {
   added_tokens?: readonly { id: number; content: string }[]
 }
 
-type Token = string | { content: string }
+/** Null in configurations that say that there is none. */
+type Token = string | { content: string } | null
 interface TokenizerConfig {
-  model_max_length?: number
+  model_max_length?: number | null
   sep_token?: Token
   eos_token?: Token
 }
@@ -29,7 +30,7 @@ export interface Separator {
 /** The token that ends a text, by the configuration or by its usual names. */
 function separatorOf({ added_tokens = [] }: TokenizerFile, config: TokenizerConfig): number | undefined {
   const named = [config.sep_token, config.eos_token].flatMap((token) =>
-    typeof token === 'object' ? token.content : (token ?? []),
+    typeof token === 'string' ? token : (token?.content ?? []),
   )
   for (const name of [...named, '[SEP]', '</s>']) {
     const found = added_tokens.find(({ content }) => content === name)
@@ -69,7 +70,7 @@ export function readTokens(
     )
   // Configurations write "no limit" as a huge number.
   const own = config.model_max_length
-  const most = (maxLength as number | undefined) ?? (own !== undefined && own < 1e6 ? own : undefined)
+  const most = (maxLength as number | undefined) ?? (typeof own === 'number' && own < 1e6 ? own : undefined)
   const separator = separatorOf(definition, config)
   return {
     ...(separator === undefined ? {} : { separator: { ids: input, token: separator } }),
