@@ -1,7 +1,7 @@
 import { constants, copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { copyFile, mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { type Beside, type EmitFile, type EmittedUrl, type Emitter, setBeside } from './emitter.ts'
+import { type Beside, type EmitFile, type EmittedUrl, type Emitter, setBeside, URL_CHARACTERS } from './emitter.ts'
 
 /** The part of Farm's configuration that matters here. */
 export interface FarmConfig {
@@ -52,7 +52,8 @@ const STAND_IN = 'unplugin-onnx '
 /** Writes a text in the place of a file and gives its path; that of the file itself where that can't be done. */
 function standIn({ file, name, hash }: EmitFile, folder: string | undefined): string {
   if (folder === undefined) return file
-  const path = join(folder, hash.slice(0, 16), name)
+  // Farm writes the name into a URL as it is.
+  const path = join(folder, hash.slice(0, 16), name.replace(URL_CHARACTERS, '_'))
   try {
     mkdirSync(dirname(path), { recursive: true })
     writeFileSync(path, `${STAND_IN}${hash} ${file}`)
