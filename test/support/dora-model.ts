@@ -3,14 +3,10 @@ import type { Graph } from '../../src/graph/graph.ts'
 import { Tensor } from '../../src/graph/tensor.ts'
 import { tensorType } from '../../src/graph/types.ts'
 import type { Value } from '../../src/graph/value.ts'
+import { matrix } from './matrix.ts'
 
 export const rows = 32
 export const columns = 16
-export const matrix = (first: number, second: number, seed: number): Tensor =>
-  Tensor.float32(
-    [first, second],
-    Float32Array.from({ length: first * second }, (_, i) => Math.sin(i * 1.7 + seed)),
-  )
 export const vector = (seed: number): Tensor =>
   Tensor.float32(
     [columns],

@@ -2,6 +2,7 @@ import type { Graph } from '../../src/graph/graph.ts'
 import { Tensor } from '../../src/graph/tensor.ts'
 import { tensorType } from '../../src/graph/types.ts'
 import type { Value } from '../../src/graph/value.ts'
+import { matrix } from './matrix.ts'
 
 /** The factors of a layer: `[outer, rank]` and `[rank, inner]`, twice. */
 export interface LohaFactors {
@@ -13,11 +14,6 @@ export interface LohaFactors {
 
 export const inner = 8
 export const outer = 6
-export const matrix = (first: number, second: number, seed: number): Tensor =>
-  Tensor.float32(
-    [first, second],
-    Float32Array.from({ length: first * second }, (_, i) => Math.sin(i * 1.7 + seed)),
-  )
 export const x: Tensor = matrix(3, inner, 9)
 export const factorsOf = (rank: number, seed: number): LohaFactors => ({
   hada_w1_a: matrix(outer, rank, seed),

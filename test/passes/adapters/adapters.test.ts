@@ -12,6 +12,7 @@ import { encodeAdapter } from '../../../src/onnx/adapters/index.ts'
 import { adapters } from '../../../src/passes/adapters/index.ts'
 import type { PassResult } from '../../../src/passes/pass.ts'
 import { addFunction, call } from '../../support/functions.ts'
+import { matrix } from '../../support/matrix.ts'
 import { buildModel, copyOf, difference, passContext, runModel } from '../../support/models.ts'
 import { readTensors } from '../../support/npz.ts'
 import { hasShared, shared } from '../../support/shared.ts'
@@ -21,11 +22,6 @@ import { quantizeWeights } from '../../support/weights.ts'
 const options = { adapters: 'inputs', adapterFormat: 'onnx_adapter' } as const
 const run = async (model: Model, more: object = {}, file = 'model.onnx') =>
   adapters.run(model, { ...options, ...more }, passContext({ file }))
-const matrix = (rows: number, columns: number, seed: number) =>
-  Tensor.float32(
-    [rows, columns],
-    Float32Array.from({ length: rows * columns }, (_, i) => Math.sin(i * 1.7 + seed)),
-  )
 
 /** The model as it will be written: adapter weights are inputs without default. */
 function written(model: Model, { adapters }: PassResult): Model {

@@ -10,7 +10,6 @@ import type { PassResult } from '../../../src/passes/pass.ts'
 import {
   columns,
   dora,
-  matrix,
   other,
   own,
   rows,
@@ -19,6 +18,7 @@ import {
   type DoraWeights as Weights,
   x,
 } from '../../support/dora-model.ts'
+import { matrix } from '../../support/matrix.ts'
 import { buildModel, copyOf, difference, passContext, runModel } from '../../support/models.ts'
 import { temporaryFolder } from '../../support/temporary.ts'
 import { quantizeWeights } from '../../support/weights.ts'
