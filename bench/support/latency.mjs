@@ -29,10 +29,8 @@ export async function compareLatency(name, files, { threads, runs }) {
     }
   for (const session of Object.values(sessions)) await session.release()
   const reference = (label) =>
-    label.startsWith('ours') ? label.replace('ours', 'peer').replace(' (default)', '') : label
-  console.log(
-    `\n${name}, batch ${SIZES[0]}, sequence ${SIZES[1]}, ${threads} thread${threads > 1 ? 's' : ''}, ${runs} runs`,
-  )
+    label.startsWith('ours') ? label.replace('ours', 'peer').replace(/ \(.*\)$/, '') : label
+  console.log(`\n${name}, dynamic sizes ${SIZES.join(', ')}, ${threads} thread${threads > 1 ? 's' : ''}, ${runs} runs`)
   printTable([
     ['', 'median', 'least', 'of the peer: median', 'least'],
     ...Object.entries(times).map(([label, list]) => {
