@@ -44,6 +44,8 @@ export class Models {
   root: string
   /** Every import built so far, for types; by file, query and the environment it is for. */
   readonly built: Map<string, BuiltImport> = new Map()
+  /** Files of all imports, also of those that could not be built. */
+  readonly asked: Set<string> = new Set()
   /** What the report at the end of this build has to show. */
   #fresh: BuiltImport[] = []
   readonly #artifacts = new Set<string>()
@@ -74,6 +76,7 @@ export class Models {
     const place = importSite === undefined ? {} : { importSite }
     const key = keyOf(id, environment)
     this.#requests.delete(key)
+    this.asked.add(id.file)
     await this.refresh()
     const request = this.#resolve(id, environment, place)
     const { as } = request

@@ -15,6 +15,7 @@ import { report } from './report.ts'
 import { resolverOf } from './resolve.ts'
 import { missingLibrary, runtimeModule } from './runtime-modules.ts'
 import { MENTIONS_MODEL, mergeAttributes, rewriteSource } from './source/index.ts'
+import { strayGlobs } from './stray-globs.ts'
 import { writeTypes } from './types-file.ts'
 
 /** Specifiers of models, and of what generated modules import. */
@@ -31,6 +32,8 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
   const resolve = resolverOf(framework, () => models.root)
   /** Who imports a model, by its id: told in errors. */
   const importers = new Map<string, string>()
+  /** Globs that were told of: some bundlers finish several times, and some do not say that they will build again. */
+  const told = new Set<string>()
 
   const fail = (hook: Hook, error: unknown, importSite?: string): void => {
     const known = asOnnxError(error, importSite)
@@ -145,6 +148,18 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
     ...bundler.hooks,
   }
 
+  async function tellOfGlobs(): Promise<void> {
+    const globs = Object.keys(models.options.models ?? {}).filter((glob) => !told.has(glob))
+    if (globs.length === 0 || models.asked.size === 0 || bundler.goesOn?.()) return
+    for (const glob of await strayGlobs(globs, models.asked, models.root)) {
+      if (told.has(glob)) continue
+      told.add(glob)
+      bundler.log.warn(
+        `\`models['${glob}']\` fits no model: a glob without a slash is for names, others for paths from ${models.root}`,
+      )
+    }
+  }
+
   /** What is told and written once a build is done. */
   async function finish(): Promise<void> {
     // Where the sources may not be written (a container, a sandbox) the build itself can be fine.
@@ -155,6 +170,7 @@ export function createPlugin(options: PluginOptions | undefined, meta: UnpluginC
     const fresh = models.takeFresh()
     if (models.options.report !== false) report(fresh, models.root, bundler.log)
     for (const warning of warnings) bundler.log.warn(warning)
+    await tellOfGlobs()
     await models.release()
   }
 }

@@ -12,6 +12,8 @@ export interface Bundler {
   keepsModules: boolean
   /** Whether it is of use to tell which files a module is made of. */
   watches(): boolean
+  /** Whether this is a dev server, or a build that goes on: what is not imported yet may come. */
+  goesOn?(): boolean
   /** Whether the bundler watches the model's own file without being told. */
   watchesModel?(file: string): boolean
   /** An error in a hook is thrown; otherwise it is handed to the hook's `error`. */

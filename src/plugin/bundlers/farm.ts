@@ -23,6 +23,7 @@ export function farm(models: Models): Bundler {
     virtualIds: false,
     keepsModules: true,
     watches: () => true,
+    goesOn: () => config.compilation?.mode !== 'production',
     throwsErrors: true,
     importer(given) {
       // Farm names importers relative to its root, and unplugin takes that as relative to the working directory.

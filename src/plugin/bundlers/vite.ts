@@ -76,6 +76,7 @@ export function vite(models: Models, finish: () => Promise<void>): Bundler {
     virtualIds: false,
     keepsModules: false,
     watches: () => true,
+    goesOn: () => dev() || Boolean(config?.build.watch),
     // Told of the file, it takes it for the module that an import without a query is, which all others then depend on.
     watchesModel: (file) => dev() && file.startsWith(`${config?.root}/`),
     throwsErrors: false,

@@ -42,6 +42,7 @@ export function webpack(models: Models, framework: 'webpack' | 'rspack'): Bundle
     keepsModules: true,
     // webpack reads and hashes every file that it is told of: only where it will look at them again.
     watches: () => compiler?.watchMode === true || caches(compiler).length > 0,
+    goesOn: () => compiler?.watchMode === true,
     throwsErrors: true,
     importer: (given) => given,
     emitsWasm: () => false,
