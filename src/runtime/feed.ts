@@ -52,8 +52,7 @@ function readNested(input: string, dtype: string, value: readonly unknown[]): Re
     if (depth) rows = rows.flatMap((row) => [...(row as ArrayLike<unknown>[])])
     for (const row of rows) {
       const length = isArray(row) ? row.length : 'one element'
-      if (length !== size)
-        throw new OnnxSessionError('INPUT_SHAPE', `input "${input}": rows differ in length (${length} and ${size})`)
+      if (length !== size) throw new OnnxSessionError('INPUT_SHAPE', `input "${input}": rows of ${length} and ${size}`)
     }
   })
   // Typed rows are joined in their own type, so that they are checked as one typed array would be.

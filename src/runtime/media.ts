@@ -87,7 +87,7 @@ export function imageReader(decode: (source: never) => Promise<Pixels>): ReadOne
     const { data } = read
     const channels = (data?.length ?? 0) / (width * height)
     if (data?.BYTES_PER_ELEMENT !== 1 || (channels !== 3 && channels !== 4))
-      throw fail(`an image of ${width}x${height} pixels has 3 or 4 bytes for each, not ${data?.length} elements`)
+      throw fail(`an image of ${width}x${height} has 3 or 4 bytes per pixel, not ${data?.length} elements`)
     return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), dims: [height, width, channels] }
   }
 }

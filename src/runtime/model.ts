@@ -88,10 +88,6 @@ async function start(
       options.target,
       variants.map(({ target }) => target),
     )
-  const { keep = true } = options
-  const names = wanted[0]!.info.outputs.map(({ name }) => name)
-  const stray = keep !== true && keep.find((kept) => !names.some((name) => isKept(name, [kept])))
-  if (stray) throw unknown('output', stray, names)
   const attempts = wanted.map((variant) => ({ variant, device: variant.device }))
   // Every build of ONNX Runtime also has the base device: slower, but the model runs.
   if ((options.fallback ?? options.target === undefined) && !wanted.some(({ device }) => device === platform.base))
@@ -112,12 +108,7 @@ async function start(
         files.set(url, loading)
         const opened = await platform.open(part, device, add(loading), options)
         files.delete(url)
-        return wrapSession(
-          { ...opened, keep: options.keep, name: String(url).replace(/.*\//, '') },
-          info,
-          choice,
-          media,
-        )
+        return wrapSession({ ...opened, keep: options.keep }, info, choice, media)
       }
       const open = async (part: VariantDefinition): Promise<Session> =>
         part.adapters

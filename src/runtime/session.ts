@@ -16,8 +16,6 @@ export interface OpenSession {
   queue: Queue
   /** Outputs that stay on the device unless a run says otherwise; `true`: those that a run names. */
   keep?: readonly string[] | true | undefined
-  /** The model's, for errors. */
-  name?: string
 }
 
 /** Whether an output is one of those named; `*` ends a name. `true` names none. */
@@ -36,7 +34,7 @@ export type SessionView = (weights?: { [input: string]: OrtTensor }, more?: obje
 
 /** The typed, checked session around one of ONNX Runtime. */
 export function wrapSession(
-  { ort, raw, queue, keep: always, name = '' }: OpenSession,
+  { ort, raw, queue, keep: always }: OpenSession,
   info: ModelInfo,
   choice: TargetChoice,
   media?: MediaReader,
@@ -71,11 +69,8 @@ export function wrapSession(
         }
         return outputs
       } catch (error) {
-        const reason = reasonOf(error)
         const given = [...feeds].map(([name, { dims }]) => `${name} [${dims}]`)
-        // Gather's and Add's words for a sequence that is longer than a table of positions.
-        const hint = /bounds|broadcast/.test(reason) ? '\nIs a size too large for the model?' : ''
-        throw new OnnxSessionError('RUN_FAILED', `the run of ${name} failed: ${reason}, given ${given}${hint}`, error)
+        throw new OnnxSessionError('RUN_FAILED', `the run failed with ${given}: ${reasonOf(error)}`, error)
       }
     })
   }

@@ -296,7 +296,7 @@ export interface ModelOptions<Target extends string = string, Adapter extends st
   /**
    * Outputs that stay on the device when the session runs on `webgpu` (`*` ends a name: `present*`), to be fed to the next
    * run without a trip through main memory: `await tensor.getData()` reads them, `tensor.dispose()` frees them. ONNX Runtime fixes
-   * this when a session is made: `true` leaves it to `keep` of each run. A name that fits no output is an error.
+   * this when a session is made: `true` leaves it to `keep` of each run.
    */
   keep?: readonly string[] | true
   /** Session options of ONNX Runtime, over those of the target. */

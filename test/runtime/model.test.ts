@@ -217,15 +217,9 @@ describe('targets in a browser', () => {
   test('outputs that are kept stay on the device, and only there', async () => {
     withAdapter([])
     const [gpu, wasm] = [fakeOrt(['x']), fakeOrt(['x'])]
-    await pair(gpu, wasm)({ keep: ['y*'] })
+    await pair(gpu, wasm)({ keep: ['other', 'y*'] })
     expect(gpu.created[0]!.options['preferredOutputLocation']).toEqual({ y: 'gpu-buffer' })
     await pair(gpu, wasm)({ keep: ['y'], target: 'web' })
-    const made = gpu.created.length
-    await expect(pair(gpu, wasm)({ keep: ['y', 'present*'] })).rejects.toMatchObject({
-      code: 'OUTPUT_UNKNOWN',
-      message: 'no output "present*"; there is "y"',
-    })
-    expect(gpu.created.length).toBe(made)
     expect(wasm.created[0]!.options['preferredOutputLocation']).toBeUndefined()
   })
 

@@ -74,7 +74,7 @@ test('a failing run is an error of the session', async () => {
   expect((await session.run({ x: [1, 2, 3], shape: [3, 1] }))['y']?.toNested()).toEqual([[1], [2], [3]])
 })
 
-test('more positions than the model has: the error names model, shapes and what may be wrong', async () => {
+test('more positions than the model has: the error names what was fed', async () => {
   const file = join(folder, 'positions.onnx')
   const nodes = [{ op: 'Gather', inputs: ['table', 'positions'], outputs: ['y'] }]
   const inputs = { table: { type: 1, dims: ['n', 'd'] }, positions: { type: 7, dims: ['sequence'] } }
@@ -83,9 +83,7 @@ test('more positions than the model has: the error names model, shapes and what 
   const failing = session.run({ table: [[1], [2]], positions: [0, 1, 2] })
   await expect(failing).rejects.toMatchObject({
     code: 'RUN_FAILED',
-    message: expect.stringMatching(
-      /^the run of \S*positions\S*\.onnx failed: .*bounds.*, given table \[2,1\],positions \[3\]\nIs a size too large/s,
-    ),
+    message: expect.stringMatching(/^the run failed with table \[2,1\],positions \[3\]: .*bounds/s),
     cause: { message: expect.stringMatching(/Gather/) },
   })
 })

@@ -16,10 +16,7 @@ async function open(): Promise<{ ort: FakeOrt; session: Session }> {
   const ort = fakeOrt(['x', 'fail'])
   const raw = await ort.InferenceSession.create(new Uint8Array() as never, { executionProviders: ['cpu'] })
   const choice = { target: 'web', device: 'wasm', skipped: [] }
-  return {
-    ort,
-    session: wrapSession({ ort, raw, queue: serialQueue(), name: 'm.onnx' }, infoOf(inputs, outputs), choice)(),
-  }
+  return { ort, session: wrapSession({ ort, raw, queue: serialQueue() }, infoOf(inputs, outputs), choice)() }
 }
 const feeds = { x: [[1, 2]] } as never
 
@@ -48,7 +45,7 @@ test('a run that fails says so and leaves the session usable', async () => {
   const next = session.run(feeds)
   await expect(failing).rejects.toMatchObject({
     code: 'RUN_FAILED',
-    message: 'the run of m.onnx failed: no kernel, given x [1,2],fail []',
+    message: 'the run failed with x [1,2],fail []: no kernel',
     cause: { message: 'no kernel' },
   })
   expect((await next)['y']?.item()).toBe(7)

@@ -22,7 +22,7 @@ export async function dequantize(given: Linear, ort: OrtService): Promise<Linear
   if (!quantized) return linear
   const { graph } = node
   if (quantized === node) {
-    const weights = await compute(node, ort, unitMatrix(rows))
+    const weights = await weightsOf(node, ort, rows)
     const value = graph.addInitializer(nameOf(linear), weights)
     const product = graph.insert({ op: 'MatMul', name: node.name, inputs: [node.input(0)!, value] }, { before: node })
     product.output().type = node.output().type
@@ -45,19 +45,32 @@ export async function dequantize(given: Linear, ort: OrtService): Promise<Linear
 export async function floatWeight(linear: Linear, ort: OrtService): Promise<Tensor> {
   const { quantized, node, rows } = linear
   if (!quantized) return weightOf(linear, linear.alpha)
-  if (quantized === node) return compute(node, ort, unitMatrix(rows))
+  if (quantized === node) return weightsOf(node, ort, rows)
   const weights = await compute(quantized, ort)
   return linear.isTransposed
     ? Tensor.of('float32', [rows, linear.columns], permute(weights.bytes(), weights.dims, [1, 0], 4))
     : weights
 }
 
-/** One in the diagonal: times it weights come out as `[rows, columns]`. */
-function unitMatrix(size: number): Tensor {
-  return Tensor.float32(
-    [size, size],
-    Float32Array.from({ length: size * size }, (_, i) => (i % (size + 1) ? 0 : 1)),
-  )
+/** So many unit vectors at a time: the matrix of all may be far larger than the weights. */
+const UNIT_VECTORS = 1024
+
+/** The weights of a quantized product as `[rows, columns]`: what it makes of unit vectors. */
+async function weightsOf(product: Node, ort: OrtService, rows: number): Promise<Tensor> {
+  const parts: Uint8Array[] = []
+  for (let start = 0; start < rows; start += UNIT_VECTORS) {
+    const units = unitVectors(start, Math.min(start + UNIT_VECTORS, rows), rows)
+    parts.push((await compute(product, ort, units)).bytes())
+  }
+  const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+  return Tensor.of('float32', [rows, bytes.length / 4 / rows], bytes)
+}
+
+/** Rows `start` to `end` of the unit matrix. */
+function unitVectors(start: number, end: number, size: number): Tensor {
+  const data = new Float32Array((end - start) * size)
+  for (let i = start; i < end; i++) data[(i - start) * size + i] = 1
+  return Tensor.float32([end - start, size], data)
 }
 
 /** Makes both operands of a product of constants float, and gives the product as it is then. */

@@ -2,7 +2,10 @@ import { describe, expect, test } from 'vitest'
 import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
 import type { Value } from '../../../src/graph/value.ts'
+import { createOrtService } from '../../../src/ort/service.ts'
 import { adapters } from '../../../src/passes/adapters/index.ts'
+import { linearOf } from '../../../src/passes/adapters/linear.ts'
+import { floatWeight } from '../../../src/passes/adapters/quantized.ts'
 import { columns, dora, own, rows } from '../../support/dora-model.ts'
 import { factorsOf, inner, loha } from '../../support/loha-model.ts'
 import { matrix } from '../../support/matrix.ts'
@@ -95,4 +98,21 @@ describe.each(kinds)('%s whose weights are quantized', (_, make, width, names) =
     expect(worst(fed, exact!)).toBeLessThan(Math.max(worst(before!, exact!), 0.02 * size))
     expect(worst(base, exact!)).toBeGreaterThan(0.08 * size)
   })
+})
+
+test('a product with more rows than go at a time: its weights are those that it computes with', async () => {
+  const model = buildModel(21, (graph, input) => {
+    const weight = graph.addInitializer('weight', matrix(2080, 16, 5))
+    return [graph.insert({ op: 'MatMul', inputs: [input('x', ['n', 2080]), weight] }).output()]
+  })
+  await quantizeWeights(model, { bits: 4, blockSize: 32, scaleType: 'float32' })
+  const [product] = [...model.graph.nodes()].filter(({ opType }) => opType === 'MatMulNBits')
+  const weights = await floatWeight(linearOf(product!)!, createOrtService())
+  expect(weights.dims).toEqual([2080, 16])
+  const x = matrix(3, 2080, 7)
+  const [expected] = Object.values(await runModel(copyOf(model), { x }))
+  const plain = buildModel(21, (graph, input) => [
+    graph.insert({ op: 'MatMul', inputs: [input('x', ['n', 2080]), graph.addInitializer('weight', weights)] }).output(),
+  ])
+  expect(difference(Object.values(await runModel(plain, { x }))[0]!, expected!)).toBeLessThan(1e-4)
 })
