@@ -1,14 +1,13 @@
 import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import onnx from 'unplugin-onnx/vite'
-import { createServer } from 'vite'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { Tensor } from '../../src/graph/tensor.ts'
 import { encodeAdapter } from '../../src/onnx/adapters/index.ts'
-import { chromiumPath, launchChromium } from '../support/chromium.ts'
+import { chromiumPath } from '../support/chromium.ts'
 import { columns, type DoraWeights, dora, x as doraX, other, own, rows } from '../support/dora-model.ts'
 import { factorsOf, inner, type LohaFactors, loha, x as lohaX } from '../support/loha-model.ts'
 import { buildModel, bytesOf, runModel } from '../support/models.ts'
+import { onDevPage } from './dev-page.ts'
 import { load, output, scratch } from './output.ts'
 
 const root = join(scratch, 'adapter-kinds-app')
@@ -96,25 +95,7 @@ describe('DoRA and LoHa, as inputs and as external data', () => {
   })
 
   test.skipIf(!chromiumPath).each(['wasm', 'webgpu'])('in a browser, on %s', async (target) => {
-    const server = await createServer({
-      root,
-      configFile: false,
-      logLevel: 'silent',
-      cacheDir: join(root, `.vite-${target}`),
-      server: { port: 0 },
-      plugins: [onnx({ report: false, dts: false, target })],
-    })
-    const browser = await launchChromium({ webgpu: target === 'webgpu' })
-    try {
-      await server.listen()
-      const page = await browser.newPage()
-      await page.goto(server.resolvedUrls!.local[0]!)
-      await page.waitForFunction('globalThis.answers')
-      check(await page.evaluate((given) => answers(given), x))
-    } finally {
-      await browser.close()
-      await server.close()
-    }
+    await onDevPage(root, target, async (page) => check(await page.evaluate((given) => answers(given), x)))
   })
 })
 

@@ -1,13 +1,12 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
-import onnx from 'unplugin-onnx/vite'
-import { createServer } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { chromiumPath, launchChromium } from '../support/chromium.ts'
 import { writeLoraModel } from '../support/lora-model.ts'
 import { serveFolder } from '../support/serve-folder.ts'
 import { BUNDLERS } from './bundle.ts'
+import { onDevPage } from './dev-page.ts'
 import { load, output, scratch } from './output.ts'
 
 const root = join(scratch, 'adapters-app')
@@ -68,25 +67,9 @@ describe.skipIf(!chromiumPath).each(BUNDLERS)('adapters with %s, in a browser', 
 
 describe.skipIf(!chromiumPath)('adapters with the dev server of Vite', () => {
   test.each(['wasm', 'webgpu'])('on %s', async (target) => {
-    const server = await createServer({
-      root,
-      configFile: false,
-      logLevel: 'silent',
-      cacheDir: join(root, `.vite-${target}`),
-      server: { port: 0 },
-      plugins: [onnx({ report: false, dts: false, target })],
-    })
-    const browser = await launchChromium({ webgpu: target === 'webgpu' })
-    try {
-      await server.listen()
-      const page = await browser.newPage()
-      await page.goto(server.resolvedUrls!.local[0]!)
-      await page.waitForFunction('globalThis.answers')
+    await onDevPage(root, target, async (page) => {
       expect(await page.evaluate('answers()')).toEqual(expected)
       expect(await page.evaluate('device')).toBe(target)
-    } finally {
-      await browser.close()
-      await server.close()
-    }
+    })
   })
 })

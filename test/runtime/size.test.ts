@@ -5,6 +5,19 @@ import { expect, test } from 'vitest'
 import { generateModule } from '../../src/codegen/module.ts'
 import { root, variantOf } from './support/emitted.ts'
 
+/** A page's code, without ONNX Runtime. */
+const bundle = (contents: string) =>
+  build({
+    stdin: { contents, resolveDir: root },
+    bundle: true,
+    minify: true,
+    write: false,
+    metafile: true,
+    format: 'esm',
+    platform: 'browser',
+    external: ['onnxruntime-web/*'],
+  })
+
 /** What an import of a model adds to a page besides ONNX Runtime and the model, gzipped. */
 const BUDGET = 6000
 
@@ -21,16 +34,7 @@ test.each([
     const gpu = { ...variant, target: 'gpu', device: 'webgpu', requires: { 'shader-f16': 1 } }
     const importRuntime = resolve(root, 'src/runtime/web.ts')
     const contents = generateModule({ as: 'session', runtime: 'web', variants: [gpu, variant], importRuntime })
-    const { outputFiles, metafile } = await build({
-      stdin: { contents, resolveDir: root },
-      bundle: true,
-      minify: true,
-      write: false,
-      metafile: true,
-      format: 'esm',
-      platform: 'browser',
-      external: ['onnxruntime-web/*'],
-    })
+    const { outputFiles, metafile } = await bundle(contents)
     const imports = Object.values(metafile.outputs).flatMap((output) => output.imports.map(({ path }) => path))
     expect(imports.sort()).toEqual(['onnxruntime-web/wasm', 'onnxruntime-web/webgpu'])
     // Code for images comes with models that take them, and with no other.
@@ -57,16 +61,7 @@ test.each(['inputs', 'external'] as const)(
     const importRuntime = resolve(root, 'src/runtime/web.ts')
     const partsOf = async (variants: (typeof variant)[]) => {
       const contents = generateModule({ as: 'session', runtime: 'web', variants, importRuntime })
-      const { outputFiles, metafile } = await build({
-        stdin: { contents, resolveDir: root },
-        bundle: true,
-        minify: true,
-        write: false,
-        metafile: true,
-        format: 'esm',
-        platform: 'browser',
-        external: ['onnxruntime-web/*'],
-      })
+      const { outputFiles, metafile } = await bundle(contents)
       const parts = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.entries(inputs))
       const names = parts.flatMap(([path, { bytesInOutput }]) => (bytesInOutput ? path.replace(/.*runtime\//, '') : []))
       return { names, size: gzipSync(outputFiles[0]!.contents, { level: 9 }).length }

@@ -1,13 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import type { Model } from '../../../src/graph/model.ts'
-import { createOrtService } from '../../../src/ort/service.ts'
 import type { AnyPass, Note } from '../../../src/passes/pass.ts'
 import { noteNotFinite } from '../../../src/passes/quantize/calibrate/not-finite.ts'
 import { emptyStatistics } from '../../../src/passes/quantize/calibrate/statistics.ts'
 import { dynamicQuantization } from '../../../src/passes/quantize/dynamic/index.ts'
 import { staticQuantization } from '../../../src/passes/quantize/static/index.ts'
 import { weightQuantization } from '../../../src/passes/quantize/weights/index.ts'
-import { buildModel } from '../../support/models.ts'
+import { buildModel, passContext } from '../../support/models.ts'
 import { DEFAULTS, quantizeStatic, samplesOf, weight } from '../../support/static.ts'
 
 const product = (): Model =>
@@ -22,23 +21,12 @@ const sum = (): Model =>
 
 /** Codes of the warnings of a pass as the pipeline runs it, with the defaults of its parameters. */
 async function warnings(pass: AnyPass, model: Model, options: object = {}): Promise<string[]> {
-  const notes: Note[] = []
   const defaults = Object.entries(pass.params).flatMap(([key, spec]) =>
     'default' in spec ? [[key, spec.default]] : [],
   )
-  await pass.run(
-    model,
-    { ...Object.fromEntries(defaults), ...options },
-    {
-      ort: createOrtService(),
-      file: 'model.onnx',
-      device: 'cpu',
-      threads: 1,
-      note: (note) => void notes.push(note),
-      progress: () => {},
-    },
-  )
-  return notes.filter(({ level }) => level === 'warn').map(({ code }) => code)
+  const context = passContext()
+  await pass.run(model, { ...Object.fromEntries(defaults), ...options }, context)
+  return context.notes.filter(({ level }) => level === 'warn').map(({ code }) => code)
 }
 
 describe.each([
