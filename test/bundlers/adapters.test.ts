@@ -4,10 +4,10 @@ import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { chromiumPath, launchChromium } from '../support/chromium.ts'
 import { writeLoraModel } from '../support/lora-model.ts'
-import { serveFolder } from '../support/serve-folder.ts'
 import { BUNDLERS } from './bundle.ts'
 import { onDevPage } from './dev-page.ts'
 import { load, output, scratch } from './output.ts'
+import { onServedPage } from './served-page.ts'
 
 const root = join(scratch, 'adapters-app')
 /** The same for adapters that are inputs and for those that are external data. */
@@ -52,16 +52,9 @@ describe.skipIf(!chromiumPath).each(BUNDLERS)('adapters with %s, in a browser', 
 
   test('are fetched', async () => {
     const folder = await output(name, { root, entry: 'main.js', platform: 'web' })
-    const server = await serveFolder(folder)
-    const page = await browser.newPage()
-    try {
-      await page.goto(`${server.origin}/`)
-      await page.waitForFunction('globalThis.answers')
+    await onServedPage(browser, folder, 'answers', async (page) => {
       expect(await page.evaluate('answers()')).toEqual(expected)
-    } finally {
-      await page.close()
-      await server.close()
-    }
+    })
   })
 })
 

@@ -4,9 +4,9 @@ import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { chromiumPath, launchChromium } from '../support/chromium.ts'
 import { writeExternalModel } from '../support/external-model.ts'
-import { serveFolder } from '../support/serve-folder.ts'
 import { BUNDLERS } from './bundle.ts'
 import { load, output, scratch } from './output.ts'
+import { onServedPage } from './served-page.ts'
 
 const root = join(scratch, 'external-app')
 
@@ -35,15 +35,8 @@ describe.skipIf(!chromiumPath).each(BUNDLERS)('external data with %s, in a brows
 
   test('is fetched', async () => {
     const folder = await output(name, { root, entry: 'main.js', platform: 'web' })
-    const server = await serveFolder(folder)
-    const page = await browser.newPage()
-    try {
-      await page.goto(`${server.origin}/`)
-      await page.waitForFunction('globalThis.sums')
+    await onServedPage(browser, folder, 'sums', async (page) => {
       expect(await page.evaluate('sums()')).toEqual([3, 3, 4, 4])
-    } finally {
-      await page.close()
-      await server.close()
-    }
+    })
   })
 })

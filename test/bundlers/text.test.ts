@@ -4,10 +4,10 @@ import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { chromiumPath, launchChromium } from '../support/chromium.ts'
 import { bytesOf } from '../support/models.ts'
-import { serveFolder } from '../support/serve-folder.ts'
 import { embeddings, writeTokenizer } from '../support/tokenizer.ts'
 import { BUNDLERS } from './bundle.ts'
 import { load, output, scratch } from './output.ts'
+import { onServedPage } from './served-page.ts'
 
 const root = join(scratch, 'text-app')
 const expected = [[20, 40, 50, 90, 30], 'INPUT_TOKEN']
@@ -39,15 +39,8 @@ describe.skipIf(!chromiumPath)('text in a browser', () => {
 
   test.each(BUNDLERS)('with %s', async (name) => {
     const folder = await output(name, { root, entry: 'main.js', platform: 'web' })
-    const server = await serveFolder(folder)
-    const page = await browser.newPage()
-    try {
-      await page.goto(`${server.origin}/`)
-      await page.waitForFunction('globalThis.answers')
+    await onServedPage(browser, folder, 'answers', async (page) => {
       expect(await page.evaluate('answers()')).toEqual(expected)
-    } finally {
-      await page.close()
-      await server.close()
-    }
+    })
   })
 })

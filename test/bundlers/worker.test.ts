@@ -5,8 +5,8 @@ import type { Browser } from 'playwright-core'
 import { build, createLogger, type Plugin } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { chromiumPath, launchChromium } from '../support/chromium.ts'
-import { serveFolder } from '../support/serve-folder.ts'
 import { output, scratch } from './output.ts'
+import { onServedPage } from './served-page.ts'
 
 const root = join(scratch, 'worker-app')
 const own = resolve(import.meta.dirname, '../../fixtures/digits-cnn.onnx')
@@ -65,16 +65,9 @@ describe.skipIf(!chromiumPath)('a model in a web worker', () => {
       name === 'vite' ? await viteOutput() : await output(name, { root, entry: 'main.js', platform: 'web' })
     const models = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.onnx'))
     expect(models.map((file) => readFileSync(join(folder, file)).length < 50_000)).toEqual([true])
-    const server = await serveFolder(folder)
-    const page = await browser.newPage()
-    try {
-      await page.goto(`${server.origin}/`)
-      await page.waitForFunction('globalThis.answer')
+    await onServedPage(browser, folder, 'answer', async (page) => {
       expect(await page.evaluate('answer')).toHaveLength(10)
       expect(await page.evaluate('answer')).toEqual(expect.arrayContaining([expect.any(Number)]))
-    } finally {
-      await page.close()
-      await server.close()
-    }
+    })
   })
 })

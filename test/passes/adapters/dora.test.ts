@@ -1,12 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
 import { encodeAdapter } from '../../../src/onnx/adapters/index.ts'
-import { adapters } from '../../../src/passes/adapters/index.ts'
 import { readPeftFolder } from '../../../src/passes/adapters/peft.ts'
-import type { PassResult } from '../../../src/passes/pass.ts'
 import {
   columns,
   dora,
@@ -19,7 +16,8 @@ import {
   x,
 } from '../../support/dora-model.ts'
 import { matrix } from '../../support/matrix.ts'
-import { buildModel, copyOf, difference, passContext, runModel } from '../../support/models.ts'
+import { buildModel, copyOf, difference } from '../../support/models.ts'
+import { outputsOf, takeOut, written } from '../../support/taken-adapters.ts'
 import { temporaryFolder } from '../../support/temporary.ts'
 import { quantizeWeights } from '../../support/weights.ts'
 
@@ -28,16 +26,6 @@ const make = (weights: Weights, less?: number) =>
     const value = input('x', ['n', rows])
     return [dora(graph, value, '/p/', weights, { less }), dora(graph, value, '/q/', weights, { less })]
   })
-const run = (model: Model, more: object = {}, file = 'model.onnx') =>
-  adapters.run(model, { adapters: 'inputs', adapterFormat: 'onnx_adapter', ...more }, passContext({ file }))
-
-function written(model: Model, { adapters }: PassResult): Model {
-  for (const input of [...model.graph.inputs])
-    if (adapters!.inputs.includes(input.name)) model.graph.removeInitializer(input)
-  return copyOf(model)
-}
-
-const outputsOf = async (model: Model, feeds: Record<string, Tensor>) => Object.values(await runModel(model, feeds))
 function close(actual: Tensor[], expected: Tensor[], tolerance = 1e-4): void {
   expect(actual).toHaveLength(expected.length)
   for (const [i, tensor] of expected.entries()) expect(difference(actual[i], tensor)).toBeLessThan(tolerance)
@@ -46,7 +34,7 @@ function close(actual: Tensor[], expected: Tensor[], tolerance = 1e-4): void {
 test.each([false, true])('comes out, with equal results; zeros leave the base (pack: %s)', async (pack) => {
   const model = make(own)
   const before = await outputsOf(copyOf(model), { x })
-  const result = await run(model, { pack })
+  const result = await takeOut(model, { pack })
   const { inputs, adapters: found } = result.adapters!
   expect(inputs).toEqual(
     pack
@@ -74,7 +62,7 @@ test.each([false, true])('comes out, with equal results; zeros leave the base (p
 })
 
 test('another factor of the base is no DoRA', async () => {
-  await expect(run(make(own, 2))).rejects.toMatchObject({
+  await expect(takeOut(make(own, 2))).rejects.toMatchObject({
     code: 'ADAPTER_NOT_FOUND',
     what: expect.stringContaining('not as DoRA'),
   })
@@ -120,7 +108,7 @@ describe('adapters from files', () => {
     const folder = temporaryFolder()
     writeOther(folder)
     const model = make(own)
-    const result = await run(model, { adapterFiles: { chat: 'chat.safetensors' } }, join(folder, 'model.onnx'))
+    const result = await takeOut(model, { adapterFiles: { chat: 'chat.safetensors' } }, join(folder, 'model.onnx'))
     const { tensors } = result.adapters!.adapters[1]!
     const after = await outputsOf(written(model, result), { x, ...Object.fromEntries(tensors) })
     close(after, await outputsOf(make(other), { x }))
@@ -136,7 +124,7 @@ describe('adapters from files', () => {
     }
     const model = await quantized(own)
     expect([...model.graph.nodes()].some(({ opType }) => opType === 'MatMulNBits')).toBe(true)
-    const result = await run(model, { adapterFiles: { chat: 'chat.safetensors' } }, join(folder, 'model.onnx'))
+    const result = await takeOut(model, { adapterFiles: { chat: 'chat.safetensors' } }, join(folder, 'model.onnx'))
     const { tensors } = result.adapters!.adapters[1]!
     const after = await outputsOf(written(model, result), { x, ...Object.fromEntries(tensors) })
     close(after, await outputsOf(make(other), { x }), 0.1)
@@ -146,7 +134,9 @@ describe('adapters from files', () => {
     const folder = temporaryFolder()
     const refused = async (...tensors: ReturnType<typeof entry>[]) => {
       writeFileSync(join(folder, 'bad.npz'), encodeAdapter('npz', tensors).bytes)
-      await expect(run(make(own), { adapterFiles: { bad: 'bad.npz' } }, join(folder, 'm.onnx'))).rejects.toMatchObject({
+      await expect(
+        takeOut(make(own), { adapterFiles: { bad: 'bad.npz' } }, join(folder, 'm.onnx')),
+      ).rejects.toMatchObject({
         code: 'ADAPTER_MISMATCH',
       })
     }

@@ -1,16 +1,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { Model } from '../../../src/graph/model.ts'
 import { Tensor } from '../../../src/graph/tensor.ts'
 import { encodeAdapter } from '../../../src/onnx/adapters/index.ts'
-import { adapters } from '../../../src/passes/adapters/index.ts'
 import { readPeftFolder } from '../../../src/passes/adapters/peft.ts'
-import type { PassResult } from '../../../src/passes/pass.ts'
 import { type LohaFactors as Factors, factorsOf, inner, loha, outer, x } from '../../support/loha-model.ts'
 import { matrix } from '../../support/matrix.ts'
-import { buildModel, bytesOf, copyOf, difference, passContext, runModel } from '../../support/models.ts'
+import { buildModel, bytesOf, copyOf, difference } from '../../support/models.ts'
 import { buildArtifact, modelOf } from '../../support/open-artifact.ts'
+import { outputsOf, takeOut, written } from '../../support/taken-adapters.ts'
 import { temporaryFolder } from '../../support/temporary.ts'
 
 const make = (ranks: readonly number[], seed = 2, more: { scale?: number; combine?: string } = {}) =>
@@ -18,16 +16,6 @@ const make = (ranks: readonly number[], seed = 2, more: { scale?: number; combin
     const value = input('x', ['n', inner])
     return ranks.map((rank, i) => loha(graph, value, `h.${i}`, factorsOf(rank, seed + i), more))
   })
-const run = (model: Model, more: object = {}, file = 'model.onnx') =>
-  adapters.run(model, { adapters: 'inputs', adapterFormat: 'onnx_adapter', ...more }, passContext({ file }))
-
-function written(model: Model, { adapters }: PassResult): Model {
-  for (const input of [...model.graph.inputs])
-    if (adapters!.inputs.includes(input.name)) model.graph.removeInitializer(input)
-  return copyOf(model)
-}
-
-const outputsOf = async (model: Model, feeds: Record<string, Tensor>) => Object.values(await runModel(model, feeds))
 function close(actual: Tensor[], expected: Tensor[]): void {
   expect(actual).toHaveLength(expected.length)
   for (const [i, tensor] of expected.entries()) expect(difference(actual[i], tensor)).toBeLessThan(1e-5)
@@ -37,7 +25,7 @@ const KINDS = ['hada_w1_a', 'hada_w1_b', 'hada_w2_a', 'hada_w2_b']
 test.each([false, true])('comes out, with equal results; zeros leave the base (pack: %s)', async (pack) => {
   const model = make([2, 3])
   const before = await outputsOf(copyOf(model), { x })
-  const result = await run(model, { pack })
+  const result = await takeOut(model, { pack })
   const { inputs, adapters: found } = result.adapters!
   expect(inputs).toEqual(
     pack
@@ -59,7 +47,7 @@ test.each([false, true])('comes out, with equal results; zeros leave the base (p
 })
 
 test('a sum of two products is no LoHa', async () => {
-  await expect(run(make([2], 2, { combine: 'Add' }))).rejects.toMatchObject({
+  await expect(takeOut(make([2], 2, { combine: 'Add' }))).rejects.toMatchObject({
     code: 'ADAPTER_NOT_FOUND',
     what: expect.stringContaining('LoHa'),
   })
@@ -80,7 +68,7 @@ describe('adapters from files', () => {
     const folder = temporaryFolder()
     write(folder, factorsOf(4, 11))
     const model = make([2])
-    const result = await run(model, { adapterFiles: { other: 'other.npz' } }, join(folder, 'model.onnx'))
+    const result = await takeOut(model, { adapterFiles: { other: 'other.npz' } }, join(folder, 'model.onnx'))
     const { tensors } = result.adapters!.adapters[1]!
     const after = await outputsOf(written(model, result), { x, ...Object.fromEntries(tensors) })
     close(after, await outputsOf(make([4], 11, { scale: 1 }), { x }))
@@ -93,7 +81,9 @@ describe('adapters from files', () => {
   ])('%s', async (_, factors) => {
     const folder = temporaryFolder()
     write(folder, factors)
-    await expect(run(make([2]), { adapterFiles: { o: 'other.npz' } }, join(folder, 'm.onnx'))).rejects.toMatchObject({
+    await expect(
+      takeOut(make([2]), { adapterFiles: { o: 'other.npz' } }, join(folder, 'm.onnx')),
+    ).rejects.toMatchObject({
       code: 'ADAPTER_MISMATCH',
     })
   })
